@@ -1,0 +1,16 @@
+//! Dropforge turns files into documents with sandboxed WebAssembly converters.
+//!
+//! This crate is the host: the library behind the `dropforge` binary. Imports point one way: `cli` → `daemon` → {`intake`, `worker`,
+//! `server`} → {`queue`, `plugins`, `delivery`} → {`sandbox`, `metrics`, `config`}.
+
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod delivery;
+pub mod intake;
+pub mod metrics;
+pub mod plugins;
+pub mod queue;
+pub mod sandbox;
+pub mod server;
+pub mod worker;

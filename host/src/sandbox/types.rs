@@ -1,0 +1,379 @@
+//! What goes into the sandbox and what comes out of it, in the host's own types: the generated bindings stay inside this module.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What a converter says about itself; the meanings are those of `wit/`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Descriptor {
+    pub name: String,
+    pub version: String,
+    pub description: String,
+    pub patterns: Vec<String>,
+    pub media_types_in: Vec<String>,
+    pub media_types_out: Vec<String>,
+    /// A JSON Schema as text; empty where the converter has no options.
+    pub options_schema: String,
+    pub metrics: Vec<MetricDeclaration>,
+}
+
+/// A metric of the converter's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricDeclaration {
+    pub name: String,
+    pub kind: MetricKind,
+    pub help: String,
+    pub unit: String,
+    pub labels: Vec<String>,
+    /// Upper bounds for a histogram; empty for the default.
+    pub buckets: Vec<f64>,
+}
+
+/// The kinds of metric, with Prometheus's meanings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricKind {
+    Counter,
+    Gauge,
+    Histogram,
+    Summary,
+}
+
+/// How sure a converter is that an input is its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// 0 to 100.
+    pub confidence: u8,
+    pub reason: String,
+}
+
+/// The closed set of error types: the contract's, and those that only the host gives. It is the label `error_type` of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorType {
+    Malformed,
+    Encoding,
+    Validation,
+    MissingField,
+    Unsupported,
+    Upstream,
+    Internal,
+    /// The guest trapped: a panic, `unreachable`, a stack overflow.
+    Trap,
+    /// The wall time ran out.
+    Timeout,
+    /// More linear memory, tables, instances or handles than allowed.
+    MemoryLimit,
+    /// More documents, document bytes or log than allowed.
+    OutputLimit,
+    /// What the guest returned breaks the contract.
+    BadOutput,
+    /// No converter took the file.
+    NoConverter,
+    /// The host could not read or write.
+    Io,
+}
+
+impl ErrorType {
+    /// Every error type, in the order in which they are documented.
+    pub const ALL: [ErrorType; 14] = [
+        ErrorType::Malformed,
+        ErrorType::Encoding,
+        ErrorType::Validation,
+        ErrorType::MissingField,
+        ErrorType::Unsupported,
+        ErrorType::Upstream,
+        ErrorType::Internal,
+        ErrorType::Trap,
+        ErrorType::Timeout,
+        ErrorType::MemoryLimit,
+        ErrorType::OutputLimit,
+        ErrorType::BadOutput,
+        ErrorType::NoConverter,
+        ErrorType::Io,
+    ];
+
+    /// The label value: snake case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorType::Malformed => "malformed",
+            ErrorType::Encoding => "encoding",
+            ErrorType::Validation => "validation",
+            ErrorType::MissingField => "missing_field",
+            ErrorType::Unsupported => "unsupported",
+            ErrorType::Upstream => "upstream",
+            ErrorType::Internal => "internal",
+            ErrorType::Trap => "trap",
+            ErrorType::Timeout => "timeout",
+            ErrorType::MemoryLimit => "memory_limit",
+            ErrorType::OutputLimit => "output_limit",
+            ErrorType::BadOutput => "bad_output",
+            ErrorType::NoConverter => "no_converter",
+            ErrorType::Io => "io",
+        }
+    }
+}
+
+impl fmt::Display for ErrorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A place in the input; each part where it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// From 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<u64>,
+    /// From 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub column: Option<u64>,
+    /// Bytes from the beginning.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub offset: Option<u64>,
+}
+
+/// One thing that went wrong, as the guest or the host says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversionError {
+    pub error_type: ErrorType,
+    /// The converter's own stable name for it; may be empty.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub code: String,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub at: Option<Location>,
+}
+
+impl fmt::Display for ConversionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.error_type, self.message)?;
+        if let Some(at) = self.at {
+            if let Some(line) = at.line {
+                write!(f, " (line {line}")?;
+                if let Some(column) = at.column {
+                    write!(f, ", column {column}")?;
+                }
+                f.write_str(")")?;
+            } else if let Some(offset) = at.offset {
+                write!(f, " (byte {offset})")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a problem means for the documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Nothing is missing.
+    Warning,
+    /// A part of the input has no document.
+    Error,
+}
+
+/// Something in the input that did not become a (whole) document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    pub severity: Severity,
+    #[serde(flatten)]
+    pub error: ConversionError,
+}
+
+/// How a conversion ended, unless with an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Converted,
+    Skipped(String),
+    Suspended {
+        reason: String,
+        /// Between 1 s and 24 h.
+        retry_after: Duration,
+        /// Plain file names, at most 64.
+        awaits: Vec<String>,
+    },
+    Rejected(ConversionError),
+}
+
+/// Bytes that the guest may read, at any position. A fresh one is opened for every call.
+pub trait Source: Send {
+    /// The size in bytes, fixed for the life of the source.
+    fn size(&self) -> u64;
+    /// Reads at most `buffer.len()` bytes from `offset`; 0 at the end.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+/// What a conversion reads: the input of a job.
+pub struct Input {
+    /// Opaque and stable; see `input.id` in `wit/`.
+    pub id: String,
+    /// The file name without folders.
+    pub name: String,
+    /// Relative to the intake, with `/`.
+    pub path: String,
+    pub media_type: Option<String>,
+    /// Seconds since the epoch, and nanoseconds below one second.
+    pub modified: Option<(i64, u32)>,
+    /// Sorted by name, each name once.
+    pub attributes: Vec<(String, String)>,
+    pub source: Box<dyn Source>,
+    /// The other files of the job, sorted by name.
+    pub members: Vec<Member>,
+}
+
+/// One of the other files of a job.
+pub struct Member {
+    pub name: String,
+    /// Opens it; called once per `open-member`.
+    pub open: Box<dyn Fn() -> io::Result<Box<dyn Source>> + Send>,
+}
+
+/// Where the bytes of documents go while a conversion runs.
+pub trait DocumentSink: Send {
+    /// Begins document number `number` (0 for the first created).
+    ///
+    /// # Errors
+    /// What the file system says; the job fails as `io`.
+    fn create(&mut self, number: u32, media_type: &str, name: &str) -> io::Result<Box<dyn DocumentWriter>>;
+}
+
+/// One document on its way out.
+pub trait DocumentWriter: Send {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// What the file system says; the job fails as `io`.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Completes the document. A writer that is dropped without it discards what was written.
+    ///
+    /// # Errors
+    /// What the file system says; the job fails as `io`.
+    fn finish(self: Box<Self>) -> io::Result<()>;
+}
+
+/// A finished document, less its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// The number that [`DocumentSink::create`] was called with. Unfinished documents leave gaps.
+    pub number: u32,
+    pub media_type: String,
+    /// As the converter suggested it: not yet safe as a file name.
+    pub name: String,
+    /// In the order of their names.
+    pub attributes: Vec<(String, String)>,
+    pub key: Option<String>,
+    pub bytes: u64,
+}
+
+/// A line that the guest logged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub level: LogLevel,
+    pub message: String,
+    pub fields: Vec<(String, String)>,
+}
+
+/// The guest's log levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// One value of a declared metric, checked against its declaration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// The position of the metric in [`Descriptor::metrics`].
+    pub metric: usize,
+    pub value: f64,
+    pub labels: Vec<String>,
+}
+
+/// What one conversion used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// From instantiation to teardown.
+    pub duration: Duration,
+    /// Bytes that the guest read, counted as often as it read them.
+    pub input_bytes: u64,
+    /// Bytes of finished documents.
+    pub output_bytes: u64,
+    /// The highest sum of linear memory at any moment.
+    pub peak_memory_bytes: u64,
+}
+
+/// Everything that one run of `convert` gave.
+#[derive(Debug)]
+pub struct Conversion {
+    pub result: Result<Outcome, ConversionError>,
+    /// In the order of creation; empty unless the result is [`Outcome::Converted`].
+    pub documents: Vec<Document>,
+    pub problems: Vec<Problem>,
+    /// Problems beyond the limit, which are not in `problems`.
+    pub problems_dropped: u64,
+    /// Empty unless the result is [`Outcome::Converted`].
+    pub observations: Vec<Observation>,
+    /// The last lines logged, oldest first.
+    pub log_tail: Vec<LogLine>,
+    pub usage: Usage,
+}
+
+/// The limits of one call. See `config` for the reasons behind the defaults.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    pub wall_time: Duration,
+    /// Summed over all linear memories of the instance.
+    pub memory_bytes: u64,
+    /// Summed over all documents, finished or not.
+    pub output_bytes: u64,
+    pub documents: u32,
+    /// Open handles: documents and inputs that the guest has not dropped.
+    pub handles: u32,
+    pub log_lines: u32,
+    pub log_bytes: u64,
+    pub problems: u32,
+    pub input_bytes: u64,
+    /// Bytes that may cross the boundary in one host call.
+    pub call_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            wall_time: Duration::from_secs(300),
+            memory_bytes: 256 << 20,
+            output_bytes: 4 << 30,
+            documents: 10_000,
+            handles: 10_000,
+            log_lines: 10_000,
+            log_bytes: 1 << 20,
+            problems: 1_000,
+            input_bytes: 16 << 30,
+            call_bytes: 128 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// The limits of `describe`: it has nothing to read or write.
+    pub fn for_describe() -> Self {
+        Limits { wall_time: Duration::from_secs(1), memory_bytes: 64 << 20, log_lines: 100, ..Limits::default() }
+    }
+
+    /// The limits of `probe`: it reads at most 64 KiB.
+    pub fn for_probe() -> Self {
+        Limits { wall_time: Duration::from_secs(2), log_lines: 100, ..Limits::default() }
+    }
+}
