@@ -1,0 +1,155 @@
+//! The watched folder of a route.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A watched folder, and which of its files are taken when.
+///
+/// Patterns are globs: `*`, `?`, `[a-z]`, `{csv,tsv}`, and `**` across folders. One without `/` is matched against the file name, one with
+/// `/` against the path below the folder; both without regard to case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Intake {
+    /// The folder.
+    pub path: PathBuf,
+    /// Files that match one of these patterns are taken.
+    #[serde(default = "everything")]
+    pub include: Vec<String>,
+    /// Files that match one of these patterns are never taken, whatever `include` says.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// Whether files in folders below are taken too.
+    #[serde(default = "yes")]
+    pub recursive: bool,
+    /// How new files are noticed.
+    #[serde(default)]
+    pub watch: Watch,
+    /// When a file is complete.
+    #[serde(default)]
+    pub take: Take,
+    /// For how many seconds a file must not change to count as complete, where its closing cannot be seen or does not count.
+    #[serde(default = "two_seconds")]
+    pub quiet_seconds: f64,
+    /// Seconds between two looks at the whole folder. They find what the notices of the file system missed.
+    #[serde(default = "five_seconds")]
+    pub rescan_seconds: f64,
+    /// Whether the folder is made if it is not there. If false, a missing folder is waited for and reported: it may be a share.
+    #[serde(default)]
+    pub create: bool,
+    /// Names that are never taken, because programs write under them before they give a file its real name.
+    #[serde(default = "temporary_names")]
+    pub temporary_names: Vec<String>,
+    /// Where converted files go, below a folder of the day; `done` in the intake's folder if absent. It is never intake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<PathBuf>,
+    /// Where files that failed go, with a description of what failed; `failed` in the intake's folder if absent. It is never intake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<PathBuf>,
+}
+
+/// How new files are noticed. Every way looks at the whole folder from time to time too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Watch {
+    /// By the notices of the file system, and by looking only where it gives none, as on network shares.
+    #[default]
+    Auto,
+    /// By the notices of the file system.
+    Native,
+    /// By looking only.
+    Poll,
+}
+
+/// When a file is complete.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Take {
+    /// When its writer has closed it, or, where that cannot be seen, when it has not changed for `quiet_seconds`.
+    #[default]
+    Closed,
+    /// When it has not changed for `quiet_seconds`.
+    Quiet,
+    /// When a newer file has appeared: for writers that keep one file open and begin another.
+    Superseded,
+}
+
+impl Intake {
+    /// A folder with every default.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Intake {
+            path: path.into(),
+            include: everything(),
+            exclude: Vec::new(),
+            recursive: true,
+            watch: Watch::default(),
+            take: Take::default(),
+            quiet_seconds: two_seconds(),
+            rescan_seconds: five_seconds(),
+            create: false,
+            temporary_names: temporary_names(),
+            done: None,
+            failed: None,
+        }
+    }
+
+    /// Where converted files go.
+    pub fn done_dir(&self) -> PathBuf {
+        self.done.clone().unwrap_or_else(|| self.path.join("done"))
+    }
+
+    /// Where files that failed go.
+    pub fn failed_dir(&self) -> PathBuf {
+        self.failed.clone().unwrap_or_else(|| self.path.join("failed"))
+    }
+
+    /// Whether `path` is in a folder that settled files are moved to, and so never taken.
+    pub fn is_settled(&self, path: &Path) -> bool {
+        path.starts_with(self.done_dir()) || path.starts_with(self.failed_dir())
+    }
+}
+
+fn everything() -> Vec<String> {
+    vec!["**".into()]
+}
+
+fn temporary_names() -> Vec<String> {
+    [".*", "~*", "*~", "*.tmp", "*.part"].map(String::from).to_vec()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn two_seconds() -> f64 {
+    2.0
+}
+
+fn five_seconds() -> f64 {
+    5.0
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn new_is_what_a_file_with_only_a_path_gives() {
+        let read: Intake = serde_json::from_str(r#"{"path": "drop"}"#).unwrap();
+        assert_eq!(read, Intake::new("drop"));
+    }
+
+    #[test]
+    fn done_and_failed_are_in_the_folder_unless_set() {
+        let mut intake = Intake::new("/in");
+        assert_eq!((intake.done_dir(), intake.failed_dir()), ("/in/done".into(), "/in/failed".into()));
+        intake.done = Some("/old".into());
+        assert_eq!(intake.done_dir(), PathBuf::from("/old"));
+        assert!(intake.is_settled(Path::new("/in/failed/2026-11-22/a.csv")));
+        assert!(intake.is_settled(Path::new("/old/a.csv")));
+        assert!(!intake.is_settled(Path::new("/in/done/a.csv")));
+        assert!(!intake.is_settled(Path::new("/in/failed.csv")));
+    }
+}

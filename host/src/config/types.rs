@@ -1,0 +1,109 @@
+//! The root of the configuration.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{LimitsConfig, Route};
+use crate::sandbox::Limits;
+
+/// The configuration of Dropforge.
+///
+/// Relative paths in a configuration file are relative to that file's folder, those on the command line and in the environment to the
+/// working directory. A loaded configuration holds absolute paths.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Tells this daemon from others in metrics and logs.
+    pub instance_id: String,
+    /// The station that the files come from, for metrics. A hub of many stations names each file's station in the route's `context`.
+    pub station: String,
+    /// Where the station stands, for metrics.
+    pub location: String,
+    /// The folder of the queue, the spool and the compiled converters, on a local disk. One daemon at a time uses it. The default is the
+    /// platform's state folder: `/var/lib/dropforge` for root, else `$XDG_STATE_HOME/dropforge` or `~/.local/state/dropforge`;
+    /// `%LOCALAPPDATA%\dropforge` on Windows.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub state_dir: PathBuf,
+    /// The address that both ports listen on. `0.0.0.0` admits other machines.
+    pub bind_address: IpAddr,
+    /// The port of the health endpoints, the API and the web page. 0 takes any free port.
+    pub health_port: u16,
+    /// The port of `/metrics` for Prometheus. 0 takes any free port.
+    pub metrics_port: u16,
+    /// Whether `/metrics` speaks Prometheus. If false, the metrics port stays closed and `/metrics` on the health port is JSON.
+    pub enable_metrics: bool,
+    /// Whether answers of the upstream server are cached.
+    pub enable_cache: bool,
+    /// How many seconds a cached answer of the upstream server is used.
+    pub cache_ttl_seconds: f64,
+    /// How many answers of the upstream server are cached at most.
+    pub cache_max_size: u64,
+    /// The folder of the plugins. A `.wasm` file that is put there is live a moment later.
+    pub plugins_dir: PathBuf,
+    /// How many files are converted at the same time; one per core if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<NonZeroUsize>,
+    /// How many seconds running conversions have to end when the daemon stops. What has not ended then is converted after the next start.
+    pub drain_seconds: f64,
+    /// What one conversion may use.
+    pub limits: LimitsConfig,
+    /// The server that converters may ask and documents may go to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Upstream>,
+    /// Where files come from, who converts them, and where their documents go.
+    pub routes: Vec<Route>,
+}
+
+/// The server that converters may ask and documents may go to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// The server's address: `https://` or `http://`, without a user name or password.
+    pub url: String,
+    /// A file that holds the token to present to the server, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    /// What holds without any configuration. `state_dir` is empty here: [`load`](super::load) fills it in, because it depends on the machine.
+    fn default() -> Self {
+        Config {
+            instance_id: "default".into(),
+            station: String::new(),
+            location: String::new(),
+            state_dir: PathBuf::new(),
+            bind_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            health_port: 8080,
+            metrics_port: 9090,
+            enable_metrics: true,
+            enable_cache: true,
+            cache_ttl_seconds: 300.0,
+            cache_max_size: 1000,
+            plugins_dir: "plugins".into(),
+            workers: None,
+            drain_seconds: 30.0,
+            limits: LimitsConfig::default(),
+            upstream: None,
+            routes: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The limits of one conversion on `route`: the route's own where it sets them, else the general ones.
+    pub fn limits_for(&self, route: &Route) -> Limits {
+        match &route.limits {
+            Some(overrides) => overrides.apply(&self.limits).to_limits(),
+            None => self.limits.to_limits(),
+        }
+    }
+}
+
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
+}
