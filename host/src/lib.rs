@@ -7,6 +7,8 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod delivery;
+pub mod digest;
+pub mod files;
 pub mod intake;
 pub mod metrics;
 pub mod plugins;

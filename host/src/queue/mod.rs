@@ -1,1 +1,48 @@
-//! (skeleton)
+//! The durable queue: what is to be converted, what was made of it, and what became of both.
+//!
+//! A job goes `queued` → `running` → `committed` → `settled`. It leaves a state only by a transaction that is synced, so after a crash every
+//! job is where it was: what ran is queued again, what was committed is delivered and settled. This module knows neither folders nor
+//! converters.
+
+mod ids;
+mod job;
+mod listing;
+mod schema;
+mod store;
+mod transitions;
+mod wakeup;
+
+pub use ids::{DocumentId, JobId};
+pub use job::{Committed, Enqueued, Identity, Job, JobState, NewJob, Outcome, Waiting};
+pub use listing::{JobSummary, Sizes, time};
+pub use store::{QueueError, Store};
+pub use transitions::{CommittedJob, now_ms};
+pub use wakeup::Wakeup;
+
+/// What a worker needs of a queue. The embedded [`Store`] has it; a broker with acknowledgements (claim with lease, acknowledge, negative
+/// acknowledge with delay) can have it too.
+pub trait Queue: Send + Sync {
+    /// Adds a job, durably. A job that is on its way already stays as it is; one that was settled runs again.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    fn enqueue(&self, job: NewJob) -> Result<Enqueued, QueueError>;
+
+    /// Takes the most urgent job that is due, the oldest among equals, and counts the attempt.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    fn claim(&self) -> Result<Option<Job>, QueueError>;
+
+    /// Gives a claimed job back, to be claimed again not before `due_ms` (milliseconds since the epoch).
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting) -> Result<(), QueueError>;
+
+    /// Records what became of a claimed job: from now on its documents are to be delivered and its source settled.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    fn commit(&self, id: &JobId, committed: Committed) -> Result<(), QueueError>;
+}

@@ -1,0 +1,181 @@
+//! Jobs, as they go into the queue and come out of it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::JobId;
+use crate::sandbox::{Document, ErrorType};
+
+/// Which file a job is about. A file that differs in any part is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The device that holds it (the volume's serial number on Windows).
+    pub device: u64,
+    /// Its number on that device.
+    pub inode: u64,
+    /// In bytes.
+    pub size: u64,
+    /// Nanoseconds since the epoch.
+    pub modified_ns: i64,
+}
+
+/// A job to add.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// From route, path, modified time and digest.
+    pub id: JobId,
+    /// The route's name.
+    pub route: String,
+    /// Relative to the intake, with `/`, for people and converters.
+    pub path: String,
+    /// Where the source is.
+    pub location: PathBuf,
+    /// Which file it is.
+    pub identity: Identity,
+    /// SHA-256 of the source, lower-case hexadecimal.
+    pub digest: String,
+    /// 1 (first) to 10.
+    pub priority: u8,
+}
+
+/// What adding a job did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It is new.
+    New,
+    /// It was settled before and runs again: somebody put the file back.
+    Again,
+    /// It is on its way already.
+    Known,
+}
+
+/// Where a job is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waiting for a worker.
+    Queued,
+    /// A worker has it.
+    Running,
+    /// Its documents are in the spool, or its failure is recorded; delivery and the source's settling follow.
+    Committed,
+    /// Nothing is left to do.
+    Settled,
+}
+
+impl JobState {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobState::Queued => "queued",
+            JobState::Running => "running",
+            JobState::Committed => "committed",
+            JobState::Settled => "settled",
+        }
+    }
+}
+
+/// Why a queued job is not due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waiting {
+    /// An error that may pass.
+    Retry,
+    /// The converter asked to be called later, or as soon as these files are beside the source.
+    Suspended {
+        /// Plain names in the source's folder.
+        awaits: Vec<String>,
+    },
+    /// The converter that the route names is not loaded.
+    Converter,
+}
+
+impl Waiting {
+    /// The label value `reason` of `queue_waiting`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Waiting::Retry => "retry",
+            Waiting::Suspended { .. } => "suspended",
+            Waiting::Converter => "converter",
+        }
+    }
+
+    /// Every reason, for metrics.
+    pub const REASONS: [&'static str; 3] = ["retry", "suspended", "converter"];
+}
+
+/// A claimed or committed job.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Names it.
+    pub id: JobId,
+    /// The route's name.
+    pub route: String,
+    /// Relative to the intake, with `/`.
+    pub path: String,
+    /// Where the source is.
+    pub location: PathBuf,
+    /// Which file it is.
+    pub identity: Identity,
+    /// SHA-256 of the source.
+    pub digest: String,
+    /// How often it was claimed, this time included.
+    pub attempts: u32,
+    /// When it was queued, in milliseconds since the epoch.
+    pub created_ms: i64,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every part of the input is in the documents.
+    Converted,
+    /// Parts of the input were reported as problems.
+    Partial,
+    /// The named converter said that the file is not for it.
+    Skipped,
+    /// It will never convert, and that is no defect.
+    Rejected,
+    /// An error, with its type.
+    Failed,
+}
+
+impl Outcome {
+    /// As stored, shown and logged.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Converted => "converted",
+            Outcome::Partial => "partial",
+            Outcome::Skipped => "skipped",
+            Outcome::Rejected => "rejected",
+            Outcome::Failed => "failed",
+        }
+    }
+
+    /// The outcome that [`Outcome::as_str`] gave.
+    pub fn from_stored(text: &str) -> Option<Self> {
+        [Outcome::Converted, Outcome::Partial, Outcome::Skipped, Outcome::Rejected, Outcome::Failed]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
+    }
+}
+
+/// What became of a job: the end of its conversion, and the beginning of its delivery.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// With [`Outcome::Failed`].
+    pub error_type: Option<ErrorType>,
+    /// The converter's name; `none` where none took it.
+    pub converter: String,
+    /// The plugin's version and digest; empty where there was none.
+    pub plugin: (String, String),
+    /// What the sidecar says besides: a JSON object.
+    pub detail: serde_json::Value,
+    /// In the spool, to be delivered to `destinations`.
+    pub documents: Vec<Document>,
+    /// The destinations' names; empty where nothing goes out.
+    pub destinations: Vec<String>,
+}

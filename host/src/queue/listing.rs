@@ -1,0 +1,165 @@
+//! What the API and the metrics show of the queue.
+
+use rusqlite::params;
+use serde::Serialize;
+
+use super::transitions::now_ms;
+use super::{QueueError, Store, Waiting};
+
+/// How full the queues are at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Jobs that are due and unclaimed.
+    pub due: u64,
+    /// Jobs that wait, by reason, every reason of [`Waiting::REASONS`].
+    pub waiting: Vec<(&'static str, u64)>,
+    /// Milliseconds since the oldest due job was queued.
+    pub oldest_ms: u64,
+    /// Committed jobs that are due for delivery.
+    pub deliverable: u64,
+    /// Committed jobs whose delivery waits for another try.
+    pub backing_off: u64,
+    /// Milliseconds since the oldest undelivered job was committed.
+    pub oldest_undelivered_ms: u64,
+    /// Bytes of documents in the spool.
+    pub spool_bytes: u64,
+    /// Failed and rejected sources, by route.
+    pub dead_letters: Vec<(String, u64)>,
+}
+
+/// One job, as a list shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct JobSummary {
+    /// Names it.
+    pub id: String,
+    /// The route's name.
+    pub route: String,
+    /// Relative to the intake.
+    pub path: String,
+    /// Bytes of the source.
+    pub size: u64,
+    /// SHA-256 of the source.
+    pub digest: String,
+    /// `queued`, `running`, `committed` or `settled`.
+    pub state: String,
+    /// Why it is not due.
+    pub waiting: Option<String>,
+    /// How often it was claimed.
+    pub attempts: u32,
+    /// When it was queued.
+    pub queued_at: String,
+    /// When its conversion ended.
+    pub finished_at: Option<String>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// With `failed`.
+    pub error_type: Option<String>,
+    /// The converter's name.
+    pub converter: Option<String>,
+    /// The plugin's version.
+    pub plugin_version: Option<String>,
+    /// The plugin's digest.
+    pub plugin_digest: Option<String>,
+    /// How many documents it made.
+    pub documents: u64,
+}
+
+impl Store {
+    /// How full the queues are now.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn sizes(&self) -> Result<Sizes, QueueError> {
+        self.run(|connection| {
+            let now = now_ms();
+            let age = |oldest: Option<i64>| oldest.map_or(0, |oldest| (now - oldest).max(0).cast_unsigned());
+            let count_and_oldest = |sql: &str| -> rusqlite::Result<(u64, Option<i64>)> {
+                connection.prepare_cached(sql)?.query_row([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?)))
+            };
+            let (due, oldest) = count_and_oldest("SELECT count(*), min(created_ms) FROM jobs WHERE state = 'queued' AND waiting IS NULL")?;
+            let waiting = Waiting::REASONS
+                .into_iter()
+                .map(|reason| {
+                    let count: i64 = connection
+                        .prepare_cached("SELECT count(*) FROM jobs WHERE state = 'queued' AND waiting = ?1")?
+                        .query_row([reason], |row| row.get(0))?;
+                    Ok((reason, count.cast_unsigned()))
+                })
+                .collect::<rusqlite::Result<_>>()?;
+            let (committed, oldest_committed) = count_and_oldest("SELECT count(*), min(finished_ms) FROM jobs WHERE state = 'committed'")?;
+            let backing_off: i64 = connection
+                .prepare_cached("SELECT count(*) FROM jobs WHERE state = 'committed' AND due_ms > ?1")?
+                .query_row([now], |row| row.get(0))?;
+            let spool_bytes: i64 = connection
+                .prepare_cached("SELECT coalesce(sum(bytes), 0) FROM documents WHERE job IN (SELECT id FROM jobs WHERE state = 'committed')")?
+                .query_row([], |row| row.get(0))?;
+            let dead_letters = connection
+                .prepare_cached("SELECT route, count(*) FROM jobs WHERE state = 'settled' AND outcome IN ('failed', 'rejected', 'skipped') GROUP BY route")?
+                .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(Sizes {
+                due,
+                waiting,
+                oldest_ms: age(oldest),
+                deliverable: committed.saturating_sub(backing_off.cast_unsigned()),
+                backing_off: backing_off.cast_unsigned(),
+                oldest_undelivered_ms: age(oldest_committed),
+                spool_bytes: spool_bytes.cast_unsigned(),
+                dead_letters,
+            })
+        })
+    }
+
+    /// The newest jobs, at most `limit`.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn newest(&self, limit: usize) -> Result<Vec<JobSummary>, QueueError> {
+        self.run(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT id, route, path, size, digest, state, waiting, attempts, created_ms, finished_ms, outcome, error_type, converter,
+                            plugin_version, plugin_digest, (SELECT count(*) FROM documents WHERE job = jobs.id)
+                     FROM jobs ORDER BY created_ms DESC, id LIMIT ?1",
+                )?
+                .query_map(params![limit as i64], |row| {
+                    Ok(JobSummary {
+                        id: row.get(0)?,
+                        route: row.get(1)?,
+                        path: row.get(2)?,
+                        size: row.get::<_, i64>(3)?.cast_unsigned(),
+                        digest: row.get(4)?,
+                        state: row.get(5)?,
+                        waiting: row.get(6)?,
+                        attempts: row.get(7)?,
+                        queued_at: time(row.get(8)?),
+                        finished_at: row.get::<_, Option<i64>>(9)?.map(time),
+                        outcome: row.get(10)?,
+                        error_type: row.get(11)?,
+                        converter: row.get(12)?,
+                        plugin_version: row.get(13)?,
+                        plugin_digest: row.get(14)?,
+                        documents: row.get::<_, i64>(15)?.cast_unsigned(),
+                    })
+                })?
+                .collect()
+        })
+    }
+
+    /// When the next waiting job is due, in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn next_due_ms(&self) -> Result<Option<i64>, QueueError> {
+        self.run(|connection| {
+            connection
+                .prepare_cached("SELECT min(due_ms) FROM jobs WHERE state = 'queued' AND waiting IS NOT NULL")?
+                .query_row([], |row| row.get(0))
+        })
+    }
+}
+
+/// A moment as people and programs read it.
+pub fn time(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
+}

@@ -1,0 +1,144 @@
+//! The embedded store: one thread owns the connection, and all that waits shares one transaction (group commit), because a synced commit
+//! costs milliseconds and a statement microseconds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rusqlite::Connection;
+
+use super::{Wakeup, schema};
+
+/// Commands that share a transaction at most, and wait for the thread at most.
+const BATCH: usize = 256;
+
+/// What went wrong with the queue.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The database cannot be opened.
+    #[error("cannot open the queue {path}: {source}; check that the folder is on a local disk and writable")]
+    Open {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// A later version of Dropforge wrote it.
+    #[error("the queue {path} has version {found}, this program knows up to {known}; run the newer Dropforge, or give another state_dir")]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
+    /// A statement or the commit failed: nothing of it is in the database.
+    #[error("the queue could not be read or written: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The commit of a shared transaction failed.
+    #[error("the queue could not be written: {0}")]
+    Commit(String),
+    /// The store was closed.
+    #[error("the queue is closed")]
+    Closed,
+}
+
+/// Answers whoever asked, once the commit is known.
+type Reply = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
+/// Gets the connection within a transaction, or why there is none.
+type Command = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Reply + Send>;
+
+/// The queue in a SQLite file.
+pub struct Store {
+    commands: Option<Sender<Command>>,
+    thread: Option<JoinHandle<()>>,
+    /// Notified when a job may have become due.
+    work: Arc<Wakeup>,
+    /// Notified when something may have become deliverable.
+    committed: Arc<Wakeup>,
+}
+
+impl Store {
+    /// Opens or creates the database, and queues again what ran when the last process ended.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened or is of a newer version.
+    pub fn open(path: &Path) -> Result<Store, QueueError> {
+        let connection = schema::open(path)?;
+        connection.execute("UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0 WHERE state = 'running'", [])?;
+        let (commands, inbox) = bounded(BATCH);
+        let thread = std::thread::Builder::new().name("queue".into()).spawn(move || serve(connection, &inbox)).map_err(|error| {
+            QueueError::Open { path: path.to_path_buf(), source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)) }
+        })?;
+        Ok(Store { commands: Some(commands), thread: Some(thread), work: Arc::default(), committed: Arc::default() })
+    }
+
+    /// Notified when a job may have become due.
+    pub fn work(&self) -> Arc<Wakeup> {
+        Arc::clone(&self.work)
+    }
+
+    /// Notified when something may have become deliverable.
+    pub fn committed(&self) -> Arc<Wakeup> {
+        Arc::clone(&self.committed)
+    }
+
+    /// Runs statements in the next shared transaction and waits until it is synced.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        statements: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let (answer, wait) = bounded(1);
+        let command: Command = Box::new(move |connection| {
+            let result = connection
+                .map_err(|error| QueueError::Commit(error.to_string()))
+                .and_then(|connection| Ok(within_savepoint(connection, statements)?));
+            Box::new(move |commit| {
+                let result = match commit {
+                    Ok(()) => result,
+                    Err(error) => Err(QueueError::Commit(error.to_string())),
+                };
+                let _ = answer.send(result);
+            })
+        });
+        self.commands.as_ref().ok_or(QueueError::Closed)?.send(command).map_err(|_| QueueError::Closed)?;
+        wait.recv().map_err(|_| QueueError::Closed)?
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A failed command takes back its own statements and leaves those of the others.
+fn within_savepoint<T>(connection: &Connection, statements: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    connection.prepare_cached("SAVEPOINT command")?.execute([])?;
+    let result = statements(connection);
+    if result.is_err() {
+        connection.prepare_cached("ROLLBACK TO command")?.execute([])?;
+    }
+    connection.prepare_cached("RELEASE command")?.execute([])?;
+    result
+}
+
+fn serve(connection: Connection, inbox: &Receiver<Command>) {
+    while let Ok(first) = inbox.recv() {
+        let begun = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+        let within = begun.as_ref().map(|_| &connection);
+        let replies: Vec<Reply> = std::iter::once(first).chain(inbox.try_iter().take(BATCH - 1)).map(|command| command(within)).collect();
+        let committed = begun.and_then(|_| connection.prepare_cached("COMMIT")?.execute([]));
+        if committed.is_err() && !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        for reply in replies {
+            reply(committed.as_ref().map(|_| ()));
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! Every way from one state of a job to another, each one transaction.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Committed, Enqueued, Identity, Job, JobId, JobState, NewJob, Outcome, Queue, QueueError, Store, Waiting};
+use crate::files::{path_from_bytes, path_to_bytes};
+use crate::sandbox::{Document, ErrorType};
+
+/// Milliseconds since the epoch, now.
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// A committed job, with what is left to do for it.
+#[derive(Debug, Clone)]
+pub struct CommittedJob {
+    /// The job.
+    pub job: Job,
+    /// How the conversion ended.
+    pub outcome: Outcome,
+    /// With [`Outcome::Failed`].
+    pub error_type: Option<ErrorType>,
+    /// The converter's name; `none` where none took it.
+    pub converter: String,
+    /// The plugin's version and digest; empty where there was none.
+    pub plugin: (String, String),
+    /// What the sidecar says besides.
+    pub detail: serde_json::Value,
+    /// When the conversion ended, in milliseconds since the epoch.
+    pub finished_ms: i64,
+    /// The source is where it belongs.
+    pub source_settled: bool,
+    /// What was made, in order.
+    pub documents: Vec<Document>,
+    /// The destinations that do not have the documents yet, with how often that was tried.
+    pub outstanding: Vec<(String, u32)>,
+}
+
+const JOB_COLUMNS: &str = "id, route, path, location, device, inode, size, modified_ns, digest, attempts, created_ms";
+
+fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
+    Ok(Job {
+        id: JobId::from_stored(row.get(0)?),
+        route: row.get(1)?,
+        path: row.get(2)?,
+        location: path_from_bytes(row.get(3)?),
+        identity: Identity {
+            device: row.get::<_, i64>(4)?.cast_unsigned(),
+            inode: row.get::<_, i64>(5)?.cast_unsigned(),
+            size: row.get::<_, i64>(6)?.cast_unsigned(),
+            modified_ns: row.get(7)?,
+        },
+        digest: row.get(8)?,
+        attempts: row.get(9)?,
+        created_ms: row.get(10)?,
+    })
+}
+
+fn json_error(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
+impl Queue for Store {
+    fn enqueue(&self, new: NewJob) -> Result<Enqueued, QueueError> {
+        let enqueued = self.run(move |connection| enqueue(connection, &new))?;
+        if enqueued != Enqueued::Known {
+            self.work().notify();
+        }
+        Ok(enqueued)
+    }
+
+    fn claim(&self) -> Result<Option<Job>, QueueError> {
+        self.run(|connection| {
+            let now = now_ms();
+            // What has waited long enough is due like everything else.
+            connection
+                .prepare_cached(
+                    "UPDATE jobs SET waiting = NULL, awaits = NULL WHERE state = 'queued' AND waiting IS NOT NULL AND due_ms <= ?1",
+                )?
+                .execute([now])?;
+            connection
+                .prepare_cached(&format!(
+                    "UPDATE jobs SET state = 'running', attempts = attempts + 1
+                     WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND waiting IS NULL ORDER BY priority, created_ms, id LIMIT 1)
+                     RETURNING {JOB_COLUMNS}"
+                ))?
+                .query_row([], job)
+                .optional()
+        })
+    }
+
+    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting) -> Result<(), QueueError> {
+        let id = id.clone();
+        self.run(move |connection| {
+            let awaits = match &waiting {
+                Waiting::Suspended { awaits } if !awaits.is_empty() => Some(serde_json::to_string(awaits).map_err(json_error)?),
+                _ => None,
+            };
+            connection
+                .prepare_cached(
+                    "UPDATE jobs SET state = 'queued', waiting = ?2, awaits = ?3, due_ms = ?4 WHERE id = ?1 AND state = 'running'",
+                )?
+                .execute(params![id.as_str(), waiting.as_str(), awaits, due_ms])
+        })?;
+        self.work().notify();
+        Ok(())
+    }
+
+    fn commit(&self, id: &JobId, committed: Committed) -> Result<(), QueueError> {
+        let id = id.clone();
+        self.run(move |connection| commit(connection, &id, &committed))?;
+        self.committed().notify();
+        Ok(())
+    }
+}
+
+fn enqueue(connection: &Connection, new: &NewJob) -> rusqlite::Result<Enqueued> {
+    let state: Option<String> =
+        connection.prepare_cached("SELECT state FROM jobs WHERE id = ?1")?.query_row([new.id.as_str()], |row| row.get(0)).optional()?;
+    let enqueued = match state.as_deref() {
+        None => Enqueued::New,
+        Some("settled") => Enqueued::Again,
+        Some(_) => return Ok(Enqueued::Known),
+    };
+    if enqueued == Enqueued::Again {
+        connection.prepare_cached("DELETE FROM jobs WHERE id = ?1")?.execute([new.id.as_str()])?;
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO jobs (id, route, path, location, device, inode, size, modified_ns, digest, priority, state, due_ms, created_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', 0, ?11)",
+        )?
+        .execute(params![
+            new.id.as_str(),
+            new.route,
+            new.path,
+            path_to_bytes(&new.location),
+            new.identity.device.cast_signed(),
+            new.identity.inode.cast_signed(),
+            new.identity.size.cast_signed(),
+            new.identity.modified_ns,
+            new.digest,
+            new.priority,
+            now_ms(),
+        ])?;
+    Ok(enqueued)
+}
+
+fn commit(connection: &Connection, id: &JobId, committed: &Committed) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE jobs SET state = 'committed', due_ms = 0, finished_ms = ?2, outcome = ?3, error_type = ?4, converter = ?5, plugin_version = ?6,
+             plugin_digest = ?7, detail = ?8, source_settled = 0 WHERE id = ?1 AND state = 'running'",
+        )?
+        .execute(params![
+            id.as_str(),
+            now_ms(),
+            committed.outcome.as_str(),
+            committed.error_type.map(ErrorType::as_str),
+            committed.converter,
+            committed.plugin.0,
+            committed.plugin.1,
+            committed.detail.to_string(),
+        ])?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO documents (job, number, name, media_type, attributes, key, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for document in &committed.documents {
+        insert.execute(params![
+            id.as_str(),
+            document.number,
+            document.name,
+            document.media_type,
+            serde_json::to_string(&document.attributes).map_err(json_error)?,
+            document.key,
+            document.bytes.cast_signed(),
+        ])?;
+    }
+    let mut insert = connection.prepare_cached("INSERT INTO deliveries (job, destination) VALUES (?1, ?2)")?;
+    for destination in &committed.destinations {
+        insert.execute(params![id.as_str(), destination])?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// The committed jobs with something due, the oldest first, without those in `busy`; and when the next of the others is due.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn deliverable(&self, limit: usize) -> Result<(Vec<CommittedJob>, Option<i64>), QueueError> {
+        self.run(move |connection| {
+            let now = now_ms();
+            let ids: Vec<String> = connection
+                .prepare_cached("SELECT id FROM jobs WHERE state = 'committed' AND due_ms <= ?1 ORDER BY due_ms, finished_ms LIMIT ?2")?
+                .query_map(params![now, limit as i64], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            let jobs = ids.iter().map(|id| committed_job(connection, id)).collect::<rusqlite::Result<_>>()?;
+            let next = connection
+                .prepare_cached("SELECT min(due_ms) FROM jobs WHERE state = 'committed' AND due_ms > ?1")?
+                .query_row([now], |row| row.get(0))?;
+            Ok((jobs, next))
+        })
+    }
+
+    /// Records that a destination has all documents of a job.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn delivered(&self, id: &JobId, destination: &str) -> Result<(), QueueError> {
+        let (id, destination) = (id.clone(), destination.to_string());
+        self.run(move |connection| {
+            connection
+                .prepare_cached("UPDATE deliveries SET delivered_ms = ?3, error = NULL WHERE job = ?1 AND destination = ?2")?
+                .execute(params![id.as_str(), destination, now_ms()])
+        })?;
+        Ok(())
+    }
+
+    /// Records that a destination could not take the documents.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn delivery_failed(&self, id: &JobId, destination: &str, error: &str) -> Result<(), QueueError> {
+        let (id, destination, error) = (id.clone(), destination.to_string(), error.to_string());
+        self.run(move |connection| {
+            connection
+                .prepare_cached("UPDATE deliveries SET attempts = attempts + 1, error = ?3 WHERE job = ?1 AND destination = ?2")?
+                .execute(params![id.as_str(), destination, error])
+        })?;
+        Ok(())
+    }
+
+    /// Records that the source is where it belongs, and where that is.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn source_settled(&self, id: &JobId, location: Option<&Path>) -> Result<(), QueueError> {
+        let (id, location) = (id.clone(), location.map(path_to_bytes));
+        self.run(move |connection| {
+            connection
+                .prepare_cached("UPDATE jobs SET source_settled = 1, location = coalesce(?2, location) WHERE id = ?1")?
+                .execute(params![id.as_str(), location])
+        })?;
+        Ok(())
+    }
+
+    /// Puts off what is left to do for a committed job.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn postpone(&self, id: &JobId, due_ms: i64) -> Result<(), QueueError> {
+        let id = id.clone();
+        self.run(move |connection| {
+            connection
+                .prepare_cached("UPDATE jobs SET due_ms = ?2 WHERE id = ?1 AND state = 'committed'")?
+                .execute(params![id.as_str(), due_ms])
+        })?;
+        Ok(())
+    }
+
+    /// Ends a job: delivered everywhere, source settled.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn settle(&self, id: &JobId) -> Result<(), QueueError> {
+        let id = id.clone();
+        self.run(move |connection| {
+            connection.prepare_cached("UPDATE jobs SET state = 'settled' WHERE id = ?1 AND state = 'committed'")?.execute([id.as_str()])
+        })?;
+        Ok(())
+    }
+
+    /// Makes jobs due that wait for a converter, because the loaded plugins have changed; and queues again what no converter took, where
+    /// `wants` says that one does now. Gives how many.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn plugins_changed(&self, wants: impl Fn(&str) -> bool + Send + 'static) -> Result<usize, QueueError> {
+        let released = self.run(move |connection| {
+            let waiting = connection
+                .prepare_cached("UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting = 'converter'")?
+                .execute([])?;
+            let refused: Vec<(String, String)> = connection
+                .prepare_cached("SELECT id, path FROM jobs WHERE state = 'settled' AND error_type = 'no_converter'")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            let mut again = connection.prepare_cached(
+                "UPDATE jobs SET state = 'queued', due_ms = 0, outcome = NULL, error_type = NULL, source_settled = 0 WHERE id = ?1",
+            )?;
+            let mut count = waiting;
+            for (id, _) in refused.iter().filter(|(_, path)| wants(path)) {
+                connection.prepare_cached("DELETE FROM deliveries WHERE job = ?1")?.execute([id])?;
+                count += again.execute([id])?;
+            }
+            Ok(count)
+        })?;
+        self.work().notify();
+        Ok(released)
+    }
+
+    /// Suspended jobs that await files: id, where the source is, and the names.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn awaiting(&self) -> Result<Vec<(JobId, std::path::PathBuf, Vec<String>)>, QueueError> {
+        let rows = self.run(|connection| {
+            connection
+                .prepare_cached("SELECT id, location, awaits FROM jobs WHERE state = 'queued' AND waiting = 'suspended' AND awaits IS NOT NULL LIMIT 1000")?
+                .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?)))?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, location, awaits)| {
+                (JobId::from_stored(id), path_from_bytes(location), serde_json::from_str(&awaits).unwrap_or_default())
+            })
+            .collect())
+    }
+
+    /// Makes a suspended job due now.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn resume(&self, id: &JobId) -> Result<(), QueueError> {
+        let id = id.clone();
+        self.run(move |connection| {
+            connection
+                .prepare_cached("UPDATE jobs SET waiting = NULL, awaits = NULL, due_ms = 0 WHERE id = ?1 AND state = 'queued'")?
+                .execute([id.as_str()])
+        })?;
+        self.work().notify();
+        Ok(())
+    }
+
+    /// Whether this very file at this place is on its way already: then it need not be read to know that.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn is_on_its_way(&self, location: &Path, identity: Identity) -> Result<bool, QueueError> {
+        let location = path_to_bytes(location);
+        self.run(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM jobs WHERE location = ?1 AND device = ?2 AND inode = ?3 AND size = ?4 AND modified_ns = ?5
+                     AND state <> 'settled')",
+                )?
+                .query_row(
+                    params![
+                        location,
+                        identity.device.cast_signed(),
+                        identity.inode.cast_signed(),
+                        identity.size.cast_signed(),
+                        identity.modified_ns
+                    ],
+                    |row| row.get(0),
+                )
+        })
+    }
+
+    /// The ids of the jobs whose documents are in the spool.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn committed_ids(&self) -> Result<std::collections::HashSet<String>, QueueError> {
+        self.run(|connection| {
+            connection.prepare_cached("SELECT id FROM jobs WHERE state = 'committed'")?.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// Forgets what was settled before a moment.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn forget_before(&self, route: &str, finished_ms: i64) -> Result<usize, QueueError> {
+        let route = route.to_string();
+        self.run(move |connection| {
+            connection
+                .prepare_cached("DELETE FROM jobs WHERE state = 'settled' AND finished_ms < ?2 AND route = ?1")?
+                .execute(params![route, finished_ms])
+        })
+    }
+}
+
+fn committed_job(connection: &Connection, id: &str) -> rusqlite::Result<CommittedJob> {
+    let documents = connection
+        .prepare_cached("SELECT number, media_type, name, attributes, key, bytes FROM documents WHERE job = ?1 ORDER BY number")?
+        .query_map([id], |row| {
+            Ok(Document {
+                number: row.get(0)?,
+                media_type: row.get(1)?,
+                name: row.get(2)?,
+                attributes: serde_json::from_str(&row.get::<_, String>(3)?).map_err(json_error)?,
+                key: row.get(4)?,
+                bytes: row.get::<_, i64>(5)?.cast_unsigned(),
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let outstanding = connection
+        .prepare_cached("SELECT destination, attempts FROM deliveries WHERE job = ?1 AND delivered_ms IS NULL ORDER BY destination")?
+        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    connection
+        .prepare_cached(&format!(
+            "SELECT {JOB_COLUMNS}, outcome, error_type, converter, plugin_version, plugin_digest, detail, finished_ms, source_settled
+             FROM jobs WHERE id = ?1"
+        ))?
+        .query_row([id], |row| {
+            let error_type: Option<String> = row.get(12)?;
+            Ok(CommittedJob {
+                job: job(row)?,
+                outcome: Outcome::from_stored(&row.get::<_, String>(11)?).unwrap_or(Outcome::Failed),
+                error_type: error_type.and_then(|text| ErrorType::ALL.into_iter().find(|kind| kind.as_str() == text)),
+                converter: row.get(13)?,
+                plugin: (row.get(14)?, row.get(15)?),
+                detail: serde_json::from_str(&row.get::<_, String>(16)?).map_err(json_error)?,
+                finished_ms: row.get(17)?,
+                source_settled: row.get(18)?,
+                documents,
+                outstanding,
+            })
+        })
+}
+
+impl JobState {
+    /// Every state, for listings.
+    pub const ALL: [JobState; 4] = [JobState::Queued, JobState::Running, JobState::Committed, JobState::Settled];
+}
