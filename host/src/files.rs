@@ -1,9 +1,12 @@
 //! Durable file operations: what is done here survives a power cut once the function has returned. It knows nothing of jobs.
 
+#[cfg(unix)]
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use crate::digest::sha256_hex;
 
 /// Makes the entries of a folder durable. A rename or a new file is lost in a power cut until its folder is synced.
 ///
@@ -49,11 +52,14 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_parent(path)
 }
 
-/// A hidden name in the same folder, for what is not complete yet. Intake never takes names that begin with a dot.
+/// What the names of incomplete files begin with. Intake never takes them.
+pub const TEMPORARY_PREFIX: &str = ".dropforge-tmp-";
+
+/// A hidden name in the same folder, for what is not complete yet; always the same for the same path, and short whatever the path.
 pub fn temporary_beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".dropforge-tmp-");
-    name.push(path.file_name().unwrap_or_default());
-    path.with_file_name(name)
+    let mut digest = sha256_hex(path.file_name().unwrap_or_default().as_encoded_bytes());
+    digest.truncate(32);
+    path.with_file_name(format!("{TEMPORARY_PREFIX}{digest}"))
 }
 
 /// Renames, but never over something that is there.

@@ -5,10 +5,12 @@
 
 pub mod cli;
 pub mod config;
+mod crash;
 pub mod daemon;
 pub mod delivery;
 pub mod digest;
 pub mod files;
+pub mod identity;
 pub mod intake;
 pub mod metrics;
 pub mod plugins;

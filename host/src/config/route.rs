@@ -168,6 +168,15 @@ impl Route {
 }
 
 impl Destination {
+    /// How metrics, logs and the queue call it: its kind and where it is. It outlives a change of the order in the configuration.
+    pub fn label(&self) -> String {
+        match self {
+            Destination::Folder { path } => format!("folder:{}", path.display()),
+            Destination::Http { url, .. } => format!("http:{url}"),
+            Destination::ObjectStore { url } => format!("object-store:{url}"),
+        }
+    }
+
     /// The kind of destination, as the key `type` names it.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -1,1 +1,13 @@
-//! (skeleton)
+//! What happens after a conversion: documents wait in the spool until every destination has them, and the source goes where it belongs.
+//! This module knows no converters.
+
+mod deliverer;
+mod folder;
+mod settle;
+mod sidecar;
+mod spool;
+
+pub use deliverer::Deliverer;
+pub use folder::file_name;
+pub use settle::remove_expired;
+pub use spool::Spool;

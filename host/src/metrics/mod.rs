@@ -457,9 +457,9 @@ impl Metrics {
         self.families.delivery_duration.with_label_values(&[destination]);
     }
 
-    /// Counts an attempt to deliver a document: `success` or `error`.
-    pub fn delivery(&self, destination: &str, status: &str, duration: Duration) {
-        self.families.delivery_documents.with_label_values(&[destination, status]).inc();
+    /// Counts an attempt to deliver the documents of a job: `success` or `error`.
+    pub fn delivery(&self, destination: &str, status: &str, documents: u64, duration: Duration) {
+        self.families.delivery_documents.with_label_values(&[destination, status]).inc_by(documents);
         self.families.delivery_duration.with_label_values(&[destination]).observe(duration.as_secs_f64());
     }
 

@@ -5,20 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::JobId;
+use crate::identity::FileIdentity;
 use crate::sandbox::{Document, ErrorType};
-
-/// Which file a job is about. A file that differs in any part is another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    /// The device that holds it (the volume's serial number on Windows).
-    pub device: u64,
-    /// Its number on that device.
-    pub inode: u64,
-    /// In bytes.
-    pub size: u64,
-    /// Nanoseconds since the epoch.
-    pub modified_ns: i64,
-}
 
 /// A job to add.
 #[derive(Debug, Clone)]
@@ -32,7 +20,7 @@ pub struct NewJob {
     /// Where the source is.
     pub location: PathBuf,
     /// Which file it is.
-    pub identity: Identity,
+    pub identity: FileIdentity,
     /// SHA-256 of the source, lower-case hexadecimal.
     pub digest: String,
     /// 1 (first) to 10.
@@ -116,7 +104,7 @@ pub struct Job {
     /// Where the source is.
     pub location: PathBuf,
     /// Which file it is.
-    pub identity: Identity,
+    pub identity: FileIdentity,
     /// SHA-256 of the source.
     pub digest: String,
     /// How often it was claimed, this time included.

@@ -13,7 +13,7 @@ mod transitions;
 mod wakeup;
 
 pub use ids::{DocumentId, JobId};
-pub use job::{Committed, Enqueued, Identity, Job, JobState, NewJob, Outcome, Waiting};
+pub use job::{Committed, Enqueued, Job, JobState, NewJob, Outcome, Waiting};
 pub use listing::{JobSummary, Sizes, time};
 pub use store::{QueueError, Store};
 pub use transitions::{CommittedJob, now_ms};

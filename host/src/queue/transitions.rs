@@ -4,8 +4,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Committed, Enqueued, Identity, Job, JobId, JobState, NewJob, Outcome, Queue, QueueError, Store, Waiting};
+use super::{Committed, Enqueued, Job, JobId, JobState, NewJob, Outcome, Queue, QueueError, Store, Waiting};
 use crate::files::{path_from_bytes, path_to_bytes};
+use crate::identity::FileIdentity;
 use crate::sandbox::{Document, ErrorType};
 
 /// Milliseconds since the epoch, now.
@@ -46,7 +47,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         route: row.get(1)?,
         path: row.get(2)?,
         location: path_from_bytes(row.get(3)?),
-        identity: Identity {
+        identity: FileIdentity {
             device: row.get::<_, i64>(4)?.cast_unsigned(),
             inode: row.get::<_, i64>(5)?.cast_unsigned(),
             size: row.get::<_, i64>(6)?.cast_unsigned(),
@@ -186,7 +187,7 @@ fn commit(connection: &Connection, id: &JobId, committed: &Committed) -> rusqlit
 }
 
 impl Store {
-    /// The committed jobs with something due, the oldest first, without those in `busy`; and when the next of the others is due.
+    /// The committed jobs with something due, the oldest first; and when the next of the others is due.
     ///
     /// # Errors
     /// Where the queue cannot read.
@@ -233,16 +234,16 @@ impl Store {
         Ok(())
     }
 
-    /// Records that the source is where it belongs, and where that is.
+    /// Records that the source is settled: moved to `location` or gone, or `kept` where it was (then the file is known until it changes).
     ///
     /// # Errors
     /// Where the queue cannot write.
-    pub fn source_settled(&self, id: &JobId, location: Option<&Path>) -> Result<(), QueueError> {
+    pub fn source_settled(&self, id: &JobId, location: Option<&Path>, kept: bool) -> Result<(), QueueError> {
         let (id, location) = (id.clone(), location.map(path_to_bytes));
         self.run(move |connection| {
             connection
-                .prepare_cached("UPDATE jobs SET source_settled = 1, location = coalesce(?2, location) WHERE id = ?1")?
-                .execute(params![id.as_str(), location])
+                .prepare_cached("UPDATE jobs SET source_settled = ?3, location = coalesce(?2, location) WHERE id = ?1")?
+                .execute(params![id.as_str(), location, if kept { 2 } else { 1 }])
         })?;
         Ok(())
     }
@@ -335,17 +336,17 @@ impl Store {
         Ok(())
     }
 
-    /// Whether this very file at this place is on its way already: then it need not be read to know that.
+    /// Whether this very file at this place is on its way already, or was settled by leaving it there: then it need not be read to know that.
     ///
     /// # Errors
     /// Where the queue cannot read.
-    pub fn is_on_its_way(&self, location: &Path, identity: Identity) -> Result<bool, QueueError> {
+    pub fn is_on_its_way(&self, location: &Path, identity: FileIdentity) -> Result<bool, QueueError> {
         let location = path_to_bytes(location);
         self.run(move |connection| {
             connection
                 .prepare_cached(
                     "SELECT EXISTS (SELECT 1 FROM jobs WHERE location = ?1 AND device = ?2 AND inode = ?3 AND size = ?4 AND modified_ns = ?5
-                     AND state <> 'settled')",
+                     AND (state <> 'settled' OR source_settled = 2))",
                 )?
                 .query_row(
                     params![
@@ -417,7 +418,7 @@ fn committed_job(connection: &Connection, id: &str) -> rusqlite::Result<Committe
                 plugin: (row.get(14)?, row.get(15)?),
                 detail: serde_json::from_str(&row.get::<_, String>(16)?).map_err(json_error)?,
                 finished_ms: row.get(17)?,
-                source_settled: row.get(18)?,
+                source_settled: row.get::<_, i64>(18)? != 0,
                 documents,
                 outstanding,
             })

@@ -1,0 +1,199 @@
+//! Settling the source: the very file that was converted goes to `done/` or `failed/`, or is deleted, or stays. A file that took its place
+//! meanwhile is left alone.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::sidecar;
+use crate::config::{AfterAction, Route};
+use crate::crash;
+use crate::files;
+use crate::identity::FileIdentity;
+use crate::queue::{CommittedJob, Outcome};
+
+/// What became of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It is here now.
+    Moved(PathBuf),
+    /// It stays where it was.
+    Kept,
+    /// It is deleted.
+    Deleted,
+    /// It was gone already: an earlier attempt moved it, or somebody else did.
+    Gone,
+    /// Another file is in its place, and was left there as a new arrival.
+    Replaced,
+}
+
+/// Settles the source of a committed job, durably. Safe to repeat.
+///
+/// # Errors
+/// What the file system says; the source is where it was, or under its private name, which a repetition finds.
+pub(super) fn settle(job: &CommittedJob, route: &Route) -> io::Result<Settled> {
+    let success = job.outcome == Outcome::Converted;
+    let action = if success { route.after.success } else { route.after.error };
+    if action == AfterAction::Keep {
+        return Ok(if job.job.location.exists() { Settled::Kept } else { Settled::Gone });
+    }
+    let private = private_name(job);
+    let Some(held) = take(job, &private)? else {
+        return Ok(if identity_at(&job.job.location)?.is_none() { Settled::Gone } else { Settled::Replaced });
+    };
+    if held != job.job.identity {
+        put_back(&private, &job.job.location)?;
+        return Ok(Settled::Replaced);
+    }
+    crash::point("before_move");
+    let settled = match action {
+        AfterAction::Delete if success => {
+            fs::remove_file(&private)?;
+            files::sync_parent(&private)?;
+            Settled::Deleted
+        }
+        AfterAction::Delete | AfterAction::Move | AfterAction::Archive | AfterAction::Keep => {
+            let base = if success { route.intake.done_dir() } else { route.intake.failed_dir() };
+            Settled::Moved(move_away(job, route, &private, &base, !success)?)
+        }
+    };
+    crash::point("after_move");
+    Ok(settled)
+}
+
+/// Renames the source to its private name, unless that has happened already, and gives the identity of what is under that name. None
+/// where the source is gone or plainly another file.
+fn take(job: &CommittedJob, private: &Path) -> io::Result<Option<FileIdentity>> {
+    if let Some(held) = identity_at(private)? {
+        return Ok(Some(held));
+    }
+    // A file that differs already is not even touched; one that takes the place in the next instant is caught by the second look.
+    if identity_at(&job.job.location)? != Some(job.job.identity) {
+        return Ok(None);
+    }
+    match files::rename_new(&job.job.location, private) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    }
+    identity_at(private)
+}
+
+/// The private name is in the source's folder, hidden, and derived from the job, so that a restart finds it.
+fn private_name(job: &CommittedJob) -> PathBuf {
+    job.job.location.with_file_name(format!("{}{}", crate::intake::PRIVATE_PREFIX, job.job.id))
+}
+
+fn put_back(private: &Path, location: &Path) -> io::Result<()> {
+    match files::rename_new(private, location) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            (1..)
+                .map(|n| with_suffix(location, &format!("~{n}")))
+                .find_map(|name| match files::rename_new(private, &name) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+                    other => Some(other),
+                })
+                .unwrap_or(Err(error))?;
+        }
+        other => other?,
+    }
+    files::sync_parent(location)
+}
+
+/// Moves the source to `base/<date>/<its folders>/<its name>`, with its sidecar where it failed. The sidecar is there first: a source is
+/// never in `failed/` without its reason.
+fn move_away(job: &CommittedJob, route: &Route, private: &Path, base: &Path, failed: bool) -> io::Result<PathBuf> {
+    let wanted = base.join(date_of(job.finished_ms)).join(relative(job, route));
+    if let Some(folder) = wanted.parent() {
+        files::create_folder(folder)?;
+    }
+    let short_id: String = job.job.id.as_str().chars().take(8).collect();
+    let names = std::iter::once(wanted.clone()).chain((1..).map(|n| match n {
+        1 => with_suffix(&wanted, &format!("-{short_id}")),
+        n => with_suffix(&wanted, &format!("-{short_id}-{n}")),
+    }));
+    for target in names {
+        if fs::symlink_metadata(&target).is_ok() {
+            continue;
+        }
+        if failed {
+            files::write_whole(&sidecar::path(&target), &sidecar::content(job))?;
+        }
+        match files::move_new(private, &target) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            other => other?,
+        }
+        remove_old_sidecar(job, route);
+        return Ok(target);
+    }
+    Err(io::Error::other(format!("no free name beside {}", wanted.display())))
+}
+
+/// A source that failed once and now left `failed/` leaves its old sidecar behind.
+fn remove_old_sidecar(job: &CommittedJob, route: &Route) {
+    if job.job.location.starts_with(route.intake.failed_dir()) {
+        let _ = fs::remove_file(sidecar::path(&job.job.location));
+    }
+}
+
+/// The source's path below the intake, or below the dated folder of `failed/` where it was converted from there.
+fn relative(job: &CommittedJob, route: &Route) -> PathBuf {
+    let location = &job.job.location;
+    let below_failed = location.strip_prefix(route.intake.failed_dir()).ok().map(|path| path.components().skip(1).collect::<PathBuf>());
+    let below = below_failed.or_else(|| location.strip_prefix(&route.intake.path).ok().map(Path::to_path_buf));
+    match below {
+        Some(path) if !path.as_os_str().is_empty() => path,
+        _ => location.file_name().map(PathBuf::from).unwrap_or_else(|| PathBuf::from(job.job.id.as_str())),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_stem().map(OsString::from).unwrap_or_default();
+    name.push(suffix);
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+fn identity_at(path: &Path) -> io::Result<Option<FileIdentity>> {
+    match FileIdentity::at(path) {
+        Ok(identity) => Ok(Some(identity)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The UTC day, as `2026-11-22`.
+fn date_of(ms: i64) -> String {
+    let day = jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC).date();
+    day.to_string()
+}
+
+/// Deletes the dated folders of `done/` and `failed/` that are older than the route keeps them.
+///
+/// # Errors
+/// What the file system says.
+pub fn remove_expired(route: &Route, now_ms: i64) -> io::Result<()> {
+    if route.after.keep_days == 0 {
+        return Ok(());
+    }
+    let oldest = date_of(now_ms - i64::from(route.after.keep_days) * 86_400_000);
+    for base in [route.intake.done_dir(), route.intake.failed_dir()] {
+        let entries = match fs::read_dir(&base) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let dated = name.to_str().filter(|name| name.parse::<jiff::civil::Date>().is_ok());
+            if dated.is_some_and(|day| *day < *oldest) && entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+                tracing::info!(folder = %entry.path().display(), keep_days = route.after.keep_days, "removed settled files that are older than the route keeps them");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! The spool: documents of committed jobs, each job a folder, each document a file named by its number. A folder is complete before it gets
+//! its name, and goes when the job is settled.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::crash;
+use crate::files;
+use crate::queue::JobId;
+use crate::sandbox::{DocumentSink, DocumentWriter};
+
+/// What the folder of a job is called until it is complete.
+const INCOMPLETE: &str = "part";
+
+/// The folder that holds the documents of committed jobs.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    folder: PathBuf,
+}
+
+impl Spool {
+    /// Opens or creates the spool.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn open(folder: PathBuf) -> io::Result<Spool> {
+        files::create_folder(&folder)?;
+        Ok(Spool { folder })
+    }
+
+    /// A sink for the documents of a job; what an earlier attempt left is discarded.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn begin(&self, job: &JobId) -> io::Result<Box<dyn DocumentSink>> {
+        let folder = self.incomplete(job);
+        remove_folder(&folder)?;
+        Ok(Box::new(Incomplete { folder }))
+    }
+
+    /// Makes the documents that a sink of [`Spool::begin`] took the job's own, durably. Without documents there is nothing to do.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn complete(&self, job: &JobId) -> io::Result<()> {
+        let from = self.incomplete(job);
+        if !from.exists() {
+            return Ok(());
+        }
+        files::sync_folder(&from)?;
+        let to = self.complete_folder(job);
+        // A folder of that name is of an attempt whose commit failed.
+        remove_folder(&to)?;
+        fs::rename(&from, &to)?;
+        files::sync_folder(&self.folder)
+    }
+
+    /// Discards what a sink of [`Spool::begin`] took.
+    pub fn discard(&self, job: &JobId) {
+        let folder = self.incomplete(job);
+        if let Err(error) = remove_folder(&folder) {
+            tracing::warn!(folder = %folder.display(), %error, "cannot remove discarded documents; they go at the next start");
+        }
+    }
+
+    /// Where a document is.
+    pub fn document(&self, job: &JobId, number: u32) -> PathBuf {
+        self.complete_folder(job).join(number.to_string())
+    }
+
+    /// Removes the documents of a settled job.
+    pub fn remove(&self, job: &JobId) {
+        let folder = self.complete_folder(job);
+        if let Err(error) = remove_folder(&folder) {
+            tracing::warn!(folder = %folder.display(), %error, "cannot remove delivered documents; they go at the next start");
+        }
+    }
+
+    /// Removes whatever belongs to no committed job: a crash left it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn clean(&self, committed: &HashSet<String>) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if !entry.file_name().to_str().is_some_and(|name| committed.contains(name)) {
+                remove_folder(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn complete_folder(&self, job: &JobId) -> PathBuf {
+        self.folder.join(job.as_str())
+    }
+
+    fn incomplete(&self, job: &JobId) -> PathBuf {
+        self.folder.join(format!("{job}.{INCOMPLETE}"))
+    }
+}
+
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The documents of a conversion that runs.
+struct Incomplete {
+    folder: PathBuf,
+}
+
+impl DocumentSink for Incomplete {
+    fn create(&mut self, number: u32, _media_type: &str, _name: &str) -> io::Result<Box<dyn DocumentWriter>> {
+        if number == 0 || !self.folder.exists() {
+            fs::create_dir_all(&self.folder)?;
+        }
+        let path = self.folder.join(number.to_string());
+        let file = File::create_new(&path)?;
+        Ok(Box::new(Spooled { file, path, finished: false }))
+    }
+}
+
+struct Spooled {
+    file: File,
+    path: PathBuf,
+    finished: bool,
+}
+
+impl DocumentWriter for Spooled {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        self.file.sync_all()?;
+        self.finished = true;
+        crash::point("after_first_document");
+        Ok(())
+    }
+}
+
+impl Drop for Spooled {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_finished_documents_of_complete_jobs_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path().join("spool")).unwrap();
+        let (job, other) = (JobId::from_stored("a".into()), JobId::from_stored("b".into()));
+        let mut sink = spool.begin(&job).unwrap();
+        let mut first = sink.create(0, "text/plain", "x").unwrap();
+        first.write(b"first").unwrap();
+        drop(sink.create(1, "text/plain", "y").unwrap());
+        first.finish().unwrap();
+        assert!(!spool.document(&job, 0).exists());
+        spool.complete(&job).unwrap();
+        assert_eq!(fs::read(spool.document(&job, 0)).unwrap(), b"first");
+        assert!(!spool.document(&job, 1).exists());
+        drop(spool.begin(&other).unwrap().create(0, "text/plain", "z").unwrap());
+        spool.clean(&HashSet::from(["a".to_string()])).unwrap();
+        assert!(spool.document(&job, 0).exists());
+        spool.clean(&HashSet::new()).unwrap();
+        assert_eq!(fs::read_dir(folder.path().join("spool")).unwrap().count(), 0);
+    }
+}
