@@ -1,5 +1,32 @@
 //! Runs converters: engine, limits, host functions, WASI stand-ins. It knows nothing of queues, folders or configuration.
 
-mod types;
+// In these private modules `pub` means: for the rest of the sandbox. What others see is re-exported here.
+#![allow(unreachable_pub)]
 
+mod bindings;
+mod call;
+mod descriptor;
+mod documents;
+mod engine;
+mod error;
+mod from_guest;
+mod host;
+mod input;
+mod limits;
+mod link;
+mod log;
+mod media_type;
+mod metrics;
+mod problems;
+mod source;
+mod state;
+mod text;
+mod types;
+mod wasi;
+
+pub use call::Converter;
+pub use engine::{MAX_WASM_STACK, Sandbox, THREAD_STACK, compile, engine_config};
+pub use error::SandboxError;
+pub use limits::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, MemoryLimitExceeded};
+pub use source::{FileSource, MemorySource};
 pub use types::*;

@@ -1,0 +1,251 @@
+//! A loaded converter, and its three calls. Each runs in a fresh store, which is thrown away.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use wasmtime::component::Resource;
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use super::bindings::{Plugin, PluginPre};
+use super::input::OpenInput;
+use super::limits::MemoryLimitExceeded;
+use super::log::{JobLog, SharedLog};
+use super::state::{Call, DeadlinePassed, State};
+use super::text::cut;
+use super::types::{
+    Conversion, ConversionError, Descriptor, DocumentSink, ErrorType, Input, Limits, MetricDeclaration, Outcome, Probe, Usage,
+};
+use super::{descriptor, from_guest};
+
+/// Handles in the guest's own tables, beside those that the host counts: borrowed ones, and those of resources that it defines itself.
+const EXTRA_HANDLES: usize = 10_000;
+/// The longest message that comes from a trap, in bytes.
+const MAX_TRAP_MESSAGE: usize = 8_192;
+/// The longest function name in a message, in bytes.
+const MAX_FUNCTION: usize = 256;
+
+/// A converter, checked against the contract and ready to be called, from many threads at once. Copies share the code.
+///
+/// A call runs on the thread that makes it, which needs [`super::THREAD_STACK`] and must not be one that runs asynchronous tasks.
+#[derive(Clone)]
+pub struct Converter(Arc<Shared>);
+
+struct Shared {
+    pre: PluginPre<State>,
+    has_capability: bool,
+    /// For the log; known once `describe` has succeeded.
+    name: OnceLock<String>,
+}
+
+impl Converter {
+    pub(super) fn new(pre: PluginPre<State>, has_capability: bool) -> Self {
+        Converter(Arc::new(Shared { pre, has_capability, name: OnceLock::new() }))
+    }
+
+    /// Can it reach anything beyond its input, its output, its log and its metrics? If not, a conversion is a function of its input and
+    /// options.
+    pub fn has_capability(&self) -> bool {
+        self.0.has_capability
+    }
+
+    /// Asks the converter what it is, and checks the answer against the contract.
+    ///
+    /// # Errors
+    /// How the call failed; `bad_output` where the descriptor is malformed.
+    pub fn describe(&self, limits: &Limits) -> Result<Descriptor, ConversionError> {
+        let state = State::new(Call::Describe, limits, &[], None, self.log(limits));
+        let (result, _) = self.call(state, |plugin, store| plugin.dropforge_converter_converter().call_describe(store));
+        let described = from_guest::descriptor(result?);
+        descriptor::check(&described).map_err(|reason| bad_output(format!("the converter's descriptor breaks the contract: {reason}")))?;
+        // A second answer would be the same; the first stays.
+        let _ = self.0.name.set(described.name.clone());
+        Ok(described)
+    }
+
+    /// Asks the converter whether `input` is one of its own. It sees the first 64 KiB and no members.
+    ///
+    /// # Errors
+    /// How the call failed.
+    pub fn probe(&self, mut input: Input, limits: &Limits) -> Result<Probe, ConversionError> {
+        let mut state = State::new(Call::Probe, limits, &[], None, self.log(limits));
+        state.set_job(&mut input);
+        let (result, _) =
+            self.call_with_input(state, input, |plugin, store, input| plugin.dropforge_converter_converter().call_probe(store, input));
+        Ok(from_guest::probe(result?))
+    }
+
+    /// Converts `input`. `options` is a JSON object, valid against the converter's schema; `metrics` are its descriptor's.
+    ///
+    /// Documents go to `sink` while the converter runs. They count only if the result is [`Outcome::Converted`], and only those in
+    /// [`Conversion::documents`]: the caller throws away the others.
+    pub fn convert(
+        &self,
+        mut input: Input,
+        options: &str,
+        metrics: &[MetricDeclaration],
+        sink: Box<dyn DocumentSink>,
+        limits: &Limits,
+    ) -> Conversion {
+        let started = Instant::now();
+        let mut state = State::new(Call::Convert, limits, metrics, Some(sink), self.log(limits));
+        state.set_job(&mut input);
+        let (result, state) = match state.check_size(&input.path, input.source.size()) {
+            Ok(()) => self.call_with_input(state, input, |plugin, store, input| {
+                plugin.dropforge_converter_converter().call_convert(store, input, options)
+            }),
+            Err(_) => (Err(failure_of(&state).unwrap_or_else(|| bad_output(String::new()))), state),
+        };
+        let result = match result {
+            Ok(Ok(outcome)) => accept(from_guest::outcome(outcome), &state),
+            Ok(Err(error)) => Err(from_guest::conversion_error(error)),
+            Err(error) => Err(error),
+        };
+        finish(result, state, started)
+    }
+
+    fn log(&self, limits: &Limits) -> SharedLog {
+        SharedLog::new(self.0.name.get().map_or("", String::as_str), limits.log_lines, limits.log_bytes)
+    }
+
+    fn call_with_input<R>(
+        &self,
+        mut state: State,
+        input: Input,
+        call: impl FnOnce(&Plugin, &mut Store<State>, Resource<OpenInput>) -> wasmtime::Result<R>,
+    ) -> (Result<R, ConversionError>, State) {
+        let input = OpenInput::of_job(input, state.call);
+        match state.table.push(input) {
+            // The host keeps the handle, and lends it for the length of the call.
+            Ok(input) => self.call(state, |plugin, store| call(plugin, store, Resource::new_borrow(input.rep()))),
+            Err(error) => (Err(bad_output(error.to_string())), state),
+        }
+    }
+
+    /// Runs `call` in a fresh instance. What the instance allocated is gone when this returns.
+    fn call<R>(
+        &self,
+        state: State,
+        call: impl FnOnce(&Plugin, &mut Store<State>) -> wasmtime::Result<R>,
+    ) -> (Result<R, ConversionError>, State) {
+        let limits = &state.limits;
+        let call_bytes = limits.call_bytes;
+        let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX).saturating_add(EXTRA_HANDLES);
+        let mut store = Store::new(self.0.pre.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(call_bytes);
+        store.set_max_component_handles(handles);
+        // At each tick the guest looks at the real clock: ticks may come late on a busy machine.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| {
+            context.data().deadline.check()?;
+            Ok(UpdateDeadline::Continue(1))
+        });
+        let result = match self.0.pre.instantiate(&mut store) {
+            Ok(plugin) => call(&plugin, &mut store).map_err(|error| explain(&error, &store, false)),
+            Err(error) => Err(explain(&error, &store, true)),
+        };
+        let state = store.into_data();
+        let mut log = state.log.lock();
+        if let Some(complaint) = state.observed.complaint() {
+            log.note(complaint);
+        }
+        log.close();
+        drop(log);
+        let result = match failure_of(&state) {
+            Some(failure) => Err(failure),
+            None => result,
+        };
+        (result, state)
+    }
+}
+
+/// The first limit that the guest hit, or the first failure of the host.
+fn failure_of(state: &State) -> Option<ConversionError> {
+    state.failure.clone()
+}
+
+/// `converted` loses nothing in silence: a document that was written to is finished, or a problem accounts for it.
+fn accept(outcome: Outcome, state: &State) -> Result<Outcome, ConversionError> {
+    match state.documents.unfinished() {
+        Some(document) if outcome == Outcome::Converted && !state.problems.broken_part => Err(bad_output(format!(
+            "document {} (`{}`) was written to but never finished, and no problem of severity `error` accounts for it",
+            document.number, document.name
+        ))),
+        _ => Ok(outcome),
+    }
+}
+
+fn finish(result: Result<Outcome, ConversionError>, state: State, started: Instant) -> Conversion {
+    let converted = matches!(result, Ok(Outcome::Converted));
+    let peak_memory_bytes = state.memory.peak() as u64;
+    let finished = state.documents.into_finished();
+    let usage = Usage {
+        duration: started.elapsed(),
+        input_bytes: state.input_bytes,
+        output_bytes: finished.iter().map(|document| document.bytes).sum(),
+        peak_memory_bytes,
+    };
+    Conversion {
+        result,
+        documents: if converted { finished } else { Vec::new() },
+        problems: state.problems.kept,
+        problems_dropped: state.problems.dropped,
+        observations: if converted { state.observed.into_observations() } else { Vec::new() },
+        log_tail: state.log.lock().tail(),
+        usage,
+    }
+}
+
+fn bad_output(message: String) -> ConversionError {
+    ConversionError { error_type: ErrorType::BadOutput, code: String::new(), message, at: None }
+}
+
+/// What ended a call, for the person who has to mend the file or the converter.
+fn explain(error: &wasmtime::Error, store: &Store<State>, instantiating: bool) -> ConversionError {
+    let place = error.downcast_ref::<WasmBacktrace>().and_then(function_name);
+    let place = place.map(|name| format!(" (in `{name}`)")).unwrap_or_default();
+    let (error_type, message) = if let Some(passed) = error.downcast_ref::<DeadlinePassed>() {
+        (ErrorType::Timeout, passed.to_string())
+    } else if let Some(exceeded) = error.downcast_ref::<MemoryLimitExceeded>() {
+        (ErrorType::MemoryLimit, exceeded.to_string())
+    } else if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
+        (ErrorType::Trap, format!("the converter ended its process with status {status}"))
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        (ErrorType::Trap, trap_message(*trap, &store.data().log.lock()))
+    } else if instantiating {
+        // No trap and none of our own limits: wasmtime refused to allocate.
+        (ErrorType::MemoryLimit, format!("the converter could not be instantiated: {}", error.root_cause()))
+    } else {
+        (ErrorType::Trap, format!("the converter was stopped: {}", error.root_cause()))
+    };
+    ConversionError { error_type, code: String::new(), message: cut(message, MAX_TRAP_MESSAGE) + &place, at: None }
+}
+
+/// A panic says more than the `unreachable` that it ends in.
+fn trap_message(trap: Trap, log: &JobLog) -> String {
+    match trap {
+        Trap::UnreachableCodeReached => match log.panic_message() {
+            Some(panic) => format!("the converter {panic}"),
+            None => "the converter trapped: it executed `unreachable`, as a panic does".to_owned(),
+        },
+        Trap::StackOverflow => "the converter used up its call stack".to_owned(),
+        trap => format!("the converter trapped: {trap}"),
+    }
+}
+
+/// The innermost function that is the converter's own, and not its language's machinery of panics.
+fn function_name(backtrace: &WasmBacktrace) -> Option<String> {
+    const MACHINERY: [&str; 8] = ["std::", "core::", "alloc::", "rust_", "__rust", "_rust", "abort", "__"];
+    let names = || backtrace.frames().iter().filter_map(|frame| frame.func_name());
+    let name = names().find(|name| !MACHINERY.iter().any(|prefix| name.starts_with(prefix))).or_else(|| names().next())?;
+    Some(cut(without_hash(name).to_owned(), MAX_FUNCTION))
+}
+
+/// A Rust function's name without the hash that the compiler appended.
+fn without_hash(name: &str) -> &str {
+    match name.rsplit_once("::h") {
+        Some((path, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => path,
+        _ => name,
+    }
+}

@@ -1,0 +1,118 @@
+//! Checks a component against the contract, by name, and links it.
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker, ResourceType};
+
+use super::bindings::PluginPre;
+use super::error::SandboxError;
+use super::limits::{MAX_MEMORIES, MAX_TABLES};
+use super::state::State;
+use super::text::cut;
+use super::wasi;
+
+/// The version of the contract that this host offers; every 0.1.x links to it.
+const CONTRACT_VERSION: &str = "0.1.0";
+/// The interfaces of the contract that every converter may import.
+const CONTRACT: [&str; 4] =
+    ["dropforge:converter/types", "dropforge:converter/io", "dropforge:converter/log", "dropforge:converter/metrics"];
+const CONVERTER: &str = "dropforge:converter/converter";
+const EXPORTS: [&str; 3] = ["describe", "probe", "convert"];
+const LOOKUP: &str = "dropforge:converter/lookup";
+/// Names from a component that go into one message, in bytes.
+const MAX_NAMES: usize = 4_096;
+
+/// Links `component`, or says by name why it is no converter for this host.
+pub fn link(linker: &Linker<State>, component: &Component) -> Result<PluginPre<State>, SandboxError> {
+    check_size(component)?;
+    check_imports(linker, component)?;
+    check_exports(component)?;
+    let instance = linker.instantiate_pre(component).map_err(|error| SandboxError::ImportType(format!("{error:#}")))?;
+    PluginPre::new(instance).map_err(|error| SandboxError::ExportType(format!("{error:#}")))
+}
+
+/// Does it import anything beyond the contract and WASI, which give no access and never change?
+pub fn has_capability(component: &Component) -> bool {
+    component.component_type().imports(component.engine()).any(|(name, _)| offered(name).is_none())
+}
+
+fn check_size(component: &Component) -> Result<(), SandboxError> {
+    let Some(needed) = component.resources_required() else { return Ok(()) };
+    let counts = [("linear memories", needed.num_memories, MAX_MEMORIES), ("tables", needed.num_tables, MAX_TABLES)];
+    match counts.into_iter().find(|(_, count, limit)| usize::try_from(*count).is_ok_and(|count| count > *limit)) {
+        Some((what, count, limit)) => Err(SandboxError::TooMany { what, count, limit }),
+        None => Ok(()),
+    }
+}
+
+fn check_imports(linker: &Linker<State>, component: &Component) -> Result<(), SandboxError> {
+    let mut missing = Vec::new();
+    let mut lookup = false;
+    let mut room = MAX_NAMES;
+    for (name, import) in component.component_type().imports(component.engine()) {
+        let text = match import.ty {
+            ComponentItem::Type(_) => continue,
+            ComponentItem::ComponentInstance(instance) => {
+                let items = instance.exports(component.engine()).filter_map(|(item, ty)| match ty.ty {
+                    ComponentItem::ComponentFunc(_) => Some((item, false)),
+                    ComponentItem::Resource(_) => Some((item, true)),
+                    _ => None,
+                });
+                let absent = absent_items(linker, name, items);
+                if absent.is_empty() {
+                    continue;
+                }
+                lookup |= name.starts_with(LOOKUP);
+                format!("`{name}` ({})", absent.join(", "))
+            }
+            _ => format!("`{name}`"),
+        };
+        let text = cut(text, room);
+        room -= text.len();
+        missing.extend(Some(text).filter(|text| !text.is_empty()));
+    }
+    if missing.is_empty() { Ok(()) } else { Err(SandboxError::MissingImports { imports: missing, lookup }) }
+}
+
+/// Which of the interface's functions and resources the linker does not have. A linker cannot be asked, but it refuses to define a name
+/// twice: what it lets a copy of itself define was missing.
+fn absent_items<'a>(linker: &Linker<State>, interface: &str, items: impl Iterator<Item = (&'a str, bool)>) -> Vec<String> {
+    let mut copy = linker.clone();
+    let name = offered(interface).unwrap_or_else(|| interface.to_owned());
+    let Ok(mut instance) = copy.instance(&name) else { return vec![interface.to_owned()] };
+    items
+        .filter(|(item, is_resource)| match is_resource {
+            true => instance.resource(item, ResourceType::host::<()>(), |_, _| Ok(())).is_ok(),
+            false => instance.func_new(item, |_, _, _, _| Ok(())).is_ok(),
+        })
+        .map(|(item, _)| format!("`{}`", item.split_once(']').map_or(item, |(_, name)| name)))
+        .collect()
+}
+
+fn check_exports(component: &Component) -> Result<(), SandboxError> {
+    let instance = component.get_export_index(None, &format!("{CONVERTER}@{CONTRACT_VERSION}"));
+    let Some(instance) = instance else {
+        return Err(SandboxError::MissingExports(vec![format!("the interface `{CONVERTER}@{CONTRACT_VERSION}`")]));
+    };
+    let missing = EXPORTS.iter().filter(|name| component.get_export_index(Some(&instance), name).is_none());
+    let missing: Vec<String> = missing.map(|name| format!("`{CONVERTER}.{name}`")).collect();
+    if missing.is_empty() { Ok(()) } else { Err(SandboxError::MissingExports(missing)) }
+}
+
+/// The name under which the linker has the interface that a component calls `import`: the same, with the version that the host offers.
+fn offered(import: &str) -> Option<String> {
+    let (interface, version) = import.split_once('@')?;
+    let own = if CONTRACT.contains(&interface) {
+        CONTRACT_VERSION
+    } else if wasi::INTERFACES.contains(&interface) {
+        wasi::VERSION
+    } else {
+        return None;
+    };
+    (track(version)? == track(own)?).then(|| format!("{interface}@{own}"))
+}
+
+/// What two versions must share to be linked to each other: `0.1` of `0.1.7`. Our versions all begin with 0.
+fn track(version: &str) -> Option<&str> {
+    let (track, patch) = version.rsplit_once('.')?;
+    patch.bytes().all(|byte| byte.is_ascii_digit()).then_some(track)
+}
