@@ -1,1 +1,33 @@
-//! (skeleton)
+//! Plugins: from a file in a folder to a converter that jobs can use, and back out again, while everything runs.
+//!
+//! [`load_file`] takes one file through digest, compiling (in a child process) and checks; [`PluginFolder`] does so with a folder
+//! and everything that changes in it; [`Registry`] is what the others ask. None of them knows queues, routes or deliveries.
+
+pub mod child;
+pub mod contract;
+pub mod file;
+pub mod wrap;
+
+mod compiled;
+mod compiler;
+mod descriptor;
+mod folder;
+mod load;
+mod options;
+mod patterns;
+mod plugin;
+mod registry;
+mod schema;
+mod signature;
+mod watch;
+
+pub use compiled::{CompiledError, Report};
+pub use compiler::{CompileError, set_compiler};
+pub use descriptor::{DescriptorError, is_name};
+pub use folder::load_folder;
+pub use load::{LoadCause, LoadError, load_file};
+pub use options::{OptionInfo, OptionsError};
+pub use plugin::Plugin;
+pub use registry::{PluginStatus, Refusal, Registry, Running};
+pub use schema::SchemaError;
+pub use watch::{PluginFolder, PluginsError};

@@ -1,0 +1,136 @@
+//! The child process that wraps, checks and compiles one plugin: what `dropforge compile-plugin` does. Compiling code from strangers can
+//! take any amount of time and memory and cannot be cancelled, so it happens where it can be killed. The child knows no configuration.
+//!
+//! The plugin comes on standard input, the compiled code goes to a file, the answer to standard output as one JSON object.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde::{Deserialize, Serialize};
+
+use super::compiled::Report;
+use super::{contract, file, wrap};
+
+/// The hidden subcommand.
+pub const SUBCOMMAND: &str = "compile-plugin";
+
+/// How much address space the child may have. Compiling 18 MB of Python runtime takes a fraction of it; what takes more is made to.
+pub const ADDRESS_SPACE_BYTES: u64 = 4 << 30;
+
+/// What the child says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The code was written.
+    Compiled(Report),
+    /// The plugin is at fault; one or more sentences say how.
+    Refused(String),
+    /// The bytes were not those of the digest: the file has changed since.
+    Changed,
+    /// Something else went wrong.
+    Failed(String),
+}
+
+/// Runs the child if the process's arguments (with the program's name first) ask for it; to be called before anything else in `main`.
+pub fn requested(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut arguments = arguments.into_iter().skip(1);
+    (arguments.next()? == SUBCOMMAND).then(|| main(arguments))
+}
+
+/// The child's `main`: `arguments` are the plugin's digest and the path of the file to write. It succeeds whenever it could answer.
+pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let (Some(digest), Some(output)) = (arguments.next(), arguments.next()) else {
+        eprintln!("`dropforge {SUBCOMMAND}` is run by Dropforge itself; see `dropforge plugin --help`");
+        return ExitCode::from(2);
+    };
+    let answer = match restrain() {
+        Ok(()) => compile(&digest.to_string_lossy(), &PathBuf::from(output)),
+        Err(error) => Answer::Failed(format!("cannot limit the process: {error}")),
+    };
+    let mut stdout = io::stdout().lock();
+    match serde_json::to_writer(&mut stdout, &answer).map_err(io::Error::from).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn compile(digest: &str, output: &Path) -> Answer {
+    let mut bytes = Vec::new();
+    if let Err(error) = io::stdin().lock().take(file::MAX_BYTES + 1).read_to_end(&mut bytes) {
+        return Answer::Failed(format!("cannot read the plugin: {error}"));
+    }
+    match file::digest(&mut bytes.as_slice()) {
+        Ok((found, _)) if found == digest => {}
+        _ => return Answer::Changed,
+    }
+    let examined = match examine(&bytes) {
+        Ok(examined) => examined,
+        Err(refusal) => return Answer::Refused(refusal),
+    };
+    drop(bytes);
+    let engine = match wasmtime::Engine::new(&crate::sandbox::engine_config()) {
+        Ok(engine) => engine,
+        Err(error) => return Answer::Failed(format!("cannot make the engine: {error:#}")),
+    };
+    let code = match engine.precompile_component(&examined.component) {
+        Ok(code) => code,
+        Err(error) => return Answer::Refused(format!("it does not compile: {error:#}")),
+    };
+    if let Err(error) = write_durably(output, &code) {
+        return Answer::Failed(format!("cannot write the compiled code to {}: {error}", output.display()));
+    }
+    let compiled_sha256 = match file::digest(&mut code.as_slice()) {
+        Ok((sha256, _)) => sha256,
+        Err(error) => return Answer::Failed(error.to_string()),
+    };
+    Answer::Compiled(Report { compiled_sha256, ..examined.report })
+}
+
+/// A plugin that satisfies the contract.
+pub struct Examined {
+    /// The component.
+    pub component: Vec<u8>,
+    /// What is known of it; not yet compiled.
+    pub report: Report,
+}
+
+/// Wraps and checks a plugin without compiling it.
+///
+/// # Errors
+/// Why it is refused, as one or more sentences.
+pub fn examine(bytes: &[u8]) -> Result<Examined, String> {
+    let wrapped = wrap::wrap(bytes).map_err(|error| error.to_string())?;
+    let interfaces = contract::check(&wrapped.component).map_err(|error| error.to_string())?;
+    let producers = wrap::producers(bytes).map_err(|error| error.to_string())?;
+    let report = Report { wrapped: wrapped.wrapped, interfaces, producers, compiled_sha256: String::new() };
+    Ok(Examined { component: wrapped.component.into_owned(), report })
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Bounds what this process can take: memory, priority, and its life by its parent's.
+#[cfg(unix)]
+fn restrain() -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let inherited = getrlimit(Resource::As);
+    let limit = inherited.maximum.map_or(ADDRESS_SPACE_BYTES, |maximum| maximum.min(ADDRESS_SPACE_BYTES));
+    setrlimit(Resource::As, Rlimit { current: Some(limit), maximum: Some(limit) })?;
+    // A core file of a process that ran out of memory would help nobody.
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    rustix::process::nice(10)?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn restrain() -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! The private cache of compiled plugins: native code beside a report that holds its SHA-256, both named by the plugin's digest and by
+//! everything else that the code depends on. It knows nothing of how code is made.
+//!
+//! Compiled code runs outside the sandbox, so the folder belongs to this user and to nobody else; that, and the hash against damage,
+//! is what makes loading from it sound.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::contract::{self, Interfaces};
+use super::file;
+use super::wrap::Producer;
+
+/// Entries kept. Plugins come and go while code is being written; 200 of them are a few hundred megabytes at most.
+const MAX_ENTRIES: usize = 200;
+
+/// What the compiling child found out about a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Whether the file was a core module.
+    pub wrapped: bool,
+    /// What it needs and offers.
+    #[serde(flatten)]
+    pub interfaces: Interfaces,
+    /// The tools that made it.
+    pub producers: Vec<Producer>,
+    /// The SHA-256 of the compiled code, in lower hex.
+    pub compiled_sha256: String,
+}
+
+/// A verified entry.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The native code, for [`crate::sandbox::Sandbox::load`].
+    pub code: PathBuf,
+    /// What is known of the plugin.
+    pub report: Report,
+}
+
+/// Why there is no cache.
+#[derive(Debug, thiserror::Error)]
+pub enum CompiledError {
+    /// The file system said no.
+    #[error("cannot {doing} {path}: {source}; the state folder must be a writable local folder")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// Somebody else could put code there.
+    #[error("{0} belongs to another user (or is no folder), who could put code into it: remove it, or choose another state folder")]
+    Foreign(PathBuf),
+}
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub struct CompiledFolder {
+    folder: PathBuf,
+    /// Changes with the engine, the contract and this program: an entry was compiled and checked by exactly these.
+    key: String,
+}
+
+impl CompiledFolder {
+    /// Opens the folder, creating it for this user alone. `compatibility` is [`crate::sandbox::Sandbox::compatibility`].
+    ///
+    /// # Errors
+    /// [`CompiledError`].
+    pub fn open(folder: &Path, compatibility: &str) -> Result<CompiledFolder, CompiledError> {
+        make_private(folder)?;
+        let mut hash = Sha256::new();
+        for part in [compatibility, env!("CARGO_PKG_VERSION"), contract::WIT] {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        let key = file::hex(&hash.finalize()).chars().take(16).collect();
+        Ok(CompiledFolder { folder: folder.to_owned(), key })
+    }
+
+    /// The entry of a plugin, if it is there and undamaged.
+    pub fn find(&self, digest: &str) -> Option<Compiled> {
+        let report: Report = serde_json::from_slice(&fs::read(self.report_path(digest)).ok()?).ok()?;
+        let code = self.code_path(digest, &report.compiled_sha256)?;
+        let (sha256, _) = file::digest(&mut fs::File::open(&code).ok()?).ok()?;
+        (sha256 == report.compiled_sha256).then_some(Compiled { code, report })
+    }
+
+    /// A new name in the folder for the child to write to; dropping the guard removes what is there.
+    ///
+    /// # Errors
+    /// [`CompiledError::Io`].
+    pub fn temporary(&self) -> Result<tempfile::TempPath, CompiledError> {
+        let file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.folder);
+        Ok(file.map_err(|source| self.io("create a file in", source))?.into_temp_path())
+    }
+
+    /// Makes what the child wrote an entry, verified against the report. Two processes may do so at once: the code's name holds its hash,
+    /// and the report comes last.
+    ///
+    /// # Errors
+    /// [`CompiledError::Io`], also where the code is not what the report says.
+    pub fn store(&self, digest: &str, code: tempfile::TempPath, report: Report) -> Result<Compiled, CompiledError> {
+        let failed = |doing, source| self.io(doing, source);
+        let mut file = fs::File::open(&code).map_err(|source| failed("read the compiled code in", source))?;
+        let (sha256, _) = file::digest(&mut file).map_err(|source| failed("read the compiled code in", source))?;
+        let target = match self.code_path(digest, &report.compiled_sha256) {
+            Some(target) if sha256 == report.compiled_sha256 => target,
+            _ => return Err(failed("verify the compiled code in", io::Error::other("it is not what the compiler reported"))),
+        };
+        file.sync_all().map_err(|source| failed("sync the compiled code in", source))?;
+        drop(file);
+        code.persist(&target).map_err(|error| failed("rename the compiled code in", error.error))?;
+
+        let text = serde_json::to_vec_pretty(&report).map_err(|error| failed("write a report in", error.into()))?;
+        let written = self.temporary()?;
+        fs::write(&written, text).map_err(|source| failed("write a report in", source))?;
+        written.persist(self.report_path(digest)).map_err(|error| failed("rename a report in", error.error))?;
+        self.prune();
+        Ok(Compiled { code: target, report })
+    }
+
+    /// Removes what crashed processes left, and the oldest entries beyond the limit. What another process has loaded stays mapped; what it
+    /// looks for and does not find, it compiles again. So a failure here harms nothing and is ignored.
+    fn prune(&self) {
+        let Ok(listing) = fs::read_dir(&self.folder) else { return };
+        let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        let mut entries = Vec::new();
+        for entry in listing.flatten() {
+            let Some(modified) = entry.metadata().ok().and_then(|metadata| metadata.modified().ok()) else { continue };
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(TEMPORARY) {
+                if modified < hour_ago {
+                    let _ = fs::remove_file(entry.path());
+                }
+            } else {
+                entries.push((modified, entry.path()));
+            }
+        }
+        // An entry is two files.
+        let surplus = entries.len().saturating_sub(2 * MAX_ENTRIES);
+        entries.sort();
+        for (_, path) in entries.iter().take(surplus) {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn report_path(&self, digest: &str) -> PathBuf {
+        self.folder.join(format!("{digest}-{}.json", self.key))
+    }
+
+    /// None where the hash is no hash: it comes from a file and must not lead out of the folder.
+    fn code_path(&self, digest: &str, sha256: &str) -> Option<PathBuf> {
+        let short = sha256.get(..16)?;
+        short.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| self.folder.join(format!("{digest}-{}-{short}.cwasm", self.key)))
+    }
+
+    fn io(&self, doing: &'static str, source: io::Error) -> CompiledError {
+        CompiledError::Io { doing, path: self.folder.clone(), source }
+    }
+}
+
+/// How the names of unfinished files begin.
+const TEMPORARY: &str = ".tmp-";
+
+#[cfg(unix)]
+fn make_private(folder: &Path) -> Result<(), CompiledError> {
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+
+    let failed = |doing| move |source| CompiledError::Io { doing, path: folder.to_owned(), source };
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).map_err(failed("create the parent of"))?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("create")(error)),
+        _ => {}
+    }
+    let metadata = fs::symlink_metadata(folder).map_err(failed("examine"))?;
+    if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(CompiledError::Foreign(folder.to_owned()));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        // While it stood open, others may have put code there. It is a cache: begin again.
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed("make private"))?;
+        for entry in fs::read_dir(folder).map_err(failed("list"))?.flatten() {
+            let _ = fs::remove_file(entry.path());
+        }
+        tracing::warn!(folder = %folder.display(), "the cache of compiled plugins was open to other users: it was emptied and made private");
+    }
+    Ok(())
+}
+
+/// Elsewhere the state folder is in the user's profile, whose access list the folder inherits.
+#[cfg(not(unix))]
+fn make_private(folder: &Path) -> Result<(), CompiledError> {
+    fs::create_dir_all(folder).map_err(|source| CompiledError::Io { doing: "create", path: folder.to_owned(), source })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn stored(cache: &CompiledFolder) -> Compiled {
+        let code = cache.temporary().unwrap();
+        fs::write(&code, b"native").unwrap();
+        let compiled_sha256 = file::digest(&mut &b"native"[..]).unwrap().0;
+        let report = Report { wrapped: true, interfaces: Interfaces::default(), producers: Vec::new(), compiled_sha256 };
+        cache.store("d1", code, report).unwrap()
+    }
+
+    #[test]
+    fn an_entry_is_found_until_it_is_damaged_or_the_engine_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CompiledFolder::open(&folder.path().join("compiled"), "engine 1").unwrap();
+        assert!(cache.find("d1").is_none());
+        let entry = stored(&cache);
+        assert_eq!(cache.find("d1").unwrap().code, entry.code);
+        assert!(cache.find("d2").is_none());
+        assert!(CompiledFolder::open(&folder.path().join("compiled"), "engine 2").unwrap().find("d1").is_none());
+        fs::write(&entry.code, b"nativE").unwrap();
+        assert!(cache.find("d1").is_none());
+        fs::write(cache.report_path("d1"), b"{").unwrap();
+        assert!(cache.find("d1").is_none());
+    }
+
+    #[test]
+    fn code_that_is_not_what_was_reported_is_not_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CompiledFolder::open(&folder.path().join("compiled"), "engine").unwrap();
+        for claimed in ["0".repeat(64), "../../../../../../x".to_owned(), String::new()] {
+            let code = cache.temporary().unwrap();
+            fs::write(&code, b"other").unwrap();
+            let report = Report { wrapped: false, interfaces: Interfaces::default(), producers: Vec::new(), compiled_sha256: claimed };
+            assert!(cache.store("d1", code, report).unwrap_err().to_string().contains("not what the compiler reported"));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_stood_open_is_emptied_and_a_link_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("compiled");
+        let cache = CompiledFolder::open(&path, "engine").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        stored(&cache);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o770)).unwrap();
+        let cache = CompiledFolder::open(&path, "engine").unwrap();
+        assert!(cache.find("d1").is_none());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(matches!(CompiledFolder::open(&link, "engine"), Err(CompiledError::Foreign(_))));
+    }
+}

@@ -1,0 +1,439 @@
+//! The state of a plugins folder: which files there are, what runs from each, what was refused and why. One call of
+//! [`Folder::update`] brings it up to date; when to call it is somebody else's business, and so are threads and events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::metrics::Metrics;
+use crate::sandbox::Sandbox;
+
+use super::compiled::CompiledFolder;
+use super::compiler::CompileError;
+use super::file::{self, Stamp};
+use super::load::{LoadCause, Loader};
+use super::plugin::Plugin;
+use super::registry::{PluginStatus, Present, Refusal, Registry, Running};
+use super::watch::PluginsError;
+
+/// A file that two looks see alike, this long apart, is taken; so is one whose writer was seen to close it.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// A file that was last modified this long ago is taken at the first look. Long enough for clocks of file servers that are a little off.
+const OLD: Duration = Duration::from_secs(10);
+
+/// How long until a file is tried again that failed through no fault of its own: it could not be read, say.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+/// Files that are looked at. Each has a name in labels, logs and the status list.
+const MAX_FILES: usize = 256;
+
+/// Files loaded at the same time: at start there may be many, and the machine has other work.
+const PARALLEL: usize = 2;
+
+/// A plugins folder.
+pub(super) struct Folder {
+    folder: PathBuf,
+    sandbox: Arc<Sandbox>,
+    cache: CompiledFolder,
+    metrics: Option<Arc<Metrics>>,
+    stop: Arc<AtomicBool>,
+    registry: Arc<Registry>,
+    files: BTreeMap<OsString, Entry>,
+    /// Files beyond [`MAX_FILES`] were reported.
+    overfull: bool,
+}
+
+/// One file.
+struct Entry {
+    /// What the last look saw, and since when.
+    seen: (Stamp, Instant),
+    /// What was last loaded or refused.
+    handled: Option<Stamp>,
+    running: Option<Arc<Plugin>>,
+    refused: Option<Refusal>,
+    /// It is tried again although it has not changed.
+    again: Option<Again>,
+}
+
+/// What an unchanged file waits for.
+enum Again {
+    /// For another file to give up the name.
+    Name,
+    /// For a point in time.
+    At(Instant),
+}
+
+/// What one update found.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Update {
+    /// Another set of plugins runs now.
+    pub(super) changed: bool,
+    /// A file is still being written, or was just seen for the first time.
+    pub(super) unsettled: bool,
+}
+
+/// How loading one file ended.
+enum Attempt {
+    Loaded(Box<Plugin>),
+    /// It holds what runs already.
+    Unchanged,
+    Refused {
+        reason: String,
+        again: Option<Again>,
+    },
+    /// It changed or went away meanwhile: the next look decides.
+    Moving,
+}
+
+impl Folder {
+    /// A folder of which nothing is loaded yet.
+    pub(super) fn new(
+        folder: &Path,
+        sandbox: Arc<Sandbox>,
+        compiled_dir: &Path,
+        metrics: Option<Arc<Metrics>>,
+    ) -> Result<Folder, PluginsError> {
+        let cache = CompiledFolder::open(compiled_dir, &sandbox.compatibility())?;
+        Ok(Folder {
+            folder: folder.to_owned(),
+            sandbox,
+            cache,
+            metrics,
+            stop: Arc::new(AtomicBool::new(false)),
+            registry: Arc::default(),
+            files: BTreeMap::new(),
+            overfull: false,
+        })
+    }
+
+    /// What runs.
+    pub(super) fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
+    }
+
+    /// Set it to end a running update early.
+    pub(super) fn stopper(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Loads what is there now. A file that is being written keeps it for no longer than it takes to see that.
+    pub(super) fn load_all(&mut self) -> io::Result<()> {
+        let started = Instant::now();
+        while self.update(&BTreeSet::new())?.unsettled && started.elapsed() < 2 * QUIET {
+            thread::sleep(QUIET / 10);
+        }
+        Ok(())
+    }
+
+    /// Looks at the folder, loads what is new or has changed, unloads what is gone. `closed` names files whose writers were seen to
+    /// finish.
+    ///
+    /// # Errors
+    /// Where the folder cannot be listed; everything goes on running then.
+    pub(super) fn update(&mut self, closed: &BTreeSet<OsString>) -> io::Result<Update> {
+        let present = self.list()?;
+        let gone: BTreeSet<OsString> = self.files.keys().filter(|name| !present.contains_key(*name)).cloned().collect();
+        let mut update = Update::default();
+        let due = self.look(present, closed, &mut update);
+        update.changed |= self.handle(&due, &gone);
+        update.changed |= self.remove(&gone);
+        // What went away or changed may have given up a name that another file waits for.
+        while update.changed {
+            let waiting =
+                |(name, entry): (&OsString, &Entry)| matches!(entry.again, Some(Again::Name)).then(|| (name.clone(), entry.seen.0));
+            let due: Vec<_> = self.files.iter().filter_map(waiting).collect();
+            if !self.handle(&due, &BTreeSet::new()) {
+                break;
+            }
+        }
+        Ok(update)
+    }
+
+    /// The files that may be plugins, with what tells whether they change.
+    fn list(&mut self) -> io::Result<BTreeMap<OsString, Stamp>> {
+        let mut present = BTreeMap::new();
+        let mut beyond = 0;
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if !is_candidate(&name) {
+                continue;
+            }
+            // Follows links: a link to what cargo builds is a fine way to develop.
+            let Ok(metadata) = fs::metadata(entry.path()) else { continue };
+            if !metadata.is_file() {
+                continue;
+            }
+            let room = self.files.len() + present.keys().filter(|name| !self.files.contains_key(*name)).count() < MAX_FILES;
+            if room || self.files.contains_key(&name) {
+                present.insert(name, Stamp::of(&metadata));
+            } else {
+                beyond += 1;
+            }
+        }
+        if beyond > 0 && !self.overfull {
+            tracing::warn!(folder = %self.folder.display(), "{beyond} plugins are ignored: the most is {MAX_FILES}");
+        }
+        self.overfull = beyond > 0;
+        Ok(present)
+    }
+
+    /// Notes what is there, and gives what is to be loaded.
+    fn look(&mut self, present: BTreeMap<OsString, Stamp>, closed: &BTreeSet<OsString>, update: &mut Update) -> Vec<(OsString, Stamp)> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for (name, stamp) in present {
+            let entry = self.files.entry(name.clone()).or_insert_with(|| Entry::new(stamp, now));
+            if entry.seen.0 != stamp {
+                entry.seen = (stamp, now);
+            }
+            let again = matches!(entry.again, Some(Again::At(time)) if time <= now);
+            let is_closed = closed.contains(&name);
+            if entry.handled == Some(stamp) && !is_closed && !again {
+                continue;
+            }
+            let old = stamp.modified().and_then(|time| SystemTime::now().duration_since(time).ok()).is_some_and(|age| age >= OLD);
+            if is_closed || again || old || entry.seen.1 + QUIET <= now {
+                due.push((name, stamp));
+            } else {
+                update.unsettled = true;
+            }
+        }
+        due
+    }
+
+    /// Loads files, and lets those that loaded run. Names that files in `gone` hold are free. Says whether other plugins run now.
+    fn handle(&mut self, due: &[(OsString, Stamp)], gone: &BTreeSet<OsString>) -> bool {
+        let mut changed = false;
+        for ((name, stamp), (attempt, took)) in due.iter().zip(self.attempt_all(due)) {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            changed |= self.apply(name, *stamp, attempt, took, gone);
+            self.publish();
+        }
+        changed
+    }
+
+    /// Tries files, several at a time; the results are in the order of `due`.
+    fn attempt_all(&self, due: &[(OsString, Stamp)]) -> Vec<(Attempt, Duration)> {
+        let next = Mutex::new(due.iter().enumerate());
+        let results = Mutex::new(BTreeMap::new());
+        let work = || {
+            // Taken in a statement of its own, so that the lock is free while the file loads.
+            while let Some((index, (name, _))) = { next.lock().unwrap_or_else(PoisonError::into_inner).next() } {
+                let started = Instant::now();
+                let attempt = self.attempt(name);
+                results.lock().unwrap_or_else(PoisonError::into_inner).insert(index, (attempt, started.elapsed()));
+            }
+        };
+        thread::scope(|scope| {
+            // This thread is one of them.
+            for _ in 1..due.len().min(PARALLEL) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+    }
+
+    fn attempt(&self, name: &OsStr) -> Attempt {
+        let loader = Loader { sandbox: &self.sandbox, cache: &self.cache, stop: &self.stop };
+        let running = self.files.get(name).and_then(|entry| entry.running.as_ref());
+        let load = || {
+            let examined = loader.examine(&self.folder.join(name))?;
+            if running.is_some_and(|running| running.digest == examined.digest) {
+                return Ok(None);
+            }
+            loader.load(examined).map(Some)
+        };
+        match load() {
+            Ok(Some(plugin)) => Attempt::Loaded(Box::new(plugin)),
+            Ok(None) => Attempt::Unchanged,
+            Err(LoadCause::Changed | LoadCause::Compile(CompileError::Changed | CompileError::Stopped)) => Attempt::Moving,
+            Err(LoadCause::Io(error)) if error.kind() == io::ErrorKind::NotFound => Attempt::Moving,
+            Err(cause) => {
+                let environment = matches!(
+                    cause,
+                    LoadCause::Io(_)
+                        | LoadCause::Compiled(_)
+                        | LoadCause::Compile(CompileError::Start { .. } | CompileError::Failed(_) | CompileError::Died { .. })
+                );
+                let again = environment.then(|| Again::At(Instant::now() + TRY_AGAIN));
+                Attempt::Refused { reason: cause.to_string(), again }
+            }
+        }
+    }
+
+    /// Lets the result of one attempt count.
+    fn apply(&mut self, name: &OsString, stamp: Stamp, attempt: Attempt, took: Duration, gone: &BTreeSet<OsString>) -> bool {
+        let attempt = match attempt {
+            Attempt::Loaded(plugin) => match self.holder(&plugin.descriptor.name, name) {
+                Some((holder, running)) if !gone.contains(&holder) => Attempt::Refused {
+                    reason: format!(
+                        "the name `{}` is taken by {} (version {}): remove one of the two files",
+                        plugin.descriptor.name,
+                        holder.display(),
+                        running.descriptor.version
+                    ),
+                    again: Some(Again::Name),
+                },
+                Some((holder, _)) => {
+                    self.unload(&holder);
+                    Attempt::Loaded(plugin)
+                }
+                None => Attempt::Loaded(plugin),
+            },
+            other => other,
+        };
+        let (file, ms) = (name.display(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        let Some(entry) = self.files.get_mut(name) else { return false };
+        entry.again = None;
+        let count = |result| {
+            if let Some(metrics) = &self.metrics {
+                metrics.plugin_load(result, took);
+            }
+        };
+        match attempt {
+            Attempt::Moving => {
+                entry.handled = None;
+                entry.seen.1 = Instant::now();
+                false
+            }
+            Attempt::Unchanged => {
+                entry.handled = Some(stamp);
+                entry.refused = None;
+                count("unchanged");
+                false
+            }
+            Attempt::Refused { reason, again } => {
+                entry.handled = Some(stamp);
+                entry.again = again;
+                count("refused");
+                // What is tried again and again is said once.
+                if entry.refused.as_ref().is_none_or(|before| before.reason != reason) {
+                    match &entry.running {
+                        Some(running) => tracing::warn!(
+                            %file, duration_ms = ms, running_version = running.descriptor.version,
+                            running_digest = file::short(&running.digest), "plugin refused, the version that ran goes on: {reason}"
+                        ),
+                        None => tracing::warn!(%file, duration_ms = ms, "plugin refused: {reason}"),
+                    }
+                }
+                entry.refused = Some(Refusal { reason, at: jiff::Timestamp::now().to_string() });
+                false
+            }
+            Attempt::Loaded(plugin) => {
+                entry.handled = Some(stamp);
+                entry.refused = None;
+                count("loaded");
+                let plugin = Arc::new(*plugin);
+                let former = entry.running.replace(Arc::clone(&plugin));
+                let descriptor = &plugin.descriptor;
+                tracing::info!(
+                    converter = descriptor.name, version = descriptor.version, digest = file::short(&plugin.digest), %file,
+                    duration_ms = ms, replaces = former.as_ref().map(|former| former.descriptor.version.as_str()), "plugin loaded"
+                );
+                if let Some(metrics) = &self.metrics {
+                    if let Some(former) = former {
+                        metrics.plugin_unloaded(&former.descriptor.name, &former.descriptor.version, &former.digest);
+                    }
+                    metrics.plugin_loaded(&descriptor.name, &descriptor.version, &plugin.digest);
+                }
+                true
+            }
+        }
+    }
+
+    /// Forgets files that are gone; what ran from them stops, unless another file has taken it over.
+    fn remove(&mut self, gone: &BTreeSet<OsString>) -> bool {
+        let mut changed = false;
+        for name in gone {
+            changed |= self.unload(name);
+            self.files.remove(name);
+        }
+        if !gone.is_empty() {
+            self.publish();
+        }
+        changed
+    }
+
+    fn unload(&mut self, name: &OsStr) -> bool {
+        let Some(plugin) = self.files.get_mut(name).and_then(|entry| entry.running.take()) else { return false };
+        let descriptor = &plugin.descriptor;
+        tracing::info!(
+            converter = descriptor.name, version = descriptor.version, digest = file::short(&plugin.digest), file = %name.display(),
+            "plugin unloaded"
+        );
+        if let Some(metrics) = &self.metrics {
+            metrics.plugin_unloaded(&descriptor.name, &descriptor.version, &plugin.digest);
+            metrics.plugin_load("unloaded", Duration::ZERO);
+        }
+        true
+    }
+
+    /// The file other than `except` from which a converter of this name runs.
+    fn holder(&self, converter: &str, except: &OsStr) -> Option<(OsString, Arc<Plugin>)> {
+        let holds = |(file, entry): (&OsString, &Entry)| {
+            let running = entry.running.as_ref().filter(|running| running.descriptor.name == converter && file != except)?;
+            Some((file.clone(), Arc::clone(running)))
+        };
+        self.files.iter().find_map(holds)
+    }
+
+    /// Everyone sees what runs now.
+    fn publish(&self) {
+        let running = self.files.values().filter_map(|entry| entry.running.clone());
+        let by_name = running.map(|plugin| (plugin.descriptor.name.clone(), plugin)).collect();
+        let status = self.files.iter().filter(|(_, entry)| entry.running.is_some() || entry.refused.is_some());
+        let status = status.map(|(name, entry)| PluginStatus {
+            file: name.to_string_lossy().into_owned(),
+            running: entry.running.as_deref().map(Running::from),
+            refused: entry.refused.clone(),
+        });
+        self.registry.replace(Present { by_name, status: status.collect() });
+    }
+}
+
+impl Entry {
+    fn new(stamp: Stamp, now: Instant) -> Entry {
+        Entry { seen: (stamp, now), handled: None, running: None, refused: None, again: None }
+    }
+}
+
+/// Loads a folder once, without watching it: for commands that run without a daemon. What is refused is in the registry's status.
+///
+/// # Errors
+/// Where the folder cannot be read, or there is no place for compiled code.
+pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, compiled_dir: &Path) -> Result<Arc<Registry>, PluginsError> {
+    let mut folder = Folder::new(folder, sandbox, compiled_dir, None)?;
+    folder.load_all().map_err(|source| PluginsError::Folder { doing: "list", path: folder.folder.clone(), source })?;
+    Ok(folder.registry())
+}
+
+/// Whether a file of this name may be a plugin: `.wasm`, and none of the temporary names that begin with a dot.
+fn is_candidate(name: &OsStr) -> bool {
+    let path = Path::new(name);
+    !name.as_encoded_bytes().starts_with(b".") && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wasm"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_wasm_files_without_a_leading_dot_are_candidates() {
+        for (name, expected) in
+            [("csv.wasm", true), ("CSV.WASM", true), (".csv.wasm", false), (".wasm", false), ("csv.wasm.tmp", false), ("csv", false)]
+        {
+            assert_eq!(is_candidate(OsStr::new(name)), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The way of one file to a plugin: digest, size, compile in a child (or find it compiled), load, describe, check. It knows nothing of
+//! folders that change or of what else is loaded.
+
+use std::fs::{self, File};
+use std::io::{self, Seek};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use crate::sandbox::{ConversionError, Limits, Sandbox, SandboxError};
+
+use super::compiled::{Compiled, CompiledError, CompiledFolder};
+use super::compiler::{self, CompileError};
+use super::descriptor::{self, DescriptorError};
+use super::file::{self, MAX_BYTES, Stamp};
+use super::plugin::Plugin;
+
+/// Why a file was not loaded. It says which file; [`LoadError::cause`] alone says why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot load the plugin {}: {cause}", path.display())]
+pub struct LoadError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong, and what to do.
+    #[source]
+    pub cause: LoadCause,
+}
+
+/// What is wrong with a plugin's file.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadCause {
+    /// The file system said no.
+    #[error("cannot read the file: {0}")]
+    Io(#[from] io::Error),
+    /// A folder, a device.
+    #[error("it is not a file")]
+    NotAFile,
+    /// Larger than [`MAX_BYTES`].
+    #[error("it has {0} bytes, and a plugin may have {MAX_BYTES}: build it in release mode, and leave out debug information")]
+    TooLarge(u64),
+    /// It is being written.
+    #[error("it changed while it was being read")]
+    Changed,
+    /// No compiled code.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// No place for compiled code.
+    #[error(transparent)]
+    Compiled(#[from] CompiledError),
+    /// The engine does not take the compiled code.
+    #[error("the sandbox does not take it: {0}")]
+    Sandbox(#[from] SandboxError),
+    /// `describe` did not answer.
+    #[error("its `describe` failed: {0}")]
+    Describe(ConversionError),
+    /// `describe` answered against the rules.
+    #[error("its descriptor breaks the contract: {0}")]
+    Descriptor(#[from] DescriptorError),
+}
+
+/// Loads one file.
+///
+/// # Errors
+/// Why it cannot be loaded, and what to do.
+pub fn load_file(path: &Path, sandbox: &Sandbox, compiled_dir: &Path) -> Result<Plugin, LoadError> {
+    let never = AtomicBool::new(false);
+    let load = || {
+        let cache = CompiledFolder::open(compiled_dir, &sandbox.compatibility())?;
+        let loader = Loader { sandbox, cache: &cache, stop: &never };
+        loader.load(loader.examine(path)?)
+    };
+    load().map_err(|cause| LoadError { path: path.to_owned(), cause })
+}
+
+/// A file whose digest is known.
+pub struct Examined {
+    path: PathBuf,
+    file: File,
+    /// In lower hex.
+    pub digest: String,
+    size: u64,
+}
+
+/// What loading needs.
+pub struct Loader<'a> {
+    /// Loads compiled code.
+    pub sandbox: &'a Sandbox,
+    /// Where compiled code is kept.
+    pub cache: &'a CompiledFolder,
+    /// Set to end a running load early.
+    pub stop: &'a AtomicBool,
+}
+
+impl Loader<'_> {
+    /// Reads the file once, for its digest.
+    pub fn examine(&self, path: &Path) -> Result<Examined, LoadCause> {
+        // A FIFO would block in `open`.
+        if !fs::metadata(path)?.is_file() {
+            return Err(LoadCause::NotAFile);
+        }
+        let mut file = File::open(path)?;
+        let before = file.metadata()?;
+        if !before.is_file() {
+            return Err(LoadCause::NotAFile);
+        }
+        if before.len() > MAX_BYTES {
+            return Err(LoadCause::TooLarge(before.len()));
+        }
+        let (digest, size) = file::digest(&mut io::Read::take(&mut file, MAX_BYTES + 1))?;
+        if size != before.len() || Stamp::of(&file.metadata()?) != Stamp::of(&before) {
+            return Err(LoadCause::Changed);
+        }
+        Ok(Examined { path: path.to_owned(), file, digest, size })
+    }
+
+    /// Makes a plugin of an examined file.
+    pub fn load(&self, examined: Examined) -> Result<Plugin, LoadCause> {
+        let Examined { path, mut file, digest, size } = examined;
+        let found = self.cache.find(&digest).and_then(|compiled| Some((self.sandbox.load(&compiled.code).ok()?, compiled)));
+        let (converter, Compiled { report, .. }) = match found {
+            Some(found) => found,
+            // Not there, damaged, or not what this engine takes.
+            None => {
+                file.rewind()?;
+                let code = self.cache.temporary()?;
+                let report = compiler::compile(file, &digest, &code, self.stop)?;
+                let compiled = self.cache.store(&digest, code, report)?;
+                (self.sandbox.load(&compiled.code)?, compiled)
+            }
+        };
+        let descriptor = converter.describe(&Limits::for_describe()).map_err(LoadCause::Describe)?;
+        let descriptor::Checked { descriptor, options, patterns } = descriptor::check(descriptor)?;
+        Ok(Plugin { descriptor, digest, path, size, loaded_at: jiff::Timestamp::now(), converter, report, options, patterns })
+    }
+}

@@ -1,0 +1,102 @@
+//! The plugins that run now, for everyone who asks: reads take no lock, and whoever holds a plugin keeps it. It knows nothing of files
+//! that change; the folder tells it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+
+use super::plugin::Plugin;
+
+/// One file of the plugins folder: what runs from it, and why its present content does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginStatus {
+    /// The file's name.
+    pub file: String,
+    /// What runs from this file.
+    pub running: Option<Running>,
+    /// Why the file, as it is now, is not what runs.
+    pub refused: Option<Refusal>,
+}
+
+/// A running version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The converter's name.
+    pub name: String,
+    /// The converter's own version.
+    pub version: String,
+    /// The SHA-256 of its file when it was loaded, in lower hex.
+    pub digest: String,
+    /// The size of its file in bytes.
+    pub size: u64,
+    /// When it was loaded, as RFC 3339 in UTC.
+    pub loaded_at: String,
+    /// The capabilities that it has; none in most cases.
+    pub capabilities: bool,
+    /// What the converter says it does.
+    pub description: String,
+}
+
+/// Why a file is not loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What is wrong, and what to do.
+    pub reason: String,
+    /// When it was refused, as RFC 3339 in UTC.
+    pub at: String,
+}
+
+impl From<&Plugin> for Running {
+    fn from(plugin: &Plugin) -> Running {
+        Running {
+            name: plugin.descriptor.name.clone(),
+            version: plugin.descriptor.version.clone(),
+            digest: plugin.digest.clone(),
+            size: plugin.size,
+            loaded_at: plugin.loaded_at.to_string(),
+            capabilities: plugin.converter.has_capability(),
+            description: plugin.descriptor.description.clone(),
+        }
+    }
+}
+
+/// The plugins that run now.
+#[derive(Debug, Default)]
+pub struct Registry {
+    present: ArcSwap<Present>,
+}
+
+/// One state of the registry, replaced as a whole.
+#[derive(Debug, Default)]
+pub(super) struct Present {
+    pub(super) by_name: BTreeMap<String, Arc<Plugin>>,
+    pub(super) status: Vec<PluginStatus>,
+}
+
+impl Registry {
+    /// The plugin of a name.
+    pub fn get(&self, name: &str) -> Option<Arc<Plugin>> {
+        self.present.load().by_name.get(name).cloned()
+    }
+
+    /// All plugins, in the order of their names.
+    pub fn all(&self) -> Vec<Arc<Plugin>> {
+        self.present.load().by_name.values().cloned().collect()
+    }
+
+    /// Whether no plugin runs.
+    pub fn is_empty(&self) -> bool {
+        self.present.load().by_name.is_empty()
+    }
+
+    /// Every file of the plugins folder, in the order of their names, with what runs from it and why it is refused.
+    pub fn status(&self) -> Vec<PluginStatus> {
+        self.present.load().status.clone()
+    }
+
+    pub(super) fn replace(&self, present: Present) {
+        self.present.store(Arc::new(present));
+    }
+}
