@@ -1,1 +1,515 @@
-//! (skeleton)
+//! What the service counts and measures, and how Prometheus reads it. It knows the names and labels of the metrics; when to record them is
+//! everybody else's to know.
+
+mod custom;
+mod disk;
+mod families;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use prometheus::{IntGauge, Registry, TextEncoder};
+use serde::Serialize;
+
+pub use custom::MetricsError;
+pub use disk::disk_free_bytes;
+
+use crate::sandbox::{ErrorType, MetricDeclaration, Observation, Usage};
+use custom::CustomMetrics;
+use families::Families;
+
+/// The media type of [`Metrics::exposition`].
+pub const EXPOSITION_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The value of the label `converter` where no converter took the file.
+pub const NO_CONVERTER: &str = "none";
+
+/// The value of the label `converter` for converters beyond [`MAX_CONVERTERS`].
+const OTHER_CONVERTERS: &str = "other";
+
+/// Names that the label `converter` takes in the life of the process, so that a folder full of plugins cannot grow the metrics for ever.
+const MAX_CONVERTERS: usize = 256;
+
+const INTAKE_RESULTS: [&str; 4] = ["queued", "duplicate", "ignored", "error"];
+const LOAD_RESULTS: [&str; 4] = ["loaded", "unchanged", "refused", "unloaded"];
+const DELIVERY_STATUSES: [&str; 2] = ["success", "error"];
+const WAITING_REASONS: [&str; 3] = ["delayed", "suspended", "backing_off"];
+
+/// Who this instance is, for `instance_info`.
+#[derive(Debug, Clone, Default)]
+pub struct Instance {
+    /// The configuration's `instance_id`.
+    pub instance_id: String,
+    /// The configuration's `station`.
+    pub station: String,
+    /// The configuration's `location`.
+    pub location: String,
+}
+
+/// A queue as the label `queue_name` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueName {
+    /// Jobs that wait for their conversion.
+    Converter,
+    /// Documents that wait for their delivery.
+    Delivery,
+}
+
+impl QueueName {
+    /// The label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            QueueName::Converter => "converter_queue",
+            QueueName::Delivery => "delivery_queue",
+        }
+    }
+}
+
+/// How a conversion ended, as the label `status` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConversionStatus {
+    /// Converted, and nothing is missing.
+    Success,
+    /// Converted, with parts of the input reported as problems.
+    Partial,
+    /// Failed, with an error type.
+    Error,
+    /// Not this converter's file.
+    Skipped,
+    /// To be tried again later.
+    Suspended,
+    /// Will never convert.
+    Rejected,
+}
+
+impl ConversionStatus {
+    /// Every status, in the order in which they are documented.
+    pub const ALL: [ConversionStatus; 6] = [
+        ConversionStatus::Success,
+        ConversionStatus::Partial,
+        ConversionStatus::Error,
+        ConversionStatus::Skipped,
+        ConversionStatus::Suspended,
+        ConversionStatus::Rejected,
+    ];
+
+    /// The label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ConversionStatus::Success => "success",
+            ConversionStatus::Partial => "partial",
+            ConversionStatus::Error => "error",
+            ConversionStatus::Skipped => "skipped",
+            ConversionStatus::Suspended => "suspended",
+            ConversionStatus::Rejected => "rejected",
+        }
+    }
+}
+
+/// Something is under way: its gauge goes down again when this is dropped.
+#[must_use = "what it counts is over as soon as it is dropped"]
+#[derive(Debug)]
+pub struct BusyGuard {
+    gauge: IntGauge,
+}
+
+impl BusyGuard {
+    fn new(gauge: IntGauge) -> BusyGuard {
+        gauge.inc();
+        BusyGuard { gauge }
+    }
+}
+
+impl Drop for BusyGuard {
+    fn drop(&mut self) {
+        self.gauge.dec();
+    }
+}
+
+/// What `/metrics` answers where metrics are switched off.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JsonForm {
+    /// The cache `http_response`.
+    pub cache: CacheForm,
+    /// The queue `converter_queue`.
+    pub queue: QueueForm,
+}
+
+/// A cache in [`JsonForm`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct CacheForm {
+    /// Whether there is a cache at work.
+    pub enabled: bool,
+    /// Entries.
+    pub size: u64,
+    /// The most entries that it holds.
+    pub max_size: u64,
+    /// `hits` / `total_requests`; 0 before the first request.
+    pub hit_rate: f64,
+    /// `hits` + `misses`.
+    pub total_requests: u64,
+    /// Requests that it answered.
+    pub hits: u64,
+    /// Requests that it could not answer.
+    pub misses: u64,
+    /// Entries that gave way to others.
+    pub evictions: u64,
+}
+
+/// A queue in [`JsonForm`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QueueForm {
+    /// Items that are due and unclaimed.
+    pub size: i64,
+    /// Workers that have an item in hand.
+    pub active_workers: i64,
+    /// Items settled since start.
+    pub total_processed: u64,
+}
+
+/// Brings gauges up to date at the moment of a scrape.
+pub type ScrapeHook = Box<dyn Fn(&Metrics) + Send + Sync>;
+
+/// Every metric of the process. Recording is a few atomic operations and short locks: cheap beside a conversion.
+///
+/// Series whose labels are known when a part starts are there from then on, at 0.
+pub struct Metrics {
+    registry: Registry,
+    families: Families,
+    custom: CustomMetrics,
+    /// The names that the label `converter` has, with the highest memory peak of each.
+    converters: Mutex<HashMap<String, u64>>,
+    disks: Mutex<Vec<PathBuf>>,
+    /// Held during a scrape, so that two at once do not set the same gauges by turns.
+    hooks: Mutex<Vec<ScrapeHook>>,
+}
+
+impl Metrics {
+    /// A registry of its own, with everything that is known before any part has started.
+    pub fn new(instance: &Instance) -> Metrics {
+        let registry = Registry::new();
+        let families = Families::register(&registry);
+        families.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        families.instance_info.with_label_values(&[&instance.instance_id, &instance.station, &instance.location]).set(1);
+        for result in LOAD_RESULTS {
+            families.plugin_loads.with_label_values(&[result]);
+        }
+        families.plugin_load_duration.with_label_values::<&str>(&[]);
+        let metrics = Metrics {
+            registry,
+            families,
+            custom: CustomMetrics::default(),
+            converters: Mutex::default(),
+            disks: Mutex::default(),
+            hooks: Mutex::default(),
+        };
+        metrics.init_outcomes(NO_CONVERTER);
+        metrics.queue(QueueName::Converter);
+        metrics
+    }
+
+    /// Registers something that brings gauges up to date: it is called at the beginning of every scrape, on the thread of the scrape,
+    /// and must not call [`Metrics::exposition`], [`Metrics::json_form`] or this again.
+    pub fn on_scrape(&self, hook: ScrapeHook) {
+        lock(&self.hooks).push(hook);
+    }
+
+    /// Everything in Prometheus's text format 0.0.4. It runs the hooks of [`Metrics::on_scrape`], so it may block.
+    pub fn exposition(&self) -> String {
+        let hooks = self.refresh();
+        let mut families = self.registry.gather();
+        families.extend(self.custom.gather());
+        drop(hooks);
+        let mut text = String::with_capacity(64 * 1024);
+        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
+            // It fails only for a family without a name or without series, and neither of the two sources gives one.
+            tracing::error!(%error, "The metrics could not be written out completely");
+        }
+        text
+    }
+
+    /// What `/metrics` answers where metrics are switched off. It runs the hooks, so it may block.
+    pub fn json_form(&self) -> JsonForm {
+        drop(self.refresh());
+        let queue = [QueueName::Converter.as_str()];
+        JsonForm {
+            // There is no cache for HTTP responses yet, whatever the configuration would like it to be.
+            cache: CacheForm::default(),
+            queue: QueueForm {
+                size: self.families.queue_depth.with_label_values(&queue).get(),
+                active_workers: self.families.queue_active_workers.with_label_values(&queue).get(),
+                total_processed: self.families.queue_processed.with_label_values(&queue).get(),
+            },
+        }
+    }
+
+    fn refresh(&self) -> MutexGuard<'_, Vec<ScrapeHook>> {
+        let hooks = lock(&self.hooks);
+        for hook in hooks.iter() {
+            hook(self);
+        }
+        for path in lock(&self.disks).iter() {
+            let gauge = [path.to_string_lossy()];
+            match disk_free_bytes(path) {
+                Ok(free) => self.families.disk_free.with_label_values(&gauge).set(signed(free)),
+                // A value that is not known any more must not stay.
+                Err(_) => _ = self.families.disk_free.remove_label_values(&gauge),
+            }
+        }
+        hooks
+    }
+
+    /// Exposes the free space of these paths as `disk_free_bytes`, asked for at every scrape. Give local paths: a network share that
+    /// hangs would hang the scrape.
+    pub fn watch_disks(&self, paths: Vec<PathBuf>) {
+        *lock(&self.disks) = paths;
+    }
+}
+
+/// Intake.
+impl Metrics {
+    /// Counts a file that was seen in a route's intake: `queued`, `duplicate`, `ignored` or `error`. All but `ignored` are arrivals, which
+    /// `intake_last_file_timestamp_seconds` tells the time of.
+    pub fn intake_file(&self, route: &str, result: &str) {
+        self.families.intake_files.with_label_values(&[route, result]).inc();
+        if result != "ignored" {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.families.intake_last_file.with_label_values(&[route]).set(now.as_secs_f64());
+        }
+    }
+
+    /// Says whether a route's intake can be watched and read. The first call for a route makes its other series known.
+    pub fn intake_up(&self, route: &str, up: bool) {
+        for result in INTAKE_RESULTS {
+            self.families.intake_files.with_label_values(&[route, result]);
+        }
+        self.families.intake_last_file.with_label_values(&[route]);
+        self.families.intake_up.with_label_values(&[route]).set(up.into());
+    }
+}
+
+/// Queues.
+impl Metrics {
+    /// Makes the series of a queue known.
+    fn queue(&self, queue: QueueName) {
+        let name = queue.as_str();
+        let families = &self.families;
+        families.queue_depth.with_label_values(&[name]);
+        families.queue_oldest_age.with_label_values(&[name]);
+        families.queue_workers.with_label_values(&[name]);
+        families.queue_active_workers.with_label_values(&[name]);
+        families.queue_processed.with_label_values(&[name]);
+        families.queue_duration.with_label_values(&[name]);
+        for reason in WAITING_REASONS {
+            families.queue_waiting.with_label_values(&[name, reason]);
+        }
+    }
+
+    /// Sets what a queue holds: `depth` items are due and unclaimed, the oldest of them for `oldest_age`; `waiting` has the others by reason
+    /// (`delayed`, `suspended`, `backing_off`). A reason that is left out has none; one of another name is not recorded.
+    pub fn queue_sizes(&self, queue: QueueName, depth: u64, waiting: &[(&str, u64)], oldest_age: Duration) {
+        let name = queue.as_str();
+        self.families.queue_depth.with_label_values(&[name]).set(signed(depth));
+        self.families.queue_oldest_age.with_label_values(&[name]).set(oldest_age.as_secs_f64());
+        for reason in WAITING_REASONS {
+            let items = waiting.iter().filter(|(given, _)| *given == reason).map(|(_, items)| items).sum();
+            self.families.queue_waiting.with_label_values(&[name, reason]).set(signed(items));
+        }
+    }
+
+    /// Sets how many workers take items from a queue. The first call for a queue makes its other series known.
+    pub fn queue_workers(&self, queue: QueueName, workers: usize) {
+        self.queue(queue);
+        self.families.queue_workers.with_label_values(&[queue.as_str()]).set(signed(workers as u64));
+    }
+
+    /// Counts a worker as active until the guard is dropped.
+    pub fn worker_busy(&self, queue: QueueName) -> BusyGuard {
+        BusyGuard::new(self.families.queue_active_workers.with_label_values(&[queue.as_str()]))
+    }
+
+    /// Counts an item as settled, `duration` after a worker claimed it.
+    pub fn queue_processed(&self, queue: QueueName, duration: Duration) {
+        self.families.queue_processed.with_label_values(&[queue.as_str()]).inc();
+        self.families.queue_duration.with_label_values(&[queue.as_str()]).observe(duration.as_secs_f64());
+    }
+}
+
+/// Conversions.
+impl Metrics {
+    fn init_outcomes(&self, converter: &str) {
+        for status in ConversionStatus::ALL {
+            self.families.conversions.with_label_values(&[converter, status.as_str()]);
+        }
+        for error_type in ErrorType::ALL {
+            self.families.conversion_errors.with_label_values(&[converter, error_type.as_str()]);
+        }
+    }
+
+    fn has_room(&self, name: &str) -> bool {
+        let converters = lock(&self.converters);
+        converters.contains_key(name) || converters.len() < MAX_CONVERTERS
+    }
+
+    /// The label value for a converter. A name that is new gets its series, while there is room.
+    fn converter<'a>(&self, name: &'a str) -> &'a str {
+        if name == NO_CONVERTER {
+            return name;
+        }
+        let mut converters = lock(&self.converters);
+        if converters.contains_key(name) {
+            return name;
+        }
+        let label = if converters.len() < MAX_CONVERTERS { name } else { OTHER_CONVERTERS };
+        if converters.insert(label.to_owned(), 0).is_none() {
+            self.init_outcomes(label);
+            self.families.conversion_duration.with_label_values(&[label]);
+            self.families.conversion_input_bytes.with_label_values(&[label]);
+            self.families.conversion_output_bytes.with_label_values(&[label]);
+            self.families.conversion_documents.with_label_values(&[label]);
+            self.families.conversion_peak_memory.with_label_values(&[label]);
+        }
+        label
+    }
+
+    /// Counts how a conversion ended. `error_type` is given with [`ConversionStatus::Error`] and only then; where no converter took the
+    /// file, `converter` is [`NO_CONVERTER`].
+    pub fn conversion(&self, converter: &str, status: ConversionStatus, error_type: Option<ErrorType>) {
+        let converter = self.converter(converter);
+        self.families.conversions.with_label_values(&[converter, status.as_str()]).inc();
+        if status == ConversionStatus::Error {
+            // An error without a type would break the sum over the types.
+            let error_type = error_type.unwrap_or(ErrorType::Internal);
+            self.families.conversion_errors.with_label_values(&[converter, error_type.as_str()]).inc();
+        }
+    }
+
+    /// Records what one run of `convert` in the sandbox used, and how many documents it finished.
+    pub fn conversion_run(&self, converter: &str, usage: &Usage, documents: u64) {
+        let converter = self.converter(converter);
+        let label = [converter];
+        self.families.conversion_duration.with_label_values(&label).observe(usage.duration.as_secs_f64());
+        self.families.conversion_input_bytes.with_label_values(&label).inc_by(usage.input_bytes);
+        self.families.conversion_output_bytes.with_label_values(&label).inc_by(usage.output_bytes);
+        self.families.conversion_documents.with_label_values(&label).inc_by(documents);
+        if let Some(peak) = lock(&self.converters).get_mut(converter) {
+            *peak = (*peak).max(usage.peak_memory_bytes);
+            self.families.conversion_peak_memory.with_label_values(&label).set(signed(*peak));
+        }
+    }
+
+    /// Records what a conversion observed of the converter's own metrics; `declarations` are those of the version that ran.
+    pub fn custom(&self, converter: &str, declarations: &[MetricDeclaration], observations: &[Observation]) {
+        self.custom.record(converter, declarations, observations);
+    }
+}
+
+/// Plugins.
+impl Metrics {
+    /// Makes a plugin's series known before it goes live, in place of those of an earlier version of the same converter. The order of this and
+    /// of [`Metrics::plugin_unloaded`] for the earlier version does not matter.
+    ///
+    /// # Errors
+    /// Where the metrics that it declares cannot be exposed: the plugin must then be refused. Nothing has changed.
+    pub fn plugin_loaded(&self, name: &str, version: &str, digest: &str, declarations: &[MetricDeclaration]) -> Result<(), MetricsError> {
+        if [NO_CONVERTER, OTHER_CONVERTERS].contains(&name) {
+            return Err(MetricsError::ReservedConverter(name.to_owned()));
+        }
+        if !self.has_room(name) {
+            tracing::warn!(
+                converter = name,
+                "The metrics have had {MAX_CONVERTERS} converters since start, the most that they tell apart: this one counts as \
+                 `{OTHER_CONVERTERS}`, and its own metrics are dropped"
+            );
+            return Ok(());
+        }
+        self.custom.declare(name, digest, declarations)?;
+        self.converter(name);
+        self.families.plugin_info.with_label_values(&[name, version, digest]).set(1);
+        Ok(())
+    }
+
+    /// Says that a plugin is not loaded any more. What its conversions counted stays.
+    pub fn plugin_unloaded(&self, name: &str, version: &str, digest: &str) {
+        // It is not there where the plugin counted as one of the others.
+        _ = self.families.plugin_info.remove_label_values(&[name, version, digest]);
+        self.custom.unload(name, digest);
+    }
+
+    /// Counts a change in the plugins folder: `loaded`, `unchanged`, `refused` or `unloaded`. The first three took `duration`.
+    pub fn plugin_load(&self, result: &str, duration: Duration) {
+        self.families.plugin_loads.with_label_values(&[result]).inc();
+        if result != "unloaded" {
+            self.families.plugin_load_duration.with_label_values::<&str>(&[]).observe(duration.as_secs_f64());
+        }
+    }
+}
+
+/// Delivery.
+impl Metrics {
+    /// Makes the series of a destination known.
+    pub fn destination(&self, destination: &str) {
+        for status in DELIVERY_STATUSES {
+            self.families.delivery_documents.with_label_values(&[destination, status]);
+        }
+        self.families.delivery_duration.with_label_values(&[destination]);
+    }
+
+    /// Counts an attempt to deliver a document: `success` or `error`.
+    pub fn delivery(&self, destination: &str, status: &str, duration: Duration) {
+        self.families.delivery_documents.with_label_values(&[destination, status]).inc();
+        self.families.delivery_duration.with_label_values(&[destination]).observe(duration.as_secs_f64());
+    }
+
+    /// Sets how many jobs and documents of a route were given up.
+    pub fn dead_letters(&self, route: &str, letters: u64) {
+        self.families.dead_letters.with_label_values(&[route]).set(signed(letters));
+    }
+
+    /// Sets the bytes of documents that wait for delivery.
+    pub fn spool_bytes(&self, bytes: u64) {
+        self.families.spool_bytes.with_label_values::<&str>(&[]).set(signed(bytes));
+    }
+}
+
+/// HTTP. Methods and endpoints come from closed sets: the caller gives route templates, never paths.
+impl Metrics {
+    /// Makes the series of an endpoint under `/api` known.
+    pub fn http_endpoint(&self, method: &str, endpoint: &str) {
+        self.families.http_requests.with_label_values(&[method, endpoint, "200"]);
+        self.families.http_duration.with_label_values(&[method, endpoint]);
+        self.families.http_active.with_label_values(&[method, endpoint]);
+    }
+
+    /// Counts a request as active until the guard is dropped.
+    pub fn http_active(&self, method: &str, endpoint: &str) -> BusyGuard {
+        BusyGuard::new(self.families.http_active.with_label_values(&[method, endpoint]))
+    }
+
+    /// Counts a request that was answered.
+    pub fn http_request(&self, method: &str, endpoint: &str, status: &str, duration: Duration) {
+        self.families.http_requests.with_label_values(&[method, endpoint, status]).inc();
+        self.families.http_duration.with_label_values(&[method, endpoint]).observe(duration.as_secs_f64());
+    }
+
+    /// Makes the series of an endpoint outside `/api` known.
+    pub fn http_probe_endpoint(&self, endpoint: &str, status: &str) {
+        self.families.http_probes.with_label_values(&[endpoint, status]);
+    }
+
+    /// Counts a request outside `/api`.
+    pub fn http_probe(&self, endpoint: &str, status: &str) {
+        self.families.http_probes.with_label_values(&[endpoint, status]).inc();
+    }
+}
+
+/// Locks a map that no panic can leave half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
