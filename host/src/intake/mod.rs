@@ -1,1 +1,152 @@
-//! (skeleton)
+//! Watched folders: finds the files of a route, waits until each is complete, and hands it over. It must not know what becomes of a file: not
+//! the queue, not the converters, and it never moves, changes or deletes one.
+//!
+//! One thread per route does everything but listen to the file system:
+//!
+//! ```text
+//! watch ──changes──▶ Signals ──▶ Folder (the thread) ──Arrival──▶ Arrivals
+//!                                  │ scan: every file, every few seconds
+//!                                  │ look: one file whose time has come: is it complete?
+//!                                  └ Tracker: what is known of each file, and when to look at it next
+//! ```
+//!
+//! What the file system tells is a hint about where to look at once. What a scan finds counts as well, so that nothing is lost with a hint.
+
+mod examine;
+mod filter;
+mod folder;
+mod identity;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod lease;
+mod scan;
+mod signals;
+mod tracker;
+mod watch;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crate::config::Route;
+use crate::metrics::Metrics;
+
+pub use filter::PRIVATE_PREFIX;
+pub use identity::FileIdentity;
+
+use filter::Globs;
+use folder::Folder;
+use signals::Signals;
+
+/// A file that is complete.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The route whose intake it is in.
+    pub route: Arc<Route>,
+    /// Where it is: an absolute path.
+    pub path: PathBuf,
+    /// The same below the intake's folder, with `/`; what is not UTF-8 in it is replaced by U+FFFD.
+    pub relative: String,
+    /// Which file, in which state, was found complete. For a symlink it is the link's own.
+    pub identity: FileIdentity,
+}
+
+/// Takes complete files.
+pub trait Arrivals: Send + Sync {
+    /// Takes `arrival`, which means that it is durable when this returns; it may take its time. It is not called again for this file
+    /// while the file stays as it is. Counts the file as `queued` or `duplicate`; the intake counts `ignored` and `error`.
+    ///
+    /// # Errors
+    /// Why the file was not taken, and whether it is to be offered again. A file that is gone by then is forgotten, whatever the error.
+    fn arrived(&self, arrival: Arrival) -> Result<(), ArrivalError>;
+}
+
+/// Why a file was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArrivalError {
+    /// It may go better later: the file is offered again, after 1 s at first and every 60 s in the end.
+    #[error("{0}")]
+    Retry(String),
+    /// The file will not be taken as it is: it is offered again when it has changed.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Why an intake could not start. A folder that is missing is no such reason: it is waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// A pattern of the configuration is malformed.
+    #[error("route `{route}`: the intake's pattern is not one: {source}; mend it in `include`, `exclude` or `temporary_names`")]
+    Pattern {
+        /// The route's name.
+        route: String,
+        /// What is wrong with which pattern.
+        source: globset::Error,
+    },
+    /// Files would come back as soon as they are settled.
+    #[error("route `{route}`: `{key}` is the intake's own folder {path}, so that nothing in it could ever be taken; name another folder")]
+    OwnFolder {
+        /// The route's name.
+        route: String,
+        /// The key of the configuration.
+        key: &'static str,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The system did not give what a watcher needs.
+    #[error("route `{route}`: cannot start to watch {path}: {source}")]
+    Start {
+        /// The route's name.
+        route: String,
+        /// The intake's folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// The intake of one route, running. Dropping it stops it.
+pub struct Intake {
+    signals: Arc<Signals>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Intake {
+    /// Begins to watch the folder of `route`. Files that are in it already count, the oldest first.
+    ///
+    /// # Errors
+    /// [`IntakeError`]; not for a folder that is missing or cannot be read, which is reported and waited for.
+    pub fn start(route: Arc<Route>, arrivals: Arc<dyn Arrivals>, metrics: Arc<Metrics>) -> Result<Intake, IntakeError> {
+        let globs = Globs::new(&route.intake).map_err(|source| IntakeError::Pattern { route: route.name.clone(), source })?;
+        let failed = |source| IntakeError::Start { route: route.name.clone(), path: route.intake.path.clone(), source };
+        let root = std::path::absolute(&route.intake.path).map_err(failed)?;
+        for (key, dir) in [("done", route.intake.done_dir()), ("failed", route.intake.failed_dir())] {
+            if std::path::absolute(dir).map_err(failed)? == root {
+                return Err(IntakeError::OwnFolder { route: route.name.clone(), key, path: root });
+            }
+        }
+        let signals = Arc::new(Signals::default());
+        let name = format!("intake {}", route.name);
+        let folder = Folder::new(Arc::clone(&route), root, globs, arrivals, metrics, Arc::clone(&signals));
+        let thread = thread::Builder::new().name(name).spawn(move || folder.run()).map_err(failed)?;
+        Ok(Intake { signals, thread: Some(thread) })
+    }
+
+    /// Takes nothing new, and returns when the thread has ended: at once, or when the [`Arrivals::arrived`] that is running returns.
+    pub fn stop(self) {}
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.signals.stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("an intake's thread panicked; its folder is no longer watched");
+        }
+    }
+}

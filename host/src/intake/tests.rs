@@ -1,0 +1,517 @@
+//! Intakes on real folders.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::{self, Take, Watch};
+use crate::metrics::Instance;
+
+/// So long that a test which needs it fails.
+const NEVER: f64 = 3_600.0;
+
+/// How long a condition may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Answer = dyn Fn(&Arrival) -> Result<(), ArrivalError> + Send + Sync;
+
+/// Records what arrives, and answers as it is told.
+struct Recorder {
+    arrivals: Mutex<Vec<Arrival>>,
+    more: Condvar,
+    answer: Box<Answer>,
+}
+
+impl Arrivals for Recorder {
+    fn arrived(&self, arrival: Arrival) -> Result<(), ArrivalError> {
+        let answer = (self.answer)(&arrival);
+        self.arrivals.lock().unwrap().push(arrival);
+        self.more.notify_all();
+        answer
+    }
+}
+
+impl Recorder {
+    /// The relative paths, as soon as there are `count`.
+    fn wait(&self, count: usize) -> Vec<String> {
+        let guard = self.arrivals.lock().unwrap();
+        let (guard, timeout) = self.more.wait_timeout_while(guard, PATIENCE, |arrivals| arrivals.len() < count).unwrap();
+        let names: Vec<String> = guard.iter().map(|arrival| arrival.relative.clone()).collect();
+        assert!(!timeout.timed_out(), "waited for {count} arrivals, got {names:?}");
+        names
+    }
+
+    fn count(&self) -> usize {
+        self.arrivals.lock().unwrap().len()
+    }
+
+    fn last(&self) -> Arrival {
+        self.arrivals.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+/// A folder that is about to be watched.
+struct Station {
+    dir: TempDir,
+    inbox: PathBuf,
+    route: Route,
+    metrics: Arc<Metrics>,
+}
+
+impl Station {
+    /// With an intake that hears of changes and does not rescan, unless `configure` changes that.
+    fn new(configure: impl FnOnce(&mut config::Intake)) -> Station {
+        let dir = tempfile::tempdir().unwrap();
+        let inbox = dir.path().join("in");
+        fs::create_dir(&inbox).unwrap();
+        let mut route = Route::new("r", &inbox, dir.path().join("out"));
+        route.intake.rescan_seconds = NEVER;
+        route.intake.quiet_seconds = 0.3;
+        configure(&mut route.intake);
+        let metrics = Arc::new(Metrics::new(&Instance { instance_id: "i".into(), station: "s".into(), location: "l".into() }));
+        Station { dir, inbox, route, metrics }
+    }
+
+    fn start(&self) -> (Intake, Arc<Recorder>) {
+        self.start_with(|_| Ok(()))
+    }
+
+    fn start_with(&self, answer: impl Fn(&Arrival) -> Result<(), ArrivalError> + Send + Sync + 'static) -> (Intake, Arc<Recorder>) {
+        let recorder = Arc::new(Recorder { arrivals: Mutex::default(), more: Condvar::new(), answer: Box::new(answer) });
+        let arrivals = Arc::clone(&recorder) as Arc<dyn Arrivals>;
+        let intake = Intake::start(Arc::new(self.route.clone()), arrivals, Arc::clone(&self.metrics)).unwrap();
+        (intake, recorder)
+    }
+
+    /// Drops a file, and gives its path.
+    fn drop_file(&self, name: &str) -> PathBuf {
+        let path = self.inbox.join(name);
+        fs::write(&path, name).unwrap();
+        path
+    }
+
+    /// Drops a file that was modified at this second.
+    fn drop_old(&self, name: &str, second: u64) -> PathBuf {
+        let path = self.drop_file(name);
+        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        OpenOptions::new().append(true).open(&path).unwrap().set_modified(modified).unwrap();
+        path
+    }
+
+    /// Waits until the metrics have this line.
+    fn wait_for_metric(&self, line: &str) {
+        wait_until(line, || self.metrics.exposition().lines().any(|there| there == line));
+    }
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "waited for: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn append(path: &Path, text: &str) {
+    OpenOptions::new().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+const POLLING: fn(&mut config::Intake) = |intake| {
+    intake.watch = Watch::Poll;
+    intake.rescan_seconds = 0.02;
+};
+
+#[test]
+fn files_that_were_there_count_the_oldest_first() {
+    let station = Station::new(|_| {});
+    fs::create_dir(station.inbox.join("sub")).unwrap();
+    station.drop_old("b", 30);
+    station.drop_old("sub/a", 10);
+    station.drop_old("c", 20);
+    let (_intake, recorder) = station.start();
+    assert_eq!(recorder.wait(3), ["sub/a", "c", "b"]);
+    let last = recorder.last();
+    assert_eq!(last.path, station.inbox.join("b"));
+    assert_eq!(last.identity, FileIdentity::at(&last.path).unwrap());
+    assert_eq!(last.identity.modified_ns, 30_000_000_000);
+}
+
+#[test]
+fn a_file_that_is_closed_or_renamed_into_the_folder_is_taken_at_once() {
+    let station = Station::new(|intake| intake.quiet_seconds = NEVER);
+    let (_intake, recorder) = station.start();
+    station.wait_for_metric("intake_up{route=\"r\"} 1");
+    station.drop_file("written");
+    assert_eq!(recorder.wait(1), ["written"]);
+    let elsewhere = station.dir.path().join("elsewhere");
+    fs::write(&elsewhere, "x").unwrap();
+    fs::rename(&elsewhere, station.inbox.join("renamed")).unwrap();
+    assert_eq!(recorder.wait(2)[1], "renamed");
+    station.drop_file("upload.part");
+    fs::rename(station.inbox.join("upload.part"), station.inbox.join("upload")).unwrap();
+    assert_eq!(recorder.wait(3)[2], "upload");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_writer_that_pauses_with_the_file_open_is_waited_for() {
+    for poll in [false, true] {
+        let station = Station::new(|intake| {
+            intake.rescan_seconds = 0.05;
+            intake.watch = if poll { Watch::Poll } else { Watch::Native };
+        });
+        let mut before = File::create(station.inbox.join("before")).unwrap();
+        let (_intake, recorder) = station.start();
+        let mut during = File::create(station.inbox.join("during")).unwrap();
+        let second_writer = OpenOptions::new().append(true).open(station.inbox.join("during")).unwrap();
+        for _row in 0..2 {
+            before.write_all(b"row\n").unwrap();
+            during.write_all(b"row\n").unwrap();
+            // The pause is what is tested: four times `quiet_seconds`, and many scans.
+            thread::sleep(Duration::from_millis(1_200));
+            assert_eq!(recorder.count(), 0);
+        }
+        drop(before);
+        assert_eq!(recorder.wait(1), ["before"]);
+        drop(during);
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!(recorder.count(), 1, "one of two writers has closed");
+        drop(second_writer);
+        assert_eq!(recorder.wait(2)[1], "during");
+        assert_eq!(recorder.last().identity.size, 8);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hard_link_is_found_by_the_rescan() {
+    let station = Station::new(|intake| intake.rescan_seconds = 0.05);
+    let (_intake, recorder) = station.start();
+    station.wait_for_metric("intake_up{route=\"r\"} 1");
+    let elsewhere = station.dir.path().join("elsewhere");
+    fs::write(&elsewhere, "x").unwrap();
+    fs::hard_link(&elsewhere, station.inbox.join("link")).unwrap();
+    assert_eq!(recorder.wait(1), ["link"]);
+}
+
+#[test]
+fn quiet_waits_until_a_file_has_stopped_changing() {
+    for poll in [false, true] {
+        let station = Station::new(|intake| {
+            intake.take = Take::Quiet;
+            intake.quiet_seconds = 1.5;
+            if poll {
+                POLLING(intake);
+            }
+        });
+        let (_intake, recorder) = station.start();
+        station.wait_for_metric("intake_up{route=\"r\"} 1");
+        let began = Instant::now();
+        let path = station.drop_file("a");
+        for _row in 0..10 {
+            thread::sleep(Duration::from_millis(50));
+            append(&path, "row\n");
+        }
+        let ended = Instant::now();
+        assert_eq!(recorder.wait(1), ["a"]);
+        // On a machine that stalled the writer for longer than it is quiet, an early arrival would be right.
+        if ended - began < Duration::from_millis(1_400) {
+            assert_eq!(recorder.last().identity.size, 41);
+            assert!(ended.elapsed() >= Duration::from_millis(1_400));
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_never_taken() {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    let station = Station::new(|intake| {
+        intake.include = vec!["*".into()];
+        intake.exclude = vec!["*.log".into()];
+        POLLING(intake);
+    });
+    for folder in ["done/2026-11-22", "failed", ".git", "real"] {
+        fs::create_dir_all(station.inbox.join(folder)).unwrap();
+    }
+    let silent = [".x", "~x", "x~", "x.tmp", "x.part", ".dropforge-1-a", "done/2026-11-22/a", "failed/a", "failed/a.json", ".git/a"];
+    for (second, name) in silent.iter().enumerate() {
+        station.drop_old(name, second as u64);
+    }
+    let outside = station.dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("secret"), "x").unwrap();
+    symlink(outside.join("secret"), station.inbox.join("to-secret")).unwrap();
+    symlink(&outside, station.inbox.join("to-outside")).unwrap();
+    symlink("done/2026-11-22/a", station.inbox.join("to-done")).unwrap();
+    symlink("nothing", station.inbox.join("dangling")).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, station.inbox.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let _socket = UnixListener::bind(station.inbox.join("socket")).unwrap();
+    station.drop_old("a.log", 5);
+    station.drop_old("real/file", 50);
+    symlink("real/file", station.inbox.join("to-file")).unwrap();
+
+    let (intake, recorder) = station.start();
+    let mut first = recorder.wait(2);
+    first.sort();
+    assert_eq!(first, ["real/file", "to-file"]);
+    // Each of these is seen by a scan of its own.
+    for name in ["one", "two", "three"] {
+        station.drop_file(name);
+        assert_eq!(recorder.wait(recorder.count() + 1).last().unwrap(), name);
+    }
+    // The links that leave or dangle, the pipe, the socket and the log file; each once.
+    station.wait_for_metric("intake_files_total{result=\"ignored\",route=\"r\"} 7");
+    intake.stop();
+    assert_eq!(recorder.count(), 5);
+}
+
+#[test]
+fn a_file_is_announced_once_and_again_when_it_changed_or_came_back() {
+    for poll in [false, true] {
+        let station = Station::new(|intake| {
+            if poll {
+                POLLING(intake);
+            }
+        });
+        let path = station.drop_file("a");
+        let (_intake, recorder) = station.start();
+        recorder.wait(1);
+        let first = recorder.last().identity;
+        // What is heard or seen of another file is handled after all that was heard before.
+        station.drop_file("b");
+        assert_eq!(recorder.wait(2), ["a", "b"]);
+        append(&path, "more");
+        assert_eq!(recorder.wait(3)[2], "a");
+        let grown = recorder.last().identity;
+        assert_eq!((grown.inode, grown.size), (first.inode, first.size + 4));
+        if poll {
+            // Nobody would see it go.
+            continue;
+        }
+        let elsewhere = station.dir.path().join("elsewhere");
+        fs::rename(&path, &elsewhere).unwrap();
+        fs::rename(&elsewhere, &path).unwrap();
+        assert_eq!(recorder.wait(4)[3], "a");
+        assert_eq!(recorder.last().identity, grown);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_taken_is_offered_again_and_keeps_nobody_waiting() {
+    let tries = Mutex::new(0);
+    let station = Station::new(|_| {});
+    station.drop_old("bad", 1);
+    station.drop_old("good", 2);
+    let (_intake, recorder) = station.start_with(move |arrival| {
+        let mut tries = tries.lock().unwrap();
+        match arrival.relative.as_str() {
+            "bad" if *tries < 1 => {
+                *tries += 1;
+                Err(ArrivalError::Retry("the disk is full".into()))
+            }
+            _ => Ok(()),
+        }
+    });
+    assert_eq!(recorder.wait(3), ["bad", "good", "bad"]);
+    station.wait_for_metric("intake_files_total{result=\"error\",route=\"r\"} 1");
+}
+
+#[test]
+fn a_file_that_is_refused_is_offered_again_when_it_changed() {
+    let station = Station::new(POLLING);
+    let path = station.drop_file("big");
+    let (_intake, recorder) = station.start_with(|arrival| match arrival.relative.as_str() {
+        "big" => Err(ArrivalError::Refused("too big".into())),
+        _ => Ok(()),
+    });
+    recorder.wait(1);
+    for name in ["one", "two"] {
+        station.drop_file(name);
+        recorder.wait(recorder.count() + 1);
+    }
+    append(&path, "x");
+    assert_eq!(recorder.wait(4), ["big", "one", "two", "big"]);
+}
+
+#[test]
+fn a_file_that_vanishes_is_forgotten_in_silence() {
+    let station = Station::new(|_| {});
+    station.drop_old("a", 1);
+    station.drop_old("b", 2);
+    let (intake, recorder) = station.start_with(|arrival| {
+        fs::remove_file(&arrival.path).unwrap();
+        Err(ArrivalError::Retry("gone".into()))
+    });
+    assert_eq!(recorder.wait(2), ["a", "b"]);
+    intake.stop();
+    assert!(station.metrics.exposition().contains("intake_files_total{result=\"error\",route=\"r\"} 0"));
+}
+
+#[test]
+fn a_missing_folder_is_waited_for_unless_it_is_to_be_made() {
+    for create in [false, true] {
+        let station = Station::new(|intake| {
+            intake.rescan_seconds = 0.05;
+            intake.create = create;
+        });
+        fs::remove_dir(&station.inbox).unwrap();
+        let (_intake, recorder) = station.start();
+        if !create {
+            station.wait_for_metric("intake_up{route=\"r\"} 0");
+            assert!(!station.inbox.exists());
+            fs::create_dir(&station.inbox).unwrap();
+        }
+        station.wait_for_metric("intake_up{route=\"r\"} 1");
+        station.drop_file("a");
+        assert_eq!(recorder.wait(1), ["a"]);
+    }
+}
+
+#[test]
+fn a_folder_that_is_away_for_a_while_is_not_an_empty_one() {
+    let station = Station::new(|intake| intake.rescan_seconds = 0.05);
+    station.drop_file("a");
+    let (_intake, recorder) = station.start();
+    recorder.wait(1);
+    let away = station.dir.path().join("away");
+    fs::rename(&station.inbox, &away).unwrap();
+    station.wait_for_metric("intake_up{route=\"r\"} 0");
+    fs::rename(&away, &station.inbox).unwrap();
+    station.wait_for_metric("intake_up{route=\"r\"} 1");
+    station.drop_file("b");
+    assert_eq!(recorder.wait(2), ["a", "b"]);
+}
+
+#[test]
+fn a_folder_that_is_removed_and_made_again_is_watched_again() {
+    let station = Station::new(|intake| intake.rescan_seconds = 0.05);
+    station.drop_file("a");
+    let (_intake, recorder) = station.start();
+    recorder.wait(1);
+    for round in 2..5 {
+        fs::remove_dir_all(&station.inbox).unwrap();
+        station.wait_for_metric("intake_up{route=\"r\"} 0");
+        fs::create_dir(&station.inbox).unwrap();
+        station.drop_file("a");
+        assert_eq!(recorder.wait(round).len(), round);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn another_folder_in_its_place_is_listened_to() {
+    let station = Station::new(|_| {});
+    station.drop_file("a");
+    let (_intake, recorder) = station.start();
+    recorder.wait(1);
+    let other = station.dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("b"), "x").unwrap();
+    rustix::fs::renameat_with(rustix::fs::CWD, &other, rustix::fs::CWD, &station.inbox, rustix::fs::RenameFlags::EXCHANGE).unwrap();
+    assert_eq!(recorder.wait(2), ["a", "b"]);
+    // No scan is near.
+    station.drop_file("c");
+    assert_eq!(recorder.wait(3)[2], "c");
+}
+
+#[test]
+fn folders_that_appear_are_looked_into() {
+    let station = Station::new(|_| {});
+    let (_intake, recorder) = station.start();
+    station.wait_for_metric("intake_up{route=\"r\"} 1");
+    let elsewhere = station.dir.path().join("elsewhere");
+    fs::create_dir_all(elsewhere.join("deep/er")).unwrap();
+    fs::write(elsewhere.join("deep/er/a"), "x").unwrap();
+    fs::rename(elsewhere.join("deep"), station.inbox.join("deep")).unwrap();
+    assert_eq!(recorder.wait(1), ["deep/er/a"]);
+    fs::create_dir(station.inbox.join("new")).unwrap();
+    station.drop_file("new/b");
+    assert_eq!(recorder.wait(2)[1], "new/b");
+    // By then the watcher listens to it.
+    station.drop_file("new/c");
+    assert_eq!(recorder.wait(3)[2], "new/c");
+    // A folder that goes takes its files with it.
+    fs::rename(station.inbox.join("deep"), elsewhere.join("deep")).unwrap();
+    fs::rename(elsewhere.join("deep"), station.inbox.join("deep")).unwrap();
+    assert_eq!(recorder.wait(4)[3], "deep/er/a");
+}
+
+#[test]
+fn folders_below_are_left_alone_if_so_configured() {
+    let station = Station::new(|intake| intake.recursive = false);
+    fs::create_dir(station.inbox.join("sub")).unwrap();
+    station.drop_old("sub/a", 1);
+    station.drop_old("b", 2);
+    let (_intake, recorder) = station.start();
+    recorder.wait(1);
+    station.drop_file("sub/c");
+    station.drop_file("d");
+    assert_eq!(recorder.wait(2), ["b", "d"]);
+}
+
+#[test]
+fn nothing_is_lost_while_a_file_is_being_taken() {
+    // More than the signals have room for: then a scan finds the rest.
+    for count in [1_000, 17_000] {
+        let station = Station::new(|_| {});
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        station.drop_file("first");
+        let (started, has_started) = std::sync::mpsc::channel();
+        let (_intake, recorder) = station.start_with(move |arrival| {
+            if arrival.relative == "first" {
+                started.send(()).unwrap();
+                released.lock().unwrap().recv().unwrap();
+            }
+            Ok(())
+        });
+        has_started.recv().unwrap();
+        for number in 0..count {
+            station.drop_file(&number.to_string());
+        }
+        release.send(()).unwrap();
+        let mut names = recorder.wait(count + 1);
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count + 1);
+    }
+}
+
+#[test]
+fn stopping_waits_for_nothing() {
+    let station = Station::new(|intake| {
+        intake.take = Take::Quiet;
+        intake.quiet_seconds = NEVER;
+    });
+    station.drop_file("a");
+    let (intake, recorder) = station.start();
+    station.wait_for_metric("intake_up{route=\"r\"} 1");
+    let began = Instant::now();
+    intake.stop();
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(recorder.count(), 0);
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let refused = |configure: fn(&mut config::Intake)| {
+        let station = Station::new(configure);
+        let recorder = Arc::new(Recorder { arrivals: Mutex::default(), more: Condvar::new(), answer: Box::new(|_| Ok(())) });
+        Intake::start(Arc::new(station.route.clone()), recorder, Arc::clone(&station.metrics)).err().unwrap().to_string()
+    };
+    assert!(
+        refused(|intake| intake.exclude = vec!["[".into()]).contains("`[`")
+            || refused(|intake| intake.exclude = vec!["[".into()]).contains("'['")
+    );
+    assert!(refused(|intake| intake.done = Some(intake.path.clone())).contains("`done`"));
+}
