@@ -16,6 +16,7 @@ pub struct Intake {
     pub path: PathBuf,
     /// Files that match one of these patterns are taken.
     #[serde(default = "everything")]
+    #[schemars(length(min = 1))]
     pub include: Vec<String>,
     /// Files that match one of these patterns are never taken, whatever `include` says.
     #[serde(default)]
@@ -31,9 +32,11 @@ pub struct Intake {
     pub take: Take,
     /// For how many seconds a file must not change to count as complete, where its closing cannot be seen or does not count.
     #[serde(default = "two_seconds")]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 31_536_000))]
     pub quiet_seconds: f64,
     /// Seconds between two looks at the whole folder. They find what the notices of the file system missed.
     #[serde(default = "five_seconds")]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 31_536_000))]
     pub rescan_seconds: f64,
     /// Whether the folder is made if it is not there. If false, a missing folder is waited for and reported: it may be a share.
     #[serde(default)]

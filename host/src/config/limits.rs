@@ -12,6 +12,7 @@ use crate::sandbox::Limits;
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
     /// Seconds from the start of a conversion to its end, waiting included.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 31_536_000))]
     pub wall_seconds: f64,
     /// Bytes of memory.
     #[schemars(range(min = 65_536))]
@@ -43,6 +44,7 @@ pub struct LimitsConfig {
 pub struct LimitsOverrides {
     /// Seconds from the start of a conversion to its end, waiting included.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 31_536_000))]
     pub wall_seconds: Option<f64>,
     /// Bytes of memory.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,13 +5,29 @@
 //! parts do with their settings: it depends on nothing but the sandbox's plain limits.
 
 mod context;
+mod env;
+mod error;
 mod intake;
+mod json_lines;
 mod limits;
+mod load;
+mod not_yet;
+mod paths;
+mod patterns;
 mod route;
+mod schema;
+mod shape;
+mod show;
+mod text;
 mod types;
+mod validate;
 
 pub use context::{Template, TemplateError};
+pub use error::{ConfigError, ConfigErrors, Place};
 pub use intake::{Intake, Take, Watch};
 pub use limits::{LimitsConfig, LimitsOverrides};
+pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, load};
+pub use patterns::{PatternError, Patterns};
 pub use route::{After, AfterAction, ConverterChoice, Destination, OnProblem, ParseConverterChoiceError, Route};
+pub use schema::schema;
 pub use types::{Config, Upstream};

@@ -16,11 +16,12 @@ use super::{Intake, LimitsOverrides};
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// What metrics, logs and commands call it: 1 to 64 of `a-z`, `0-9`, `_` and `-`. Each route has its own.
+    #[schemars(extend("pattern" = "^[a-z0-9_-]{1,64}$"))]
     pub name: String,
     /// Who converts: `auto` asks every converter and takes the surest; a name takes that converter; `name@sha256:…` takes it only if the
     /// plugin has that digest.
     #[serde(default)]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("pattern" = "^[a-z][a-z0-9_-]{0,63}(@sha256:[0-9A-Fa-f]{64})?$"))]
     pub converter: ConverterChoice,
     /// The time zone in which converters read times without one, such as `Europe/Oslo`. They see it as the attribute `timezone`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,7 @@ use crate::sandbox::Limits;
 /// working directory. A loaded configuration holds absolute paths.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(title = "Dropforge configuration")]
 pub struct Config {
     /// Tells this daemon from others in metrics and logs.
     pub instance_id: String,
@@ -39,6 +40,7 @@ pub struct Config {
     /// Whether answers of the upstream server are cached.
     pub enable_cache: bool,
     /// How many seconds a cached answer of the upstream server is used.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 31_536_000))]
     pub cache_ttl_seconds: f64,
     /// How many answers of the upstream server are cached at most.
     pub cache_max_size: u64,
@@ -48,6 +50,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<NonZeroUsize>,
     /// How many seconds running conversions have to end when the daemon stops. What has not ended then is converted after the next start.
+    #[schemars(extend("minimum" = 0, "maximum" = 31_536_000))]
     pub drain_seconds: f64,
     /// What one conversion may use.
     pub limits: LimitsConfig,

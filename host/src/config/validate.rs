@@ -1,0 +1,256 @@
+//! What types cannot say: names that must differ, folders that must not contain each other, texts with a syntax of their own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::load::{DEFAULT_FILE, Need};
+use super::patterns::{self, Patterns};
+use super::shape::{Finding, nearest};
+use super::{AfterAction, Config, Destination, Intake, Route, Template, paths};
+
+/// The longest text that becomes the label of a metric or an attribute's name, in bytes.
+const MAX_LABEL_BYTES: usize = 128;
+
+/// What is wrong, and what is allowed and probably not meant.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub errors: Vec<Finding>,
+    pub warnings: Vec<Finding>,
+}
+
+/// Checks a configuration whose paths are absolute.
+pub(super) fn validate(config: &Config, need: Need) -> Report {
+    let mut report = Report::default();
+    report.root(config);
+    if config.routes.is_empty() && need == Need::Routes {
+        report
+            .error("routes", format!("there is no route; add a [[routes]] table to {DEFAULT_FILE}, or give --inbox DIR and --outbox DIR"));
+    }
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, route) in config.routes.iter().enumerate() {
+        let path = format!("routes[{index}]");
+        if let Some(first) = names.insert(&route.name, index) {
+            report.error(format!("{path}.name"), format!("routes[{first}] is called `{}` too; give each route its own name", route.name));
+        }
+        report.route(&path, route);
+        report.folders(&path, route, config);
+        for (other_index, other) in config.routes.iter().enumerate().take(index) {
+            report.shared_intake(&path, route, other_index, other);
+        }
+    }
+    report
+}
+
+impl Report {
+    fn error(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.errors.push(Finding { path: path.into(), message: message.into() });
+    }
+
+    fn warn(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.warnings.push(Finding { path: path.into(), message: message.into() });
+    }
+
+    fn root(&mut self, config: &Config) {
+        for (key, text) in [("instance_id", &config.instance_id), ("station", &config.station), ("location", &config.location)] {
+            if text.len() > MAX_LABEL_BYTES || text.contains(char::is_control) {
+                self.error(
+                    key,
+                    format!("it is longer than {MAX_LABEL_BYTES} bytes or has control characters; it becomes the label of a metric"),
+                );
+            }
+        }
+        if config.enable_metrics && config.health_port == config.metrics_port && config.health_port != 0 {
+            self.error("metrics_port", format!("it is {} like health_port; give it another, or 0 for any free one", config.metrics_port));
+        }
+        if let Some(upstream) = &config.upstream
+            && let Err(message) = check_url(&upstream.url)
+        {
+            self.error("upstream.url", message);
+        }
+        self.not_empty("state_dir", &config.state_dir);
+        self.not_empty("plugins_dir", &config.plugins_dir);
+    }
+
+    fn not_empty(&mut self, key: impl Into<String>, path: &Path) {
+        if path.as_os_str().is_empty() {
+            self.error(key, "it is empty; write the path of a folder");
+        }
+    }
+
+    fn route(&mut self, path: &str, route: &Route) {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        if route.name.is_empty() || route.name.len() > 64 || !route.name.chars().all(allowed) {
+            self.error(
+                format!("{path}.name"),
+                format!("{:?} cannot be the name of a route: it has 1 to 64 of a-z, 0-9, _ and -", route.name),
+            );
+        }
+        if let Some(zone) = &route.timezone {
+            self.time_zone(format!("{path}.timezone"), zone);
+        }
+        for (name, text) in &route.context {
+            self.context(format!("{path}.context.{name}"), name, text);
+        }
+        self.patterns(&format!("{path}.intake"), &route.intake);
+        for (index, destination) in route.destinations.iter().enumerate() {
+            if !matches!(destination, Destination::Folder { .. }) {
+                self.error(
+                    format!("{path}.destinations[{index}].type"),
+                    format!(
+                        "destinations of type \"{}\" are not built yet, and what was sent there would be lost; use \"folder\"",
+                        destination.kind()
+                    ),
+                );
+            }
+        }
+        if route.after.error == AfterAction::Delete {
+            self.warn(format!("{path}.after.error"), "files that fail are deleted: nothing of them remains, not even to try again");
+        }
+    }
+
+    fn time_zone(&mut self, path: String, zone: &str) {
+        let zones = jiff::tz::db();
+        if zones.is_definitively_empty() {
+            return self.warn(path, format!("{zone:?} cannot be checked: this machine has no time zone database; install tzdata"));
+        }
+        if zones.get(zone).is_err() {
+            let names: Vec<String> = zones.available().map(|name| name.to_string()).collect();
+            let meant = nearest(zone, names.iter().map(String::as_str)).map(|name| format!("; did you mean {name:?}?"));
+            self.error(
+                path,
+                format!("there is no time zone {zone:?}{}", meant.as_deref().unwrap_or("; write one such as \"Europe/Oslo\"")),
+            );
+        }
+    }
+
+    fn context(&mut self, path: String, name: &str, text: &str) {
+        if name.is_empty() || name.len() > MAX_LABEL_BYTES || name.contains(char::is_control) {
+            self.error(&path, format!("the name of an attribute has 1 to {MAX_LABEL_BYTES} bytes and no control characters"));
+        }
+        match name {
+            "route" => self.error(&path, "this attribute is the route's name, and set by Dropforge; use another name"),
+            "timezone" => self.error(&path, "this attribute comes from the route's key `timezone`; set that"),
+            _ => {}
+        }
+        if let Err(error) = Template::parse(text) {
+            self.error(path, error.to_string());
+        }
+    }
+
+    fn patterns(&mut self, path: &str, intake: &Intake) {
+        let lists = [("include", &intake.include), ("exclude", &intake.exclude), ("temporary_names", &intake.temporary_names)];
+        for (key, list) in lists {
+            for (index, pattern) in list.iter().enumerate() {
+                let at = format!("{path}.{key}[{index}]");
+                if key == "temporary_names" && pattern.contains('/') {
+                    self.error(at, format!("`{pattern}` is matched against names, which have no /; use `exclude` for folders"));
+                } else if let Err(error) = Patterns::new(std::slice::from_ref(pattern)) {
+                    self.error(at, error.to_string());
+                }
+            }
+        }
+    }
+
+    /// Folders that files are written to must not be taken from.
+    fn folders(&mut self, path: &str, route: &Route, config: &Config) {
+        let intake = &route.intake;
+        self.not_empty(format!("{path}.intake.path"), &intake.path);
+        let (done, failed) = (intake.done_dir(), intake.failed_dir());
+        for (key, folder, set) in [("done", &done, &intake.done), ("failed", &failed, &intake.failed)] {
+            let key = format!("{path}.intake.{key}");
+            if let Some(set) = set {
+                self.not_empty(&key, set);
+            }
+            if is_same(folder, &intake.path) {
+                self.error(key, "it is the intake's own folder, so that its files would be taken again; name another");
+            }
+        }
+        if is_same(&done, &failed) {
+            self.error(format!("{path}.intake.failed"), "it is the same folder as `done`; name another");
+        }
+        for (index, destination) in route.destinations.iter().enumerate() {
+            let Destination::Folder { path: folder } = destination else { continue };
+            let key = format!("{path}.destinations[{index}].path");
+            self.not_empty(&key, folder);
+            if is_same(folder, &done) || is_same(folder, &failed) {
+                self.error(&key, "documents would mix with the files that were converted; name another folder");
+            }
+            self.not_taken(key, folder, intake, "its documents would be taken as new files");
+        }
+        self.not_taken(format!("{path}.intake.path"), &config.state_dir, intake, "`state_dir` is inside, and its files would be taken");
+        self.not_taken(
+            format!("{path}.intake.path"),
+            &config.plugins_dir,
+            intake,
+            "`plugins_dir` is inside, and its plugins would be taken",
+        );
+    }
+
+    /// Says an error if files in `folder` may be taken by `intake`.
+    fn not_taken(&mut self, key: impl Into<String>, folder: &Path, intake: &Intake, consequence: &str) {
+        if !takes_from(intake, folder) {
+            return;
+        }
+        let remedy = match paths::below(&intake.path, folder).filter(|inner| !inner.is_empty()) {
+            Some(inner) => format!("; move it out of the intake's folder, or add \"{inner}/**\" to the intake's `exclude`"),
+            None => "; name another folder".into(),
+        };
+        self.error(key, format!("{consequence}{remedy}"));
+    }
+
+    /// Two routes must not take the same files: the first to settle one would take it from the other.
+    fn shared_intake(&mut self, path: &str, route: &Route, other_index: usize, other: &Route) {
+        let (mine, its) = (&route.intake, &other.intake);
+        let same = is_same(&mine.path, &its.path);
+        if !same && !takes_from(its, &mine.path) && !takes_from(mine, &its.path) {
+            return;
+        }
+        let key = format!("{path}.intake.path");
+        let excluding = !mine.exclude.is_empty() || !its.exclude.is_empty();
+        match patterns::overlap(&mine.include, &its.include) {
+            Some(false) => {}
+            Some(true) if same && !excluding => self.error(
+                key,
+                format!(
+                    "routes[{other_index}] takes the same files from this folder; give the two different folders or different `include`s"
+                ),
+            ),
+            _ => self.warn(
+                key,
+                format!("routes[{other_index}] may take files from this folder too; a file that both take goes to either of them"),
+            ),
+        }
+    }
+}
+
+fn is_same(left: &Path, right: &Path) -> bool {
+    paths::below(left, right).is_some_and(|inner| inner.is_empty())
+}
+
+/// Whether `intake` takes files that are in `folder`, as far as that does not depend on their names.
+fn takes_from(intake: &Intake, folder: &Path) -> bool {
+    if folder.as_os_str().is_empty() || intake.path.as_os_str().is_empty() {
+        return false;
+    }
+    let Some(inner) = paths::below(&intake.path, folder) else { return false };
+    if inner.is_empty() {
+        return true;
+    }
+    let settled = [intake.done_dir(), intake.failed_dir()].iter().any(|settled| paths::below(settled, folder).is_some());
+    // A pattern that is wrong is said elsewhere.
+    let excluded = || Patterns::new(&intake.exclude).is_ok_and(|exclude| exclude.matches(&format!("{inner}/document")));
+    intake.recursive && !settled && !excluded()
+}
+
+fn check_url(url: &str) -> Result<(), String> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    if authority.is_empty() || url.contains(char::is_whitespace) {
+        return Err(format!("{url:?} is no address of a server; write one such as \"https://server\""));
+    }
+    // The URL is left out of the message: it holds a secret.
+    if authority.contains('@') {
+        return Err("the address holds a user name or password; put a token into a file and name that as `token_file`".into());
+    }
+    Ok(())
+}
