@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::filter::{Globs, Places};
-use super::identity::FileIdentity;
+use crate::identity::FileIdentity;
 use super::tracker::Version;
 
 /// What is behind a name.

@@ -15,7 +15,6 @@
 mod examine;
 mod filter;
 mod folder;
-mod identity;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod lease;
 mod scan;
@@ -36,7 +35,7 @@ use crate::config::Route;
 use crate::metrics::Metrics;
 
 pub use filter::PRIVATE_PREFIX;
-pub use identity::FileIdentity;
+pub use crate::identity::FileIdentity;
 
 use filter::Globs;
 use folder::Folder;

@@ -11,7 +11,7 @@ use walkdir::WalkDir;
 use super::examine::examine;
 use super::filter::Places;
 use super::folder::{Folder, Open};
-use super::identity::FileIdentity;
+use crate::identity::FileIdentity;
 use super::watch::{Watch, is_remote};
 use crate::config;
 

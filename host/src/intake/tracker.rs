@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::identity::FileIdentity;
+use crate::identity::FileIdentity;
 
 /// How many files are remembered. Those beyond it wait until others have gone.
 const MAX_FILES: usize = 1_000_000;

@@ -76,6 +76,8 @@ pub enum Waiting {
     },
     /// The converter that the route names is not loaded.
     Converter,
+    /// The route is not configured; looked at again at the next start.
+    Route,
 }
 
 impl Waiting {
@@ -85,11 +87,12 @@ impl Waiting {
             Waiting::Retry => "retry",
             Waiting::Suspended { .. } => "suspended",
             Waiting::Converter => "converter",
+            Waiting::Route => "route",
         }
     }
 
     /// Every reason, for metrics.
-    pub const REASONS: [&'static str; 3] = ["retry", "suspended", "converter"];
+    pub const REASONS: [&'static str; 4] = ["retry", "suspended", "converter", "route"];
 }
 
 /// A claimed or committed job.

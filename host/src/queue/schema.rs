@@ -41,7 +41,7 @@ CREATE TABLE jobs (
     digest         TEXT NOT NULL,
     priority       INTEGER NOT NULL,
     state          TEXT NOT NULL,     -- queued, running, committed, settled
-    waiting        TEXT,              -- why it is not due: retry, suspended, converter
+    waiting        TEXT,              -- why it is not due: retry, suspended, converter, route
     awaits         TEXT,              -- a JSON list of names, for suspended
     due_ms         INTEGER NOT NULL,
     attempts       INTEGER NOT NULL DEFAULT 0,
@@ -81,4 +81,5 @@ CREATE TABLE deliveries (
     error        TEXT,
     PRIMARY KEY (job, destination)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE heartbeat (id INTEGER PRIMARY KEY CHECK (id = 1), at_ms INTEGER NOT NULL) STRICT;
 ";

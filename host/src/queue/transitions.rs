@@ -371,6 +371,17 @@ impl Store {
         })
     }
 
+    /// Proves that the queue can be written, by writing.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    pub fn check_writable(&self) -> Result<(), QueueError> {
+        self.run(|connection| {
+            connection.prepare_cached("INSERT INTO heartbeat (id, at_ms) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET at_ms = ?1")?.execute([now_ms()])
+        })?;
+        Ok(())
+    }
+
     /// Forgets what was settled before a moment.
     ///
     /// # Errors

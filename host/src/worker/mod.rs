@@ -1,0 +1,185 @@
+//! The path of one job: from the queue through a converter into the spool. Conversions are CPU work and run on threads of their own, never
+//! on those that serve HTTP.
+
+mod choose;
+mod run;
+mod verdict;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::crash;
+use crate::delivery::Spool;
+use crate::metrics::{Metrics, QueueName};
+use crate::plugins::Registry;
+use crate::queue::{Job, Queue, QueueError, Store, Waiting, Wakeup, now_ms};
+use crate::sandbox::THREAD_STACK;
+
+/// How long a worker that cannot reach the queue waits before it tries again.
+const QUEUE_RETRY: Duration = Duration::from_secs(1);
+/// The longest time without looking whether a job is due: a clock that was set back must not stop the work.
+const LONGEST_IDLE: Duration = Duration::from_secs(60);
+/// How often the files that suspended jobs await are looked for.
+const AWAIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a worker works with.
+pub struct Context {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Where jobs come from and go to.
+    pub store: Arc<Store>,
+    /// Where documents go.
+    pub spool: Spool,
+    /// The loaded converters.
+    pub registry: Arc<Registry>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The running workers.
+pub struct Workers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    context: Context,
+    stopping: AtomicBool,
+    running: AtomicUsize,
+    ended: Wakeup,
+}
+
+impl Workers {
+    /// Starts the workers, and the thread that looks for files which suspended jobs await.
+    ///
+    /// # Errors
+    /// Where a thread cannot be started.
+    pub fn start(context: Context, count: usize) -> std::io::Result<Workers> {
+        context.metrics.queue_workers(QueueName::Converter, count);
+        let shared = Arc::new(Shared { context, stopping: AtomicBool::new(false), running: AtomicUsize::new(0), ended: Wakeup::default() });
+        for number in 0..count {
+            spawn(&shared, &format!("worker {number}"), Shared::work)?;
+        }
+        spawn(&shared, "awaiting", Shared::resume_awaiting)?;
+        Ok(Workers { shared })
+    }
+
+    /// Claims nothing new and waits, at most this long, until what runs has ended. False where something still runs: it is abandoned, and
+    /// converted again after the next start.
+    pub fn stop(self, at_most: Duration) -> bool {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        self.shared.context.store.work().notify();
+        let end = Instant::now() + at_most;
+        loop {
+            let seen = self.shared.ended.generation();
+            let left = end.saturating_duration_since(Instant::now());
+            if self.shared.running.load(Ordering::Acquire) == 0 || left.is_zero() {
+                return self.shared.running.load(Ordering::Acquire) == 0;
+            }
+            self.shared.ended.wait(seen, left);
+        }
+    }
+}
+
+fn spawn(shared: &Arc<Shared>, name: &str, body: fn(&Shared)) -> std::io::Result<()> {
+    let running = Arc::clone(shared);
+    shared.running.fetch_add(1, Ordering::AcqRel);
+    let spawned = thread::Builder::new().name(name.into()).stack_size(THREAD_STACK).spawn(move || {
+        body(&running);
+        running.running.fetch_sub(1, Ordering::AcqRel);
+        running.ended.notify();
+    });
+    spawned.map(drop).inspect_err(|_| drop(shared.running.fetch_sub(1, Ordering::AcqRel)))
+}
+
+impl Shared {
+    fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn work(&self) {
+        let work = self.context.store.work();
+        while !self.stopping() {
+            let seen = work.generation();
+            match self.context.store.claim() {
+                Ok(Some(job)) => self.process(&job),
+                Ok(None) => work.wait(seen, self.idle_time()),
+                Err(error) => {
+                    tracing::error!(%error, "cannot claim a job; trying again");
+                    work.wait(seen, QUEUE_RETRY);
+                }
+            }
+        }
+    }
+
+    /// Until the next waiting job is due.
+    fn idle_time(&self) -> Duration {
+        match self.context.store.next_due_ms() {
+            Ok(Some(due)) => Duration::from_millis((due - now_ms()).max(1).cast_unsigned()).min(LONGEST_IDLE),
+            Ok(None) => LONGEST_IDLE,
+            Err(_) => QUEUE_RETRY,
+        }
+    }
+
+    fn process(&self, job: &Job) {
+        let _busy = self.context.metrics.worker_busy(QueueName::Converter);
+        let began = Instant::now();
+        crash::point("after_claim");
+        let decision = catch_unwind(AssertUnwindSafe(|| run::convert(&self.context, job))).unwrap_or_else(|_| {
+            tracing::error!(job = %job.id, file = job.path, "a defect of the host interrupted this job");
+            verdict::host_defect(job)
+        });
+        let committed = matches!(decision, verdict::Decision::Commit(_));
+        self.record(job, decision);
+        if committed {
+            self.context.metrics.queue_processed(QueueName::Converter, began.elapsed());
+        }
+    }
+
+    /// Nothing is lost while the queue cannot be written: the worker waits with what it has.
+    fn record(&self, job: &Job, decision: verdict::Decision) {
+        let write = || -> Result<(), QueueError> {
+            match &decision {
+                verdict::Decision::Commit(committed) => {
+                    crash::point("before_commit");
+                    self.context.store.commit(&job.id, (**committed).clone())?;
+                    crash::point("after_commit");
+                }
+                verdict::Decision::Defer { delay, waiting } => {
+                    let due_ms = now_ms().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+                    self.context.store.defer(&job.id, due_ms, waiting.clone())?;
+                }
+            }
+            Ok(())
+        };
+        while let Err(error) = write() {
+            tracing::error!(job = %job.id, file = job.path, %error, "cannot record what became of a job; trying again");
+            if self.stopping() {
+                return;
+            }
+            thread::sleep(QUEUE_RETRY);
+        }
+    }
+
+    /// Suspended jobs go on as soon as the files that they await are there.
+    fn resume_awaiting(&self) {
+        let pause = Wakeup::default();
+        while !self.stopping() {
+            for (id, location, awaits) in self.context.store.awaiting().unwrap_or_default() {
+                let all_there = awaits.iter().all(|name| location.with_file_name(name).exists());
+                if all_there && let Err(error) = self.context.store.resume(&id) {
+                    tracing::error!(job = %id, %error, "cannot resume a suspended job; trying again");
+                }
+            }
+            pause.wait(pause.generation(), AWAIT_INTERVAL);
+        }
+    }
+}
+
+impl Waiting {
+    /// As good as for ever: until something releases the job.
+    pub(crate) const UNTIL_RELEASED: Duration = Duration::from_secs(100 * 365 * 86_400);
+}

@@ -1,0 +1,206 @@
+//! One attempt at a job: open the very file, choose a converter, run it, and decide.
+
+use std::fs::File;
+use std::io;
+
+use serde_json::{Map, Value, json};
+
+use super::Context;
+use super::choose::{Choice, choose};
+use super::verdict::{Decision, Detail, failed, host_error};
+use crate::config::{ConverterChoice, OnProblem, Route};
+use crate::identity::FileIdentity;
+use crate::metrics::ConversionStatus;
+use crate::plugins::Plugin;
+use crate::queue::{Job, Outcome, Waiting};
+use crate::sandbox::{self, Conversion, ErrorType, Input, Severity};
+
+/// Tries to convert a job's source.
+pub(super) fn convert(context: &Context, job: &Job) -> Decision {
+    let Some(route) = context.config.routes.iter().find(|route| route.name == job.route) else {
+        tracing::warn!(job = %job.id, route = job.route, file = job.path, "the route is no longer configured; the job waits until it is again");
+        return Decision::Defer { delay: Waiting::UNTIL_RELEASED, waiting: Waiting::Route };
+    };
+    match attempt(context, job, route) {
+        Ok(decision) => decision,
+        Err(error) => {
+            let message = format!("cannot read {}: {error}; check its permissions and its disk", job.location.display());
+            failed(job, None, &host_error(ErrorType::Io, "source", message), Detail::default())
+        }
+    }
+}
+
+fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> {
+    let source = match File::open(&job.location) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(source_lost(job, "is gone")),
+        other => other?,
+    };
+    if FileIdentity::of(&source.metadata()?) != job.identity {
+        return Ok(source_lost(job, "was replaced by another file"));
+    }
+    let attributes = attributes(context, route, &job.path);
+    let name = job.path.rsplit('/').next().unwrap_or(&job.path).to_string();
+    let input = || -> io::Result<Input> {
+        Ok(Input {
+            id: job.id.to_string(),
+            name: name.clone(),
+            path: job.path.clone(),
+            media_type: None,
+            modified: Some(modified(job.identity.modified_ns)),
+            attributes: attributes.clone(),
+            source: Box::new(sandbox::FileSource::new(source.try_clone()?)?),
+            members: Vec::new(),
+        })
+    };
+    let (plugins, candidates) = match choose(route, &context.registry, &name, &job.path, &input)? {
+        Choice::Offer(plugins, candidates) => (plugins, candidates),
+        Choice::Missing(reason) => {
+            tracing::warn!(job = %job.id, route = route.name, file = job.path, reason, "the job waits for its converter");
+            return Ok(Decision::Defer { delay: Waiting::UNTIL_RELEASED, waiting: Waiting::Converter });
+        }
+    };
+    let mut skipped = Vec::new();
+    let mut detail = Detail::default();
+    detail.candidates(&candidates);
+    for plugin in &plugins {
+        let converter = plugin.descriptor.name.as_str();
+        let options = match plugin.options(&options(route, converter)) {
+            Ok(options) => options,
+            Err(error) => {
+                context.metrics.conversion(converter, ConversionStatus::Error, Some(ErrorType::Validation));
+                let message = format!("route `{}`: {error}", route.name);
+                return Ok(failed(job, Some(plugin), &host_error(ErrorType::Validation, "options", message), detail));
+            }
+        };
+        let sink = context.spool.begin(&job.id)?;
+        let limits = context.config.limits_for(route);
+        let conversion = plugin.converter.convert(input()?, &options, &plugin.descriptor.metrics, sink, &limits);
+        count(context, plugin, &conversion);
+        // The file could be written to while it was read; then nothing of what was read counts.
+        if FileIdentity::of(&source.metadata()?) != job.identity {
+            context.spool.discard(&job.id);
+            return Ok(source_lost(job, "changed while it was converted"));
+        }
+        if let Ok(sandbox::Outcome::Skipped(reason)) = &conversion.result {
+            context.spool.discard(&job.id);
+            skipped.push(json!({ "converter": converter, "reason": reason }));
+            continue;
+        }
+        detail.set("skipped", Value::Array(skipped));
+        return Ok(decide(context, job, route, plugin, conversion, detail));
+    }
+    detail.set("skipped", Value::Array(skipped));
+    Ok(not_taken(context, job, route, &plugins, detail))
+}
+
+/// What became of a conversion that was not skipped.
+fn decide(context: &Context, job: &Job, route: &Route, plugin: &Plugin, conversion: Conversion, mut detail: Detail) -> Decision {
+    detail.conversion(&conversion);
+    match conversion.result {
+        Ok(sandbox::Outcome::Converted) => {
+            let partial = conversion.problems.iter().any(|problem| problem.severity == Severity::Error) || conversion.problems_dropped > 0;
+            let outcome = if partial { Outcome::Partial } else { Outcome::Converted };
+            if partial && route.on_problem == OnProblem::Hold {
+                context.spool.discard(&job.id);
+                detail.set("documents_held_back", json!(conversion.documents.len()));
+                return detail.end(outcome, None, Some(plugin));
+            }
+            if let Err(error) = context.spool.complete(&job.id) {
+                let message = format!("cannot write the documents to the spool: {error}; check the disk of state_dir");
+                return failed(job, Some(plugin), &host_error(ErrorType::Io, "spool", message), detail);
+            }
+            let mut committed = detail.committed(outcome, None, Some(plugin));
+            committed.documents = conversion.documents;
+            committed.destinations = route.destinations.iter().map(|destination| destination.label()).collect();
+            Decision::Commit(Box::new(committed))
+        }
+        Ok(sandbox::Outcome::Suspended { reason, retry_after, awaits }) => {
+            context.spool.discard(&job.id);
+            tracing::info!(job = %job.id, route = route.name, file = job.path, converter = plugin.descriptor.name, reason,
+                retry_seconds = retry_after.as_secs(), "suspended");
+            Decision::Defer { delay: retry_after, waiting: Waiting::Suspended { awaits } }
+        }
+        Ok(sandbox::Outcome::Rejected(error)) => {
+            context.spool.discard(&job.id);
+            detail.error(&error);
+            detail.end(Outcome::Rejected, None, Some(plugin))
+        }
+        // Skipped ones went to the next candidate.
+        Ok(sandbox::Outcome::Skipped(reason)) => {
+            context.spool.discard(&job.id);
+            detail.set("error", json!({ "message": reason }));
+            detail.end(Outcome::Skipped, None, Some(plugin))
+        }
+        Err(error) => {
+            context.spool.discard(&job.id);
+            failed(job, Some(plugin), &error, detail)
+        }
+    }
+}
+
+/// Nobody took the file: nobody wanted it, or all that did skipped it.
+fn not_taken(context: &Context, job: &Job, route: &Route, offered: &[std::sync::Arc<Plugin>], mut detail: Detail) -> Decision {
+    if let (ConverterChoice::Named { name, .. }, Some(plugin)) = (&route.converter, offered.first()) {
+        let message = format!("converter `{name}`, which the route names, says that this file is not for it");
+        detail.set("error", json!({ "message": message }));
+        return detail.end(Outcome::Skipped, None, Some(plugin));
+    }
+    context.metrics.conversion("none", ConversionStatus::Error, Some(ErrorType::NoConverter));
+    let asked: Vec<String> = context.registry.all().iter().map(|plugin| plugin.descriptor.name.clone()).collect();
+    let message = if asked.is_empty() {
+        "no converter is loaded; put one into the plugins folder, and this file is converted".to_string()
+    } else {
+        format!("no converter took this file (asked: {}); put one for it into the plugins folder, and it is converted", asked.join(", "))
+    };
+    detail.error(&host_error(ErrorType::NoConverter, "", message));
+    detail.end(Outcome::Failed, Some(ErrorType::NoConverter), None)
+}
+
+/// The job's file is not there any more. It may be between two names for an instant, so it is looked for again before that is final.
+fn source_lost(job: &Job, what: &str) -> Decision {
+    let error = host_error(
+        ErrorType::Io,
+        "source_lost",
+        format!("{} {what} before it was converted; if a new file is in its place, that one is a job of its own", job.location.display()),
+    );
+    failed(job, None, &error, Detail::default())
+}
+
+fn count(context: &Context, plugin: &Plugin, conversion: &Conversion) {
+    let converter = plugin.descriptor.name.as_str();
+    let partial = conversion.problems.iter().any(|problem| problem.severity == Severity::Error) || conversion.problems_dropped > 0;
+    let (status, error_type) = match &conversion.result {
+        Ok(sandbox::Outcome::Converted) if partial => (ConversionStatus::Partial, None),
+        Ok(sandbox::Outcome::Converted) => (ConversionStatus::Success, None),
+        Ok(sandbox::Outcome::Skipped(_)) => (ConversionStatus::Skipped, None),
+        Ok(sandbox::Outcome::Suspended { .. }) => (ConversionStatus::Suspended, None),
+        Ok(sandbox::Outcome::Rejected(_)) => (ConversionStatus::Rejected, None),
+        Err(error) => (ConversionStatus::Error, Some(error.error_type)),
+    };
+    context.metrics.conversion(converter, status, error_type);
+    context.metrics.conversion_run(converter, &conversion.usage, conversion.documents.len() as u64);
+    context.metrics.custom(converter, &plugin.descriptor.metrics, &conversion.observations);
+}
+
+/// On a route that names its converter, `options` are that converter's; on an `auto` route it holds a table for each converter.
+fn options(route: &Route, converter: &str) -> Map<String, Value> {
+    match &route.converter {
+        ConverterChoice::Named { .. } => route.options.clone(),
+        ConverterChoice::Auto => route.options.get(converter).and_then(Value::as_object).cloned().unwrap_or_default(),
+    }
+}
+
+/// The route's context and the host's own, sorted by name.
+fn attributes(context: &Context, route: &Route, path: &str) -> Vec<(String, String)> {
+    let mut attributes = route.context_for(path);
+    for (name, value) in [("station", &context.config.station), ("location", &context.config.location)] {
+        if !value.is_empty() {
+            attributes.entry(name.into()).or_insert_with(|| value.clone());
+        }
+    }
+    attributes.into_iter().collect()
+}
+
+fn modified(nanoseconds: i64) -> (i64, u32) {
+    (nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000).try_into().unwrap_or(0))
+}
