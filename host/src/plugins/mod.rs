@@ -23,7 +23,7 @@ mod watch;
 
 pub use compiled::{CompiledError, Report};
 pub use compiler::{CompileError, set_compiler};
-pub use descriptor::DescriptorError;
+pub use descriptor::{DescriptorError, is_name};
 pub use folder::load_folder;
 pub use load::{LoadCause, LoadError, load_file};
 pub use options::{OptionInfo, OptionsError};
