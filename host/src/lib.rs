@@ -17,4 +17,5 @@ pub mod plugins;
 pub mod queue;
 pub mod sandbox;
 pub mod server;
+pub mod toolchain;
 pub mod worker;

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dropforge::cli::main()
+    // The process that compiles plugins limits itself before anything else happens in it.
+    dropforge::plugins::child::requested(std::env::args_os()).unwrap_or_else(dropforge::cli::main)
 }

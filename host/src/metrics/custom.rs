@@ -89,15 +89,7 @@ enum Value {
 impl CustomMetrics {
     /// Takes the declarations of a plugin, in place of those of an earlier version. A metric that is declared as before keeps its values.
     pub(super) fn declare(&self, converter: &str, digest: &str, declarations: &[MetricDeclaration]) -> Result<(), MetricsError> {
-        let mut names = BTreeSet::new();
-        for declaration in declarations {
-            check(converter, declaration)?;
-            for sample in samples(declaration) {
-                if !names.insert(sample) {
-                    return Err(malformed(declaration, "another metric of this converter exposes the same name"));
-                }
-            }
-        }
+        check_declarations(converter, declarations)?;
         let mut converters = self.lock();
         for (other, theirs) in converters.iter().filter(|(other, theirs)| *other != converter && theirs.digest.is_some()) {
             for family in &theirs.families {
@@ -339,6 +331,23 @@ fn malformed(declaration: &MetricDeclaration, reason: &str) -> MetricsError {
 }
 
 /// Checks what the exposition depends on: names and buckets as the contract has them.
+/// Checks what one converter declares, by itself: not against what other converters declare.
+///
+/// # Errors
+/// Why the plugin is to be refused.
+pub fn check_declarations(converter: &str, declarations: &[MetricDeclaration]) -> Result<(), MetricsError> {
+    let mut names = BTreeSet::new();
+    for declaration in declarations {
+        check(converter, declaration)?;
+        for sample in samples(declaration) {
+            if !names.insert(sample) {
+                return Err(malformed(declaration, "another metric of this converter exposes the same name"));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn check(converter: &str, declaration: &MetricDeclaration) -> Result<(), MetricsError> {
     if !is_name(&declaration.name) {
         return Err(malformed(declaration, "a name is of letters, digits and `_`, does not start with a digit, and has at most 128 bytes"));

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use prometheus::{IntGauge, Registry, TextEncoder};
 use serde::Serialize;
 
-pub use custom::MetricsError;
+pub use custom::{MetricsError, check_declarations};
 pub use disk::disk_free_bytes;
 
 use crate::sandbox::{ErrorType, MetricDeclaration, Observation, Usage};

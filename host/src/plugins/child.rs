@@ -10,6 +10,9 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::sha256_hex;
+use crate::sandbox::{self, SandboxError};
+
 use super::compiled::Report;
 use super::{contract, file, wrap};
 
@@ -61,31 +64,23 @@ fn compile(digest: &str, output: &Path) -> Answer {
     if let Err(error) = io::stdin().lock().take(file::MAX_BYTES + 1).read_to_end(&mut bytes) {
         return Answer::Failed(format!("cannot read the plugin: {error}"));
     }
-    match file::digest(&mut bytes.as_slice()) {
-        Ok((found, _)) if found == digest => {}
-        _ => return Answer::Changed,
+    if sha256_hex(&bytes) != digest {
+        return Answer::Changed;
     }
     let examined = match examine(&bytes) {
         Ok(examined) => examined,
         Err(refusal) => return Answer::Refused(refusal),
     };
     drop(bytes);
-    let engine = match wasmtime::Engine::new(&crate::sandbox::engine_config()) {
-        Ok(engine) => engine,
-        Err(error) => return Answer::Failed(format!("cannot make the engine: {error:#}")),
-    };
-    let code = match engine.precompile_component(&examined.component) {
+    let code = match sandbox::compile(&examined.component) {
         Ok(code) => code,
-        Err(error) => return Answer::Refused(format!("it does not compile: {error:#}")),
+        Err(error @ SandboxError::Compile(_)) => return Answer::Refused(error.to_string()),
+        Err(error) => return Answer::Failed(error.to_string()),
     };
     if let Err(error) = write_durably(output, &code) {
         return Answer::Failed(format!("cannot write the compiled code to {}: {error}", output.display()));
     }
-    let compiled_sha256 = match file::digest(&mut code.as_slice()) {
-        Ok((sha256, _)) => sha256,
-        Err(error) => return Answer::Failed(error.to_string()),
-    };
-    Answer::Compiled(Report { compiled_sha256, ..examined.report })
+    Answer::Compiled(Report { compiled_sha256: sha256_hex(&code), ..examined.report })
 }
 
 /// A plugin that satisfies the contract.

@@ -9,10 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+use crate::digest::{sha256_hex, sha256_reader};
 
 use super::contract::{self, Interfaces};
-use super::file;
 use super::wrap::Producer;
 
 /// Entries kept. Plugins come and go while code is being written; 200 of them are a few hundred megabytes at most.
@@ -74,12 +74,7 @@ impl CompiledFolder {
     /// [`CompiledError`].
     pub fn open(folder: &Path, compatibility: &str) -> Result<CompiledFolder, CompiledError> {
         make_private(folder)?;
-        let mut hash = Sha256::new();
-        for part in [compatibility, env!("CARGO_PKG_VERSION"), contract::WIT] {
-            hash.update(part.len().to_le_bytes());
-            hash.update(part);
-        }
-        let key = file::hex(&hash.finalize()).chars().take(16).collect();
+        let key = sha256_hex([compatibility, env!("CARGO_PKG_VERSION"), contract::WIT].join("\n").as_bytes()).chars().take(16).collect();
         Ok(CompiledFolder { folder: folder.to_owned(), key })
     }
 
@@ -87,7 +82,7 @@ impl CompiledFolder {
     pub fn find(&self, digest: &str) -> Option<Compiled> {
         let report: Report = serde_json::from_slice(&fs::read(self.report_path(digest)).ok()?).ok()?;
         let code = self.code_path(digest, &report.compiled_sha256)?;
-        let (sha256, _) = file::digest(&mut fs::File::open(&code).ok()?).ok()?;
+        let (sha256, _) = sha256_reader(&mut fs::File::open(&code).ok()?).ok()?;
         (sha256 == report.compiled_sha256).then_some(Compiled { code, report })
     }
 
@@ -108,7 +103,7 @@ impl CompiledFolder {
     pub fn store(&self, digest: &str, code: tempfile::TempPath, report: Report) -> Result<Compiled, CompiledError> {
         let failed = |doing, source| self.io(doing, source);
         let mut file = fs::File::open(&code).map_err(|source| failed("read the compiled code in", source))?;
-        let (sha256, _) = file::digest(&mut file).map_err(|source| failed("read the compiled code in", source))?;
+        let (sha256, _) = sha256_reader(&mut file).map_err(|source| failed("read the compiled code in", source))?;
         let target = match self.code_path(digest, &report.compiled_sha256) {
             Some(target) if sha256 == report.compiled_sha256 => target,
             _ => return Err(failed("verify the compiled code in", io::Error::other("it is not what the compiler reported"))),
@@ -209,7 +204,7 @@ mod tests {
     fn stored(cache: &CompiledFolder) -> Compiled {
         let code = cache.temporary().unwrap();
         fs::write(&code, b"native").unwrap();
-        let compiled_sha256 = file::digest(&mut &b"native"[..]).unwrap().0;
+        let compiled_sha256 = sha256_hex(b"native");
         let report = Report { wrapped: true, interfaces: Interfaces::default(), producers: Vec::new(), compiled_sha256 };
         cache.store("d1", code, report).unwrap()
     }

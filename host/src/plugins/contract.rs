@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use wit_component::DecodedWasm;
 use wit_parser::{Interface, PackageName, Resolve, WorldItem, WorldKey};
 
+use crate::sandbox::WASI_INTERFACES;
+
 use super::signature;
 
 /// The contract that this host speaks, as it is published.
@@ -21,8 +23,6 @@ const PACKAGE: &str = "converter";
 const EXPORT: &str = "converter";
 /// Interfaces of the contract that every converter may import. All others are capabilities.
 const FREE: [&str; 4] = ["io", "log", "metrics", "types"];
-/// The WASI packages that the sandbox answers with an empty world.
-const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 
 /// What a component that satisfies the contract needs and offers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,14 +147,15 @@ impl Contract {
                 None => vec![format!("it imports `{name}`, which the contract {VERSION} does not have: a newer Dropforge may")],
             };
         }
-        if package.namespace == "wasi" {
-            return match &package.version {
-                Some(version) if WASI.contains(&package.name.as_str()) && (version.major, version.minor) == (0, 2) => Vec::new(),
-                Some(version) if WASI.contains(&package.name.as_str()) => vec![format!(
-                    "it imports `{name}`, and this host satisfies WASI 0.2, not {}.{}: build it for WASI 0.2",
-                    version.major, version.minor
-                )],
-                _ => vec![unknown_import(&name)],
+        let interface = format!("{}:{}/{short}", package.namespace, package.name);
+        if WASI_INTERFACES.contains(&interface.as_str())
+            && let Some(version) = &package.version
+        {
+            let (major, minor) = (version.major, version.minor);
+            return if (major, minor) == (0, 2) {
+                Vec::new()
+            } else {
+                vec![format!("it imports `{name}`, and this host satisfies WASI 0.2, not {major}.{minor}: build it for WASI 0.2")]
             };
         }
         vec![unknown_import(&name)]

@@ -64,8 +64,8 @@ struct Entry {
 
 /// What an unchanged file waits for.
 enum Again {
-    /// For another file to give up the name.
-    Name,
+    /// For other plugins to change: one of them has its name, or a metric of its.
+    Plugins,
     /// For a point in time.
     At(Instant),
 }
@@ -147,7 +147,7 @@ impl Folder {
         // What went away or changed may have given up a name that another file waits for.
         while update.changed {
             let waiting =
-                |(name, entry): (&OsString, &Entry)| matches!(entry.again, Some(Again::Name)).then(|| (name.clone(), entry.seen.0));
+                |(name, entry): (&OsString, &Entry)| matches!(entry.again, Some(Again::Plugins)).then(|| (name.clone(), entry.seen.0));
             let due: Vec<_> = self.files.iter().filter_map(waiting).collect();
             if !self.handle(&due, &BTreeSet::new()) {
                 break;
@@ -272,83 +272,72 @@ impl Folder {
         }
     }
 
-    /// Lets the result of one attempt count.
+    /// Lets the result of one attempt count. Says whether other plugins run now.
     fn apply(&mut self, name: &OsString, stamp: Stamp, attempt: Attempt, took: Duration, gone: &BTreeSet<OsString>) -> bool {
         let attempt = match attempt {
-            Attempt::Loaded(plugin) => match self.holder(&plugin.descriptor.name, name) {
-                Some((holder, running)) if !gone.contains(&holder) => Attempt::Refused {
-                    reason: format!(
-                        "the name `{}` is taken by {} (version {}): remove one of the two files",
-                        plugin.descriptor.name,
-                        holder.display(),
-                        running.descriptor.version
-                    ),
-                    again: Some(Again::Name),
-                },
-                Some((holder, _)) => {
-                    self.unload(&holder);
-                    Attempt::Loaded(plugin)
-                }
-                None => Attempt::Loaded(plugin),
-            },
+            Attempt::Loaded(plugin) => self.admit(name, plugin, gone),
             other => other,
         };
-        let (file, ms) = (name.display(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         let Some(entry) = self.files.get_mut(name) else { return false };
         entry.again = None;
-        let count = |result| {
-            if let Some(metrics) = &self.metrics {
-                metrics.plugin_load(result, took);
-            }
-        };
-        match attempt {
+        entry.handled = Some(stamp);
+        let result = match attempt {
             Attempt::Moving => {
                 entry.handled = None;
                 entry.seen.1 = Instant::now();
-                false
+                return false;
             }
             Attempt::Unchanged => {
-                entry.handled = Some(stamp);
                 entry.refused = None;
-                count("unchanged");
-                false
+                "unchanged"
             }
             Attempt::Refused { reason, again } => {
-                entry.handled = Some(stamp);
                 entry.again = again;
-                count("refused");
-                // What is tried again and again is said once.
-                if entry.refused.as_ref().is_none_or(|before| before.reason != reason) {
-                    match &entry.running {
-                        Some(running) => tracing::warn!(
-                            %file, duration_ms = ms, running_version = running.descriptor.version,
-                            running_digest = file::short(&running.digest), "plugin refused, the version that ran goes on: {reason}"
-                        ),
-                        None => tracing::warn!(%file, duration_ms = ms, "plugin refused: {reason}"),
-                    }
-                }
-                entry.refused = Some(Refusal { reason, at: jiff::Timestamp::now().to_string() });
-                false
+                entry.refuse(name, reason, took);
+                "refused"
             }
             Attempt::Loaded(plugin) => {
-                entry.handled = Some(stamp);
                 entry.refused = None;
-                count("loaded");
-                let plugin = Arc::new(*plugin);
-                let former = entry.running.replace(Arc::clone(&plugin));
-                let descriptor = &plugin.descriptor;
-                tracing::info!(
-                    converter = descriptor.name, version = descriptor.version, digest = file::short(&plugin.digest), %file,
-                    duration_ms = ms, replaces = former.as_ref().map(|former| former.descriptor.version.as_str()), "plugin loaded"
-                );
-                if let Some(metrics) = &self.metrics {
-                    if let Some(former) = former {
-                        metrics.plugin_unloaded(&former.descriptor.name, &former.descriptor.version, &former.digest);
-                    }
-                    metrics.plugin_loaded(&descriptor.name, &descriptor.version, &plugin.digest);
+                let former = entry.running.replace(Arc::new(*plugin));
+                entry.say_loaded(name, former.as_deref(), took);
+                if let (Some(metrics), Some(former)) = (&self.metrics, former) {
+                    metrics.plugin_unloaded(&former.descriptor.name, &former.descriptor.version, &former.digest);
                 }
-                true
+                "loaded"
             }
+        };
+        if let Some(metrics) = &self.metrics {
+            metrics.plugin_load(result, took);
+        }
+        result == "loaded"
+    }
+
+    /// Decides whether a plugin may run beside the others: its name must be free, and its metrics must fit theirs.
+    fn admit(&mut self, name: &OsStr, plugin: Box<Plugin>, gone: &BTreeSet<OsString>) -> Attempt {
+        let descriptor = &plugin.descriptor;
+        match self.holder(&descriptor.name, name) {
+            Some((holder, running)) if !gone.contains(&holder) => {
+                let reason = format!(
+                    "the name `{}` is taken by {} (version {}): remove one of the two files",
+                    descriptor.name,
+                    holder.display(),
+                    running.descriptor.version
+                );
+                return Attempt::Refused { reason, again: Some(Again::Plugins) };
+            }
+            // The file was renamed, or another takes its place.
+            Some((holder, _)) => {
+                self.unload(&holder);
+            }
+            None => {}
+        }
+        let declared = self
+            .metrics
+            .as_ref()
+            .map_or(Ok(()), |metrics| metrics.plugin_loaded(&descriptor.name, &descriptor.version, &plugin.digest, &descriptor.metrics));
+        match declared {
+            Ok(()) => Attempt::Loaded(plugin),
+            Err(error) => Attempt::Refused { reason: error.to_string(), again: Some(Again::Plugins) },
         }
     }
 
@@ -406,6 +395,30 @@ impl Entry {
     fn new(stamp: Stamp, now: Instant) -> Entry {
         Entry { seen: (stamp, now), handled: None, running: None, refused: None, again: None }
     }
+
+    /// Keeps the reason, and says it once: some files are tried again and again.
+    fn refuse(&mut self, name: &OsStr, reason: String, took: Duration) {
+        let (file, duration_ms) = (name.display(), milliseconds(took));
+        if self.refused.as_ref().is_none_or(|before| before.reason != reason) {
+            match &self.running {
+                Some(running) => tracing::warn!(
+                    %file, duration_ms, running_version = running.descriptor.version, running_digest = file::short(&running.digest),
+                    "plugin refused, the version that ran goes on: {reason}"
+                ),
+                None => tracing::warn!(%file, duration_ms, "plugin refused: {reason}"),
+            }
+        }
+        self.refused = Some(Refusal { reason, at: jiff::Timestamp::now().to_string() });
+    }
+
+    fn say_loaded(&self, name: &OsStr, former: Option<&Plugin>, took: Duration) {
+        let Some(plugin) = &self.running else { return };
+        let descriptor = &plugin.descriptor;
+        tracing::info!(
+            converter = descriptor.name, version = descriptor.version, digest = file::short(&plugin.digest), file = %name.display(),
+            duration_ms = milliseconds(took), replaces = former.map(|former| former.descriptor.version.as_str()), "plugin loaded"
+        );
+    }
 }
 
 /// Loads a folder once, without watching it: for commands that run without a daemon. What is refused is in the registry's status.
@@ -416,6 +429,10 @@ pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, compiled_dir: &Path) ->
     let mut folder = Folder::new(folder, sandbox, compiled_dir, None)?;
     folder.load_all().map_err(|source| PluginsError::Folder { doing: "list", path: folder.folder.clone(), source })?;
     Ok(folder.registry())
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether a file of this name may be a plugin: `.wasm`, and none of the temporary names that begin with a dot.

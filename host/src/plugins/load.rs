@@ -2,16 +2,18 @@
 //! folders that change or of what else is loaded.
 
 use std::fs::{self, File};
-use std::io::{self, Seek};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::thread;
 
-use crate::sandbox::{ConversionError, Limits, Sandbox, SandboxError};
+use crate::digest::sha256_reader;
+use crate::sandbox::{ConversionError, Converter, Descriptor, ErrorType, Limits, Sandbox, SandboxError, THREAD_STACK};
 
 use super::compiled::{Compiled, CompiledError, CompiledFolder};
 use super::compiler::{self, CompileError};
 use super::descriptor::{self, DescriptorError};
-use super::file::{self, MAX_BYTES, Stamp};
+use super::file::{MAX_BYTES, Stamp};
 use super::plugin::Plugin;
 
 /// Why a file was not loaded. It says which file; [`LoadError::cause`] alone says why.
@@ -105,7 +107,7 @@ impl Loader<'_> {
         if before.len() > MAX_BYTES {
             return Err(LoadCause::TooLarge(before.len()));
         }
-        let (digest, size) = file::digest(&mut io::Read::take(&mut file, MAX_BYTES + 1))?;
+        let (digest, size) = sha256_reader(&mut (&mut file).take(MAX_BYTES + 1))?;
         if size != before.len() || Stamp::of(&file.metadata()?) != Stamp::of(&before) {
             return Err(LoadCause::Changed);
         }
@@ -127,8 +129,24 @@ impl Loader<'_> {
                 (self.sandbox.load(&compiled.code)?, compiled)
             }
         };
-        let descriptor = converter.describe(&Limits::for_describe()).map_err(LoadCause::Describe)?;
-        let descriptor::Checked { descriptor, options, patterns } = descriptor::check(descriptor)?;
+        let descriptor = describe(&converter)?;
+        let descriptor::Checked { options, patterns } = descriptor::check(&descriptor)?;
         Ok(Plugin { descriptor, digest, path, size, loaded_at: jiff::Timestamp::now(), converter, report, options, patterns })
     }
+}
+
+/// Calls `describe` on a thread with the stack that a guest needs.
+fn describe(converter: &Converter) -> Result<Descriptor, LoadCause> {
+    let call = || converter.describe(&Limits::for_describe());
+    let answer = thread::scope(|scope| {
+        let thread = thread::Builder::new().name("describe".to_owned()).stack_size(THREAD_STACK).spawn_scoped(scope, call)?;
+        let panicked = || ConversionError {
+            error_type: ErrorType::Trap,
+            code: String::new(),
+            message: "the host panicked in it, which is a defect of Dropforge: please report it with the plugin".to_owned(),
+            at: None,
+        };
+        Ok::<_, io::Error>(thread.join().unwrap_or_else(|_| Err(panicked())))
+    })?;
+    answer.map_err(LoadCause::Describe)
 }

@@ -1,5 +1,6 @@
 //! A loaded plugin: what the rest of the host holds while it uses a converter.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -13,7 +14,6 @@ use super::patterns::Patterns;
 
 /// One version of a converter, checked, compiled and described. A job that holds it in an `Arc` finishes on it, whatever happens in the
 /// plugins folder.
-#[derive(Debug)]
 pub struct Plugin {
     /// What the converter says about itself.
     pub descriptor: Descriptor,
@@ -57,5 +57,11 @@ impl Plugin {
     /// where no pattern matches.
     pub fn specificity(&self, name: &str, path: &str) -> Option<usize> {
         self.patterns.specificity(name, path)
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin").field("name", &self.descriptor.name).field("digest", &self.digest).finish_non_exhaustive()
     }
 }

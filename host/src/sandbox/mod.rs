@@ -30,3 +30,4 @@ pub use error::SandboxError;
 pub use limits::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, MemoryLimitExceeded};
 pub use source::{FileSource, MemorySource};
 pub use types::*;
+pub use wasi::INTERFACES as WASI_INTERFACES;

@@ -1,0 +1,1 @@
+//! Finds a Rust toolchain that can build plugins.
