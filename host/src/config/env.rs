@@ -1,7 +1,7 @@
 //! Settings from the environment: `DROPFORGE_<KEY>` for every key of the root that is one word or number.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use serde_json::Value;
 
@@ -23,30 +23,40 @@ pub(super) struct Environment {
     pub settings: BTreeMap<String, (String, Value)>,
     /// One sentence for each variable that is ignored.
     pub warnings: Vec<String>,
+    /// One sentence for each variable that cannot be read.
+    pub errors: Vec<String>,
 }
 
 /// Reads the variables that concern us. An empty one counts as not set, as is the custom.
 pub(super) fn read(schema: &Value, variables: &[(OsString, OsString)]) -> Environment {
     let types: BTreeMap<&str, &str> = shape::root_keys(schema).collect();
-    let variables: BTreeMap<&str, &OsStr> = variables
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .filter_map(|(name, value)| Some((name.to_str()?, value.as_os_str())))
-        .collect();
     let mut environment = Environment::default();
-    for (name, value) in variables.iter().filter(|(name, _)| name.starts_with(PREFIX) && !ELSEWHERE.contains(*name)) {
+    let mut ours: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, value) in variables {
+        let Some(name) = name.to_str().filter(|name| concerns_us(name)) else { continue };
+        match value.to_str() {
+            Some("") => {}
+            Some(value) => _ = ours.insert(name, value),
+            None => environment.errors.push(format!("the value of {name} is not UTF-8; write one that is")),
+        }
+    }
+    for (name, value) in ours.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
         environment.ours(name, value, &types);
     }
     for (alias, key) in ALIASES {
-        if let Some(value) = variables.get(alias) {
+        if let Some(value) = ours.get(alias) {
             environment.alias(alias, key, value, &types);
         }
     }
     environment
 }
 
+fn concerns_us(name: &str) -> bool {
+    (name.starts_with(PREFIX) && !ELSEWHERE.contains(&name)) || ALIASES.iter().any(|(alias, _)| *alias == name)
+}
+
 impl Environment {
-    fn ours(&mut self, name: &str, value: &OsStr, types: &BTreeMap<&str, &str>) {
+    fn ours(&mut self, name: &str, value: &str, types: &BTreeMap<&str, &str>) {
         let key = name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase();
         if self.is_injected(name, value) {
             return;
@@ -66,7 +76,7 @@ impl Environment {
         }
     }
 
-    fn alias(&mut self, alias: &str, key: &str, value: &OsStr, types: &BTreeMap<&str, &str>) {
+    fn alias(&mut self, alias: &str, key: &str, value: &str, types: &BTreeMap<&str, &str>) {
         if self.is_injected(alias, value) {
             return;
         }
@@ -83,8 +93,8 @@ impl Environment {
     }
 
     /// Whether the value is the address of a service, as Kubernetes sets it in every pod of the service's namespace. That is said.
-    fn is_injected(&mut self, name: &str, value: &OsStr) -> bool {
-        let injected = name.ends_with("_PORT") && value.to_str().is_some_and(|value| value.starts_with("tcp://"));
+    fn is_injected(&mut self, name: &str, value: &str) -> bool {
+        let injected = name.ends_with("_PORT") && value.starts_with("tcp://");
         if injected {
             self.warnings
                 .push(format!("{name} is ignored: its value is the address of a service, as Kubernetes injects it, and not a port"));
@@ -94,16 +104,15 @@ impl Environment {
 }
 
 /// The value as its key's type, or as text where it is something else.
-fn typed(kind: &str, value: &OsStr) -> Value {
-    let text = value.to_string_lossy();
-    let word = text.trim().to_ascii_lowercase();
+fn typed(kind: &str, value: &str) -> Value {
+    let word = value.trim().to_ascii_lowercase();
     let parsed = match (kind, word.as_str()) {
         ("boolean", "true" | "1" | "yes" | "on") => Some(Value::Bool(true)),
         ("boolean", "false" | "0" | "no" | "off") => Some(Value::Bool(false)),
         ("integer" | "number", number) => number.parse().ok().filter(Value::is_number),
         _ => None,
     };
-    parsed.unwrap_or_else(|| Value::String(text.into_owned()))
+    parsed.unwrap_or_else(|| Value::String(value.into()))
 }
 
 #[cfg(test)]
@@ -193,6 +202,15 @@ mod tests {
             ("PYWATS_URL", "x"),
         ]);
         assert!(environment.settings.is_empty() && environment.warnings.is_empty(), "{environment:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_must_be_utf8_if_it_is_ours() {
+        use std::os::unix::ffi::OsStringExt;
+        let value = OsString::from_vec(vec![b'/', 0xff]);
+        let environment = read(&schema(), &[("DROPFORGE_STATE_DIR".into(), value.clone()), ("OTHER".into(), value)]);
+        assert_eq!(environment.errors, ["the value of DROPFORGE_STATE_DIR is not UTF-8; write one that is"]);
     }
 
     #[test]

@@ -119,6 +119,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
     let schema = schema();
     let mut settings = Settings { value: document.value, lines: document.lines, file: file.clone(), places: BTreeMap::new() };
     let environment = env::read(&schema, &sources.environment);
+    if let Some(errors) = ConfigErrors::from_vec(environment.errors.into_iter().map(ConfigError::Usage).collect()) {
+        return Err(errors);
+    }
     for (key, (name, value)) in environment.settings {
         settings.set_from_environment(&key, name, value, &sources.directory);
     }

@@ -18,6 +18,8 @@ mod route;
 mod schema;
 mod shape;
 mod show;
+#[cfg(test)]
+mod tests;
 mod text;
 mod types;
 mod validate;
