@@ -4,6 +4,8 @@
 mod custom;
 mod disk;
 mod families;
+mod json;
+mod labels;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,102 +13,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prometheus::{IntGauge, Registry, TextEncoder};
-use serde::Serialize;
 
 pub use custom::{MetricsError, check_declarations};
 pub use disk::disk_free_bytes;
+pub use json::{CacheForm, JsonForm, QueueForm};
+pub use labels::{ConversionStatus, Instance, NO_CONVERTER, QueueName};
 
 use crate::sandbox::{ErrorType, MetricDeclaration, Observation, Usage};
 use custom::CustomMetrics;
 use families::Families;
-
-/// The media type of [`Metrics::exposition`].
-pub const EXPOSITION_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// The value of the label `converter` where no converter took the file.
-pub const NO_CONVERTER: &str = "none";
-
-/// The value of the label `converter` for converters beyond [`MAX_CONVERTERS`].
-const OTHER_CONVERTERS: &str = "other";
+use labels::{DELIVERY_STATUSES, INTAKE_RESULTS, LOAD_RESULTS, OTHER_CONVERTERS, WAITING_REASONS};
 
 /// Names that the label `converter` takes in the life of the process, so that a folder full of plugins cannot grow the metrics for ever.
 const MAX_CONVERTERS: usize = 256;
 
-const INTAKE_RESULTS: [&str; 4] = ["queued", "duplicate", "ignored", "error"];
-const LOAD_RESULTS: [&str; 4] = ["loaded", "unchanged", "refused", "unloaded"];
-const DELIVERY_STATUSES: [&str; 2] = ["success", "error"];
-const WAITING_REASONS: [&str; 3] = ["delayed", "suspended", "backing_off"];
-
-/// Who this instance is, for `instance_info`.
-#[derive(Debug, Clone, Default)]
-pub struct Instance {
-    /// The configuration's `instance_id`.
-    pub instance_id: String,
-    /// The configuration's `station`.
-    pub station: String,
-    /// The configuration's `location`.
-    pub location: String,
-}
-
-/// A queue as the label `queue_name` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueueName {
-    /// Jobs that wait for their conversion.
-    Converter,
-    /// Documents that wait for their delivery.
-    Delivery,
-}
-
-impl QueueName {
-    /// The label value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            QueueName::Converter => "converter_queue",
-            QueueName::Delivery => "delivery_queue",
-        }
-    }
-}
-
-/// How a conversion ended, as the label `status` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConversionStatus {
-    /// Converted, and nothing is missing.
-    Success,
-    /// Converted, with parts of the input reported as problems.
-    Partial,
-    /// Failed, with an error type.
-    Error,
-    /// Not this converter's file.
-    Skipped,
-    /// To be tried again later.
-    Suspended,
-    /// Will never convert.
-    Rejected,
-}
-
-impl ConversionStatus {
-    /// Every status, in the order in which they are documented.
-    pub const ALL: [ConversionStatus; 6] = [
-        ConversionStatus::Success,
-        ConversionStatus::Partial,
-        ConversionStatus::Error,
-        ConversionStatus::Skipped,
-        ConversionStatus::Suspended,
-        ConversionStatus::Rejected,
-    ];
-
-    /// The label value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ConversionStatus::Success => "success",
-            ConversionStatus::Partial => "partial",
-            ConversionStatus::Error => "error",
-            ConversionStatus::Skipped => "skipped",
-            ConversionStatus::Suspended => "suspended",
-            ConversionStatus::Rejected => "rejected",
-        }
-    }
-}
+/// The media type of [`Metrics::exposition`].
+pub const EXPOSITION_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Something is under way: its gauge goes down again when this is dropped.
 #[must_use = "what it counts is over as soon as it is dropped"]
@@ -126,47 +48,6 @@ impl Drop for BusyGuard {
     fn drop(&mut self) {
         self.gauge.dec();
     }
-}
-
-/// What `/metrics` answers where metrics are switched off.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct JsonForm {
-    /// The cache `http_response`.
-    pub cache: CacheForm,
-    /// The queue `converter_queue`.
-    pub queue: QueueForm,
-}
-
-/// A cache in [`JsonForm`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct CacheForm {
-    /// Whether there is a cache at work.
-    pub enabled: bool,
-    /// Entries.
-    pub size: u64,
-    /// The most entries that it holds.
-    pub max_size: u64,
-    /// `hits` / `total_requests`; 0 before the first request.
-    pub hit_rate: f64,
-    /// `hits` + `misses`.
-    pub total_requests: u64,
-    /// Requests that it answered.
-    pub hits: u64,
-    /// Requests that it could not answer.
-    pub misses: u64,
-    /// Entries that gave way to others.
-    pub evictions: u64,
-}
-
-/// A queue in [`JsonForm`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct QueueForm {
-    /// Items that are due and unclaimed.
-    pub size: i64,
-    /// Workers that have an item in hand.
-    pub active_workers: i64,
-    /// Items settled since start.
-    pub total_processed: u64,
 }
 
 /// Brings gauges up to date at the moment of a scrape.
@@ -513,3 +394,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

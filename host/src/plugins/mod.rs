@@ -3,6 +3,7 @@
 //! [`load_file`] takes one file through digest, compiling (in a child process) and checks; [`PluginFolder`] does so with a folder
 //! and everything that changes in it; [`Registry`] is what the others ask. None of them knows queues, routes or deliveries.
 
+pub mod build;
 pub mod child;
 pub mod contract;
 pub mod file;

@@ -1,0 +1,244 @@
+//! What the two ports answer. It knows the paths, the bodies and who may ask; what there is to say it asks of [`Status`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{MatchedPath, Query, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::time;
+
+use super::problem::Problem;
+use super::token::Token;
+use super::{ApiStatus, Status};
+use crate::metrics::{EXPOSITION_TYPE, Metrics};
+
+/// The label `endpoint` of paths that are not there.
+const UNMATCHED: &str = "unmatched";
+
+const API_ENDPOINTS: [&str; 3] = ["/api/v1/jobs", "/api/v1/plugins", "/api/v1/routes"];
+
+/// How long an answer may take to be made.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// Answers that are made at a time. Each may block a thread, on a disk that hangs for instance; those that find no room wait.
+const MAX_BLOCKING: usize = 8;
+
+const DEFAULT_JOBS: usize = 100;
+const MAX_JOBS: usize = 1_000;
+
+/// What every answer is made from.
+#[derive(Clone)]
+pub(super) struct App {
+    pub(super) status: Arc<dyn Status>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) enable_metrics: bool,
+    /// What `/api` and the page ask for; none on loopback.
+    pub(super) token: Option<Token>,
+    started: Instant,
+    blocking: Arc<Semaphore>,
+}
+
+impl App {
+    pub(super) fn new(status: Arc<dyn Status>, metrics: Arc<Metrics>, enable_metrics: bool, token: Option<Token>) -> App {
+        App { status, metrics, enable_metrics, token, started: Instant::now(), blocking: Arc::new(Semaphore::new(MAX_BLOCKING)) }
+    }
+
+    /// Calls `work` where it may block.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&App) -> T + Send + 'static) -> Result<T, Problem> {
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, "An HTTP answer failed");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The answer could not be made; the log says why.")
+        };
+        let permit = Arc::clone(&self.blocking).acquire_owned().await.map_err(|error| failed(&error))?;
+        let app = self.clone();
+        let work = move || {
+            let _permit = permit;
+            work(&app)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))
+    }
+}
+
+/// The health port.
+pub(super) fn health(app: App) -> Router {
+    for endpoint in ["/health", "/health/ready", "/health/live", "/metrics", "/"] {
+        app.metrics.http_probe_endpoint(endpoint, "200");
+    }
+    app.metrics.http_probe_endpoint("/health/ready", "503");
+    for endpoint in API_ENDPOINTS {
+        app.metrics.http_endpoint("GET", endpoint);
+    }
+    let guarded = Router::new()
+        .route("/", get(page))
+        .route("/api/v1/jobs", get(jobs))
+        .route("/api/v1/plugins", get(plugins))
+        .route("/api/v1/routes", get(routes))
+        .layer(middleware::from_fn_with_state(app.clone(), authorize));
+    let open = Router::new()
+        .route("/health", get(healthy))
+        .route("/health/ready", get(ready))
+        .route("/health/live", get(live))
+        .route("/metrics", get(exposition));
+    finish(open.merge(guarded), app)
+}
+
+/// The metrics port.
+pub(super) fn metrics(app: App) -> Router {
+    finish(Router::new().route("/metrics", get(exposition)), app)
+}
+
+fn finish(router: Router<App>, app: App) -> Router {
+    router
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(app.clone(), observe))
+        .with_state(app)
+}
+
+/// Counts every request, and bounds the time that its answer takes.
+async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = method_label(request.method());
+    let endpoint = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
+    let is_api = request.uri().path().starts_with("/api/");
+    let active = is_api.then(|| app.metrics.http_active(method, &endpoint));
+    let mut response = match time::timeout(ANSWER_TIME, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("The answer took longer than {} s.", ANSWER_TIME.as_secs()))
+            .into_response(),
+    };
+    drop(active);
+    let status = response.status();
+    if is_api {
+        app.metrics.http_request(method, &endpoint, status.as_str(), started.elapsed());
+    } else {
+        app.metrics.http_probe(&endpoint, status.as_str());
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The label `method`: a client may send any word.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+async fn authorize(State(app): State<App>, request: Request, next: Next) -> Response {
+    let Some(token) = &app.token else { return next.run(request).await };
+    let offered = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let offered = offered.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if offered.is_some_and(|(_, secret)| token.matches(secret.trim())) {
+        return next.run(request).await;
+    }
+    let detail = "This service listens beyond this machine, so this needs `Authorization: Bearer` with what is in the file `token` of its state folder.";
+    Problem::new(StatusCode::UNAUTHORIZED, detail).into_response()
+}
+
+async fn not_found(request: Request) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("There is nothing at {}.", request.uri().path()))
+}
+
+async fn method_not_allowed(request: Request) -> Problem {
+    let (method, path) = (request.method(), request.uri().path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} answers GET, not {method}."))
+}
+
+async fn page() -> Html<&'static str> {
+    Html(include_str!("page.html"))
+}
+
+#[derive(Serialize)]
+struct Healthy {
+    status: &'static str,
+    timestamp: String,
+}
+
+async fn healthy() -> Json<Healthy> {
+    Json(Healthy { status: "healthy", timestamp: now() })
+}
+
+#[derive(Serialize)]
+struct Live {
+    status: &'static str,
+    uptime_seconds: u64,
+    timestamp: String,
+}
+
+async fn live(State(app): State<App>) -> Json<Live> {
+    Json(Live { status: "alive", uptime_seconds: app.started.elapsed().as_secs(), timestamp: now() })
+}
+
+#[derive(Serialize)]
+struct Ready {
+    status: &'static str,
+    api_status: ApiStatus,
+    timestamp: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
+}
+
+async fn ready(State(app): State<App>) -> Result<Response, Problem> {
+    let (reasons, api_status) = app.blocking(|app| (app.status.reasons_not_ready(), app.status.api_status())).await?;
+    let (code, status) = if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
+    Ok((code, Json(Ready { status, api_status, timestamp: now(), reasons })).into_response())
+}
+
+async fn exposition(State(app): State<App>) -> Result<Response, Problem> {
+    if app.enable_metrics {
+        let text = app.blocking(|app| app.metrics.exposition()).await?;
+        Ok(([(header::CONTENT_TYPE, EXPOSITION_TYPE)], text).into_response())
+    } else {
+        Ok(Json(app.blocking(|app| app.metrics.json_form()).await?).into_response())
+    }
+}
+
+async fn plugins(State(app): State<App>) -> Result<Response, Problem> {
+    Ok(Json(app.blocking(|app| app.status.plugins()).await?).into_response())
+}
+
+async fn routes(State(app): State<App>) -> Result<Response, Problem> {
+    Ok(Json(app.blocking(|app| app.status.routes()).await?).into_response())
+}
+
+#[derive(Deserialize)]
+struct JobsQuery {
+    limit: Option<usize>,
+}
+
+async fn jobs(State(app): State<App>, query: Result<Query<JobsQuery>, QueryRejection>) -> Result<Response, Problem> {
+    let limit = match query {
+        Ok(Query(query)) => query.limit.unwrap_or(DEFAULT_JOBS),
+        Err(error) => return Err(Problem::new(StatusCode::BAD_REQUEST, error.body_text())),
+    };
+    if !(1..=MAX_JOBS).contains(&limit) {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, format!("`limit` is {limit}; it may be 1 to {MAX_JOBS}.")));
+    }
+    match app.blocking(move |app| app.status.jobs(limit)).await? {
+        Ok(jobs) => Ok(Json(jobs).into_response()),
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "Cannot list the jobs");
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("The jobs cannot be listed: {error:#}")))
+        }
+    }
+}
+
+/// This moment as RFC 3339 has it, in UTC, to the millisecond.
+fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}
