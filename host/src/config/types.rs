@@ -52,6 +52,8 @@ pub struct Config {
     /// How many seconds running conversions have to end when the daemon stops. What has not ended then is converted after the next start.
     #[schemars(extend("minimum" = 0, "maximum" = 31_536_000))]
     pub drain_seconds: f64,
+    /// Below this many free bytes on the disk of `state_dir` nothing is taken in, and the daemon is not ready.
+    pub min_free_bytes: u64,
     /// What one conversion may use.
     pub limits: LimitsConfig,
     /// The server that converters may ask and documents may go to.
@@ -90,6 +92,7 @@ impl Default for Config {
             plugins_dir: "plugins".into(),
             workers: None,
             drain_seconds: 30.0,
+            min_free_bytes: 1 << 30,
             limits: LimitsConfig::default(),
             upstream: None,
             routes: Vec::new(),

@@ -23,15 +23,24 @@ pub(super) fn deliver(folder: &Path, spool: &Spool, job: &CommittedJob) -> io::R
         files::create_folder(folder)?;
     }
     for document in &job.documents {
-        let target = folder.join(file_name(document, DocumentId::new(&job.job.id, document.number)));
+        let target = folder.join(unique_file_name(document, DocumentId::new(&job.job.id, document.number)));
         files::publish(&spool.document(&job.job.id, document.number), &target)?;
     }
     if job.documents.is_empty() { Ok(()) } else { files::sync_folder(folder) }
 }
 
-/// A file name from the converter's suggestion and the document's id: `panel-7-3f09c2a1b4d5e6f7.jsonl`. What some file system does not take
-/// is replaced by `_`.
-pub fn file_name(document: &Document, id: DocumentId) -> String {
+/// A file name that collides with no other document's: the converter's suggestion and the document's id, `panel-7-3f09c2a1b4d5e6f7.jsonl`.
+pub fn unique_file_name(document: &Document, id: DocumentId) -> String {
+    named(document, &format!("-{}", id.short()))
+}
+
+/// A file name from the converter's suggestion alone, `panel-7.jsonl`. Another document may have the same.
+pub fn plain_file_name(document: &Document) -> String {
+    named(document, "")
+}
+
+/// What some file system does not take is replaced by `_`.
+fn named(document: &Document, suffix: &str) -> String {
     let safe: String = document.name.chars().map(|c| if is_safe(c) { c } else { '_' }).collect();
     let safe = safe.trim_matches(|c: char| c == '.' || c.is_whitespace());
     let (stem, extension) = match safe.rsplit_once('.') {
@@ -43,8 +52,8 @@ pub fn file_name(document: &Document, id: DocumentId) -> String {
         Some(stem) => stem,
     };
     match extension {
-        Some(extension) => format!("{stem}-{}.{extension}", id.short()),
-        None => format!("{stem}-{}", id.short()),
+        Some(extension) => format!("{stem}{suffix}.{extension}"),
+        None => format!("{stem}{suffix}"),
     }
 }
 
@@ -76,7 +85,7 @@ mod tests {
         let job = JobId::from_stored("0".into());
         let name = |name: &str, number| {
             let document = Document { number, media_type: String::new(), name: name.into(), attributes: Vec::new(), key: None, bytes: 0 };
-            file_name(&document, DocumentId::new(&job, number))
+            unique_file_name(&document, DocumentId::new(&job, number))
         };
         let id = DocumentId::new(&job, 0).short();
         let table = [

@@ -8,6 +8,6 @@ mod sidecar;
 mod spool;
 
 pub use deliverer::Deliverer;
-pub use folder::file_name;
+pub use folder::{plain_file_name, unique_file_name};
 pub use settle::remove_expired;
 pub use spool::Spool;

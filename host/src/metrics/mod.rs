@@ -169,6 +169,11 @@ impl Metrics {
         self.families.intake_last_file.with_label_values(&[route]);
         self.families.intake_up.with_label_values(&[route]).set(up.into());
     }
+
+    /// What [`Metrics::intake_up`] was last told; false before.
+    pub fn intake_is_up(&self, route: &str) -> bool {
+        self.families.intake_up.with_label_values(&[route]).get() != 0
+    }
 }
 
 /// Queues.

@@ -1,5 +1,7 @@
 //! What the API and the metrics show of the queue.
 
+use std::collections::HashMap;
+
 use rusqlite::params;
 use serde::Serialize;
 
@@ -24,7 +26,7 @@ pub struct Sizes {
     /// Bytes of documents in the spool.
     pub spool_bytes: u64,
     /// Failed and rejected sources, by route.
-    pub dead_letters: Vec<(String, u64)>,
+    pub dead_letters: HashMap<String, u64>,
 }
 
 /// One job, as a list shows it.

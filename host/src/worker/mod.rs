@@ -50,6 +50,8 @@ struct Shared {
     stopping: AtomicBool,
     running: AtomicUsize,
     ended: Wakeup,
+    /// Wakes the thread that looks for awaited files, to end.
+    pause: Wakeup,
 }
 
 impl Workers {
@@ -59,7 +61,7 @@ impl Workers {
     /// Where a thread cannot be started.
     pub fn start(context: Context, count: usize) -> std::io::Result<Workers> {
         context.metrics.queue_workers(QueueName::Converter, count);
-        let shared = Arc::new(Shared { context, stopping: AtomicBool::new(false), running: AtomicUsize::new(0), ended: Wakeup::default() });
+        let shared = Arc::new(Shared { context, stopping: AtomicBool::new(false), running: AtomicUsize::new(0), ended: Wakeup::default(), pause: Wakeup::default() });
         for number in 0..count {
             spawn(&shared, &format!("worker {number}"), Shared::work)?;
         }
@@ -72,6 +74,7 @@ impl Workers {
     pub fn stop(self, at_most: Duration) -> bool {
         self.shared.stopping.store(true, Ordering::Relaxed);
         self.shared.context.store.work().notify();
+        self.shared.pause.notify();
         let end = Instant::now() + at_most;
         loop {
             let seen = self.shared.ended.generation();
@@ -166,15 +169,18 @@ impl Shared {
 
     /// Suspended jobs go on as soon as the files that they await are there.
     fn resume_awaiting(&self) {
-        let pause = Wakeup::default();
-        while !self.stopping() {
+        loop {
+            let seen = self.pause.generation();
+            if self.stopping() {
+                return;
+            }
             for (id, location, awaits) in self.context.store.awaiting().unwrap_or_default() {
                 let all_there = awaits.iter().all(|name| location.with_file_name(name).exists());
                 if all_there && let Err(error) = self.context.store.resume(&id) {
                     tracing::error!(job = %id, %error, "cannot resume a suspended job; trying again");
                 }
             }
-            pause.wait(pause.generation(), AWAIT_INTERVAL);
+            self.pause.wait(seen, AWAIT_INTERVAL);
         }
     }
 }

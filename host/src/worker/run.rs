@@ -90,7 +90,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
         return Ok(decide(context, job, route, plugin, conversion, detail));
     }
     detail.set("skipped", Value::Array(skipped));
-    Ok(not_taken(context, job, route, &plugins, detail))
+    Ok(not_taken(context, route, &plugins, detail))
 }
 
 /// What became of a conversion that was not skipped.
@@ -139,7 +139,7 @@ fn decide(context: &Context, job: &Job, route: &Route, plugin: &Plugin, conversi
 }
 
 /// Nobody took the file: nobody wanted it, or all that did skipped it.
-fn not_taken(context: &Context, job: &Job, route: &Route, offered: &[std::sync::Arc<Plugin>], mut detail: Detail) -> Decision {
+fn not_taken(context: &Context, route: &Route, offered: &[std::sync::Arc<Plugin>], mut detail: Detail) -> Decision {
     if let (ConverterChoice::Named { name, .. }, Some(plugin)) = (&route.converter, offered.first()) {
         let message = format!("converter `{name}`, which the route names, says that this file is not for it");
         detail.set("error", json!({ "message": message }));

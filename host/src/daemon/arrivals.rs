@@ -1,0 +1,68 @@
+//! From a complete file to a durable job: read it once for its digest, make sure that it did not change meanwhile, queue it.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::digest::sha256_reader;
+use crate::files::path_to_bytes;
+use crate::identity::FileIdentity;
+use crate::intake::{Arrival, ArrivalError, Arrivals};
+use crate::metrics::{Metrics, disk_free_bytes};
+use crate::queue::{Enqueued, JobId, NewJob, Queue, Store};
+
+/// Queues what the intakes find.
+pub(super) struct QueueArrivals {
+    config: Arc<Config>,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+}
+
+impl QueueArrivals {
+    pub(super) fn new(config: Arc<Config>, store: Arc<Store>, metrics: Arc<Metrics>) -> Self {
+        QueueArrivals { config, store, metrics }
+    }
+}
+
+impl Arrivals for QueueArrivals {
+    fn arrived(&self, arrival: Arrival) -> Result<(), ArrivalError> {
+        let retry = |reason: String| ArrivalError::Retry(reason);
+        if let Ok(free) = disk_free_bytes(&self.config.state_dir)
+            && free < self.config.min_free_bytes
+        {
+            return Err(retry(format!(
+                "the disk of state_dir has {free} bytes free, less than min_free_bytes ({}); free some",
+                self.config.min_free_bytes
+            )));
+        }
+        // A symlink's own identity says nothing about the bytes: what counts is the file that is opened.
+        let unreadable = |error: io::Error| retry(format!("cannot read {}: {error}", arrival.path.display()));
+        let mut file = File::open(&arrival.path).map_err(unreadable)?;
+        let identity = FileIdentity::of(&file.metadata().map_err(unreadable)?);
+        let closed = |error: crate::queue::QueueError| retry(error.to_string());
+        if self.store.is_on_its_way(&arrival.path, identity).map_err(closed)? {
+            self.metrics.intake_file(&arrival.route.name, "duplicate");
+            return Ok(());
+        }
+        let (digest, read) = sha256_reader(&mut file).map_err(unreadable)?;
+        if FileIdentity::of(&file.metadata().map_err(unreadable)?) != identity || read != identity.size {
+            return Err(retry(format!("{} changed while it was read", arrival.path.display())));
+        }
+        let path = arrival.path.strip_prefix(&arrival.route.intake.path).unwrap_or(&arrival.path);
+        let job = NewJob {
+            id: JobId::new(&arrival.route.name, &path_to_bytes(path), identity.modified_ns, &digest),
+            route: arrival.route.name.clone(),
+            path: arrival.relative,
+            location: arrival.path,
+            identity,
+            digest,
+            priority: arrival.route.priority,
+        };
+        let (id, path) = (job.id.clone(), job.path.clone());
+        let enqueued = self.store.enqueue(job).map_err(closed)?;
+        self.metrics.intake_file(&arrival.route.name, if enqueued == Enqueued::Known { "duplicate" } else { "queued" });
+        tracing::debug!(job = %id, route = arrival.route.name, file = path, ?enqueued, "arrived");
+        Ok(())
+    }
+}

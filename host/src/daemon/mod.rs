@@ -1,0 +1,219 @@
+//! Wires the parts together: start, drain, stop. It decides nothing about files and converters itself.
+
+mod arrivals;
+mod lock;
+mod status;
+mod upkeep;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::config::Config;
+use crate::delivery::{Deliverer, Spool};
+use crate::files;
+use crate::intake::Intake;
+use crate::metrics::{Instance, Metrics, QueueName};
+use crate::plugins::PluginFolder;
+use crate::queue::Store;
+use crate::sandbox::Sandbox;
+use crate::server::{Server, ServerConfig, Token};
+use crate::worker::{Context, Workers};
+
+pub use lock::{LockError, StateLock};
+
+use arrivals::QueueArrivals;
+use status::DaemonStatus;
+use upkeep::Upkeep;
+
+/// Runs the daemon until it is told to stop by SIGTERM or Ctrl-C, then drains it: nothing new is taken, running jobs end (at most
+/// `drain_seconds`), and the queue stays. A second signal ends it at once.
+///
+/// # Errors
+/// What keeps it from starting: a state folder in use, a health port that is taken, a folder that cannot be used.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    files::create_folder(&config.state_dir).with_context(|| format!("cannot create state_dir {}", config.state_dir.display()))?;
+    let lock = StateLock::acquire(&config.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .context("cannot start the HTTP threads")?;
+    // The handlers are in place before anything is taken, so that an early signal stops cleanly too.
+    let stop = runtime.block_on(async { stop_signals() })?;
+    let daemon = Daemon::start(config, &runtime)?;
+    tracing::info!("Dropforge {} is ready: drop files into the inboxes, plugins into the plugins folder", env!("CARGO_PKG_VERSION"));
+    runtime.block_on(stop.received());
+    daemon.stop(&runtime);
+    drop(lock);
+    Ok(())
+}
+
+/// The running parts, in the order in which they were started.
+struct Daemon {
+    config: Arc<Config>,
+    draining: Arc<AtomicBool>,
+    server: Server,
+    plugins: PluginFolder,
+    deliverer: Deliverer,
+    workers: Workers,
+    upkeep: Upkeep,
+    intakes: Vec<Intake>,
+}
+
+impl Daemon {
+    fn start(config: Arc<Config>, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Daemon> {
+        let metrics = Arc::new(Metrics::new(&Instance {
+            instance_id: config.instance_id.clone(),
+            station: config.station.clone(),
+            location: config.location.clone(),
+        }));
+        let store = Arc::new(Store::open(&config.state_dir.join("queue.db"))?);
+        let spool = Spool::open(config.state_dir.join("spool")).context("cannot open the spool in state_dir")?;
+        let sandbox = Arc::new(Sandbox::new()?);
+        let draining = Arc::new(AtomicBool::new(false));
+
+        // The health port opens first: while plugins compile, it says that the daemon lives and is not ready yet.
+        let status = Arc::new(DaemonStatus::new(Arc::clone(&config), Arc::clone(&store), Arc::clone(&metrics), Arc::clone(&draining)));
+        let server_config = ServerConfig {
+            bind_address: config.bind_address,
+            health_port: config.health_port,
+            metrics_port: config.metrics_port,
+            enable_metrics: config.enable_metrics,
+            token: Token::load_or_create(&config.state_dir)?,
+        };
+        let server = runtime.block_on(Server::start(server_config, Arc::clone(&status) as _, Arc::clone(&metrics)))?;
+        report_queue_at_scrape(&config, &metrics, &store);
+        metrics.watch_disks(watched_disks(&config));
+
+        let on_change = {
+            let (store, registry) = (Arc::clone(&store), status.registry_cell());
+            Box::new(move || upkeep::plugins_changed(&store, &registry))
+        };
+        let plugins = PluginFolder::start(config.plugins_dir.clone(), sandbox, config.state_dir.join("compiled"), Arc::clone(&metrics), on_change)?;
+        status.plugins_are_loaded(plugins.registry());
+
+        let deliverer = Deliverer::start(Arc::clone(&config), Arc::clone(&store), spool.clone(), Arc::clone(&metrics))?;
+        let context = Context {
+            config: Arc::clone(&config),
+            store: Arc::clone(&store),
+            spool,
+            registry: plugins.registry(),
+            metrics: Arc::clone(&metrics),
+        };
+        let workers = Workers::start(context, worker_count(&config)).context("cannot start the workers")?;
+        upkeep::plugins_changed(&store, &status.registry_cell());
+        let upkeep = Upkeep::start(Arc::clone(&config), Arc::clone(&store)).context("cannot start the upkeep")?;
+        let arrivals = Arc::new(QueueArrivals::new(Arc::clone(&config), store, Arc::clone(&metrics)));
+        let intakes = config
+            .routes
+            .iter()
+            .map(|route| Intake::start(Arc::new(route.clone()), Arc::clone(&arrivals) as _, Arc::clone(&metrics)))
+            .collect::<Result<_, _>>()?;
+        Ok(Daemon { config, draining, server, plugins, deliverer, workers, upkeep, intakes })
+    }
+
+    fn stop(self, runtime: &tokio::runtime::Runtime) {
+        tracing::info!(at_most_seconds = self.config.drain_seconds, "stopping: nothing new is taken, running jobs end");
+        self.draining.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.intakes.into_iter().for_each(Intake::stop);
+        self.upkeep.stop();
+        self.plugins.stop();
+        if !self.workers.stop(Duration::from_secs_f64(self.config.drain_seconds)) {
+            tracing::warn!("jobs that still run are abandoned; they are converted again after the next start");
+        }
+        self.deliverer.stop();
+        runtime.block_on(self.server.stop());
+        tracing::info!("stopped");
+    }
+}
+
+/// The depth of the queues is asked for when it is scraped: then it is true at that moment.
+fn report_queue_at_scrape(config: &Arc<Config>, metrics: &Metrics, store: &Arc<Store>) {
+    let (config, store) = (Arc::clone(config), Arc::clone(store));
+    metrics.on_scrape(Box::new(move |metrics| match store.sizes() {
+        Ok(sizes) => {
+            metrics.queue_sizes(QueueName::Converter, sizes.due, &sizes.waiting, Duration::from_millis(sizes.oldest_ms));
+            let waiting = [("retry", sizes.backing_off)];
+            metrics.queue_sizes(QueueName::Delivery, sizes.deliverable, &waiting, Duration::from_millis(sizes.oldest_undelivered_ms));
+            metrics.spool_bytes(sizes.spool_bytes);
+            for route in &config.routes {
+                metrics.dead_letters(&route.name, sizes.dead_letters.get(&route.name).copied().unwrap_or(0));
+            }
+        }
+        Err(error) => tracing::error!(%error, "cannot read the queue for its metrics; they keep their last values"),
+    }));
+}
+
+/// The disks whose space matters: of the state and of every destination folder.
+fn watched_disks(config: &Config) -> Vec<std::path::PathBuf> {
+    let destinations = config.routes.iter().flat_map(|route| &route.destinations).filter_map(|destination| match destination {
+        crate::config::Destination::Folder { path } => Some(path.clone()),
+        _ => None,
+    });
+    std::iter::once(config.state_dir.clone()).chain(destinations).collect()
+}
+
+fn worker_count(config: &Config) -> usize {
+    config.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
+/// The signals that stop the daemon.
+struct StopSignals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+fn stop_signals() -> anyhow::Result<StopSignals> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = "cannot listen for signals";
+    Ok(StopSignals {
+        terminate: signal(SignalKind::terminate()).context(failed)?,
+        interrupt: signal(SignalKind::interrupt()).context(failed)?,
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signals() -> anyhow::Result<StopSignals> {
+    Ok(StopSignals {})
+}
+
+impl StopSignals {
+    /// Returns at the first signal, and leaves a task behind that ends the process at the second.
+    #[cfg(unix)]
+    async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+            tracing::warn!("a second signal: ending at once; what was running is converted again after the next start");
+            std::process::exit(1);
+        });
+    }
+
+    /// Returns at the first Ctrl-C, and leaves a task behind that ends the process at the second.
+    #[cfg(not(unix))]
+    async fn received(self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::spawn(async {
+            let _ = tokio::signal::ctrl_c().await;
+            std::process::exit(1);
+        });
+    }
+}

@@ -1,0 +1,93 @@
+//! What the HTTP server says about the daemon.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::metrics::{Metrics, disk_free_bytes};
+use crate::plugins::Registry;
+use crate::queue::Store;
+use crate::server::{ApiStatus, Status};
+
+/// The registry, once the plugins that were there at start are loaded or refused.
+pub(super) type RegistryCell = Arc<OnceLock<Arc<Registry>>>;
+
+pub(super) struct DaemonStatus {
+    config: Arc<Config>,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    draining: Arc<AtomicBool>,
+    registry: RegistryCell,
+}
+
+impl DaemonStatus {
+    pub(super) fn new(config: Arc<Config>, store: Arc<Store>, metrics: Arc<Metrics>, draining: Arc<AtomicBool>) -> Self {
+        DaemonStatus { config, store, metrics, draining, registry: Arc::default() }
+    }
+
+    pub(super) fn registry_cell(&self) -> RegistryCell {
+        Arc::clone(&self.registry)
+    }
+
+    pub(super) fn plugins_are_loaded(&self, registry: Arc<Registry>) {
+        let _ = self.registry.set(registry);
+    }
+}
+
+impl Status for DaemonStatus {
+    fn reasons_not_ready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.draining.load(Ordering::Relaxed) {
+            reasons.push("draining: the daemon is stopping".to_string());
+        }
+        match self.registry.get() {
+            None => reasons.push("starting: plugins are being loaded".to_string()),
+            Some(registry) if registry.is_empty() => {
+                reasons.push(format!("no converter is loaded: put a .wasm file into {}", self.config.plugins_dir.display()));
+            }
+            Some(_) => {}
+        }
+        if let Err(error) = self.store.check_writable() {
+            reasons.push(error.to_string());
+        }
+        match disk_free_bytes(&self.config.state_dir) {
+            Ok(free) if free < self.config.min_free_bytes => reasons.push(format!(
+                "the disk of state_dir has {free} bytes free, less than min_free_bytes ({})",
+                self.config.min_free_bytes
+            )),
+            _ => {}
+        }
+        reasons
+    }
+
+    fn api_status(&self) -> ApiStatus {
+        // Nothing talks to an upstream yet: a configured one has not been reached.
+        if self.config.upstream.is_some() { ApiStatus::Offline } else { ApiStatus::NotConfigured }
+    }
+
+    fn plugins(&self) -> Value {
+        json!(self.registry.get().map(|registry| registry.status()).unwrap_or_default())
+    }
+
+    fn jobs(&self, limit: usize) -> anyhow::Result<Value> {
+        Ok(json!(self.store.newest(limit)?))
+    }
+
+    fn routes(&self) -> Value {
+        let routes = self.config.routes.iter().map(|route| {
+            let destinations: Vec<String> = route.destinations.iter().map(|destination| destination.label()).collect();
+            json!({
+                "name": route.name,
+                "converter": route.converter.to_string(),
+                "intake": route.intake.path,
+                "up": self.metrics.intake_is_up(&route.name),
+                "destinations": destinations,
+                "done": route.intake.done_dir(),
+                "failed": route.intake.failed_dir(),
+            })
+        });
+        Value::Array(routes.collect())
+    }
+}

@@ -1,0 +1,70 @@
+//! What has to be done now and then: old settled files and history go, and jobs are queued again for new plugins.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::status::RegistryCell;
+use crate::config::Config;
+use crate::delivery::remove_expired;
+use crate::queue::{Store, Wakeup, now_ms};
+
+const INTERVAL: Duration = Duration::from_secs(3600);
+const DAY_MS: i64 = 86_400_000;
+
+/// The thread that keeps house.
+pub(super) struct Upkeep {
+    stopping: Arc<(AtomicBool, Wakeup)>,
+    thread: JoinHandle<()>,
+}
+
+impl Upkeep {
+    pub(super) fn start(config: Arc<Config>, store: Arc<Store>) -> std::io::Result<Upkeep> {
+        let stopping: Arc<(AtomicBool, Wakeup)> = Arc::default();
+        let signal = Arc::clone(&stopping);
+        let thread = thread::Builder::new().name("upkeep".into()).spawn(move || {
+            let (stopping, wakeup) = &*signal;
+            while !stopping.load(Ordering::Relaxed) {
+                let seen = wakeup.generation();
+                keep_house(&config, &store);
+                wakeup.wait(seen, INTERVAL);
+            }
+        })?;
+        Ok(Upkeep { stopping, thread })
+    }
+
+    pub(super) fn stop(self) {
+        self.stopping.0.store(true, Ordering::Relaxed);
+        self.stopping.1.notify();
+        let _ = self.thread.join();
+    }
+}
+
+fn keep_house(config: &Config, store: &Store) {
+    for route in config.routes.iter().filter(|route| route.after.keep_days > 0) {
+        if let Err(error) = remove_expired(route, now_ms()) {
+            tracing::warn!(route = route.name, %error, "cannot remove old settled files; trying again in an hour");
+        }
+        match store.forget_before(&route.name, now_ms() - i64::from(route.after.keep_days) * DAY_MS) {
+            Ok(0) => {}
+            Ok(jobs) => tracing::info!(route = route.name, jobs, "forgot old history"),
+            Err(error) => tracing::warn!(route = route.name, %error, "cannot forget old history; trying again in an hour"),
+        }
+    }
+}
+
+/// Releases what waited for a plugin: jobs of routes that name it, and files that no converter had taken and whose name one now matches.
+pub(super) fn plugins_changed(store: &Store, registry: &RegistryCell) {
+    let Some(registry) = registry.get() else { return };
+    let plugins = registry.all();
+    let wants = move |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        plugins.iter().any(|plugin| plugin.specificity(name, path).is_some())
+    };
+    match store.plugins_changed(wants) {
+        Ok(0) => {}
+        Ok(jobs) => tracing::info!(jobs, "queued again for the plugins that are loaded now"),
+        Err(error) => tracing::error!(%error, "cannot queue again what waits for a plugin; the next change of plugins tries again"),
+    }
+}
