@@ -12,6 +12,7 @@ pub mod digest;
 pub mod files;
 pub mod identity;
 pub mod intake;
+pub mod logging;
 pub mod metrics;
 pub mod plugins;
 pub mod queue;

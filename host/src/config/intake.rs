@@ -1,6 +1,6 @@
 //! The watched folder of a route.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -106,11 +106,6 @@ impl Intake {
     pub fn failed_dir(&self) -> PathBuf {
         self.failed.clone().unwrap_or_else(|| self.path.join("failed"))
     }
-
-    /// Whether `path` is in a folder that settled files are moved to, and so never taken.
-    pub fn is_settled(&self, path: &Path) -> bool {
-        path.starts_with(self.done_dir()) || path.starts_with(self.failed_dir())
-    }
 }
 
 fn everything() -> Vec<String> {
@@ -150,9 +145,5 @@ mod tests {
         assert_eq!((intake.done_dir(), intake.failed_dir()), ("/in/done".into(), "/in/failed".into()));
         intake.done = Some("/old".into());
         assert_eq!(intake.done_dir(), PathBuf::from("/old"));
-        assert!(intake.is_settled(Path::new("/in/failed/2026-11-22/a.csv")));
-        assert!(intake.is_settled(Path::new("/old/a.csv")));
-        assert!(!intake.is_settled(Path::new("/in/done/a.csv")));
-        assert!(!intake.is_settled(Path::new("/in/failed.csv")));
     }
 }

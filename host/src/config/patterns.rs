@@ -1,9 +1,11 @@
 //! The globs of an intake.
 
+use std::path::Path;
+
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 /// A list of globs: `*`, `?`, `[a-z]`, `{csv,tsv}`, and `**` across folders. One without `/` is matched against the file name, one with `/`
-/// against the path below the intake (a `/` at the beginning stands for the intake itself); both without regard to case.
+/// against the path below the intake; both without regard to case: stations write `.CSV` and `.csv`.
 #[derive(Debug, Clone)]
 pub struct Patterns {
     names: GlobSet,
@@ -16,6 +18,9 @@ pub enum PatternError {
     /// Folders are parted by `/` on every platform.
     #[error("`{0}` has a backslash; write / between folders, and [*] for the character *")]
     Backslash(String),
+    /// It would match nothing.
+    #[error("`{0}` begins with /; patterns are matched below the intake's folder, so leave out what leads there")]
+    Absolute(String),
     /// It is not a glob.
     #[error("`{pattern}` is not a pattern: {reason}")]
     Glob {
@@ -42,16 +47,16 @@ impl Patterns {
                 names.add(glob)
             };
         }
+        // Each pattern was compiled, so what is left are sets that are too large.
         let build = |builder: GlobSetBuilder| {
             builder.build().map_err(|error| PatternError::Glob { pattern: patterns.join(", "), reason: error.kind().to_string() })
         };
         Ok(Patterns { names: build(names)?, paths: build(paths)? })
     }
 
-    /// Whether a file matches one of the patterns, by its path below the intake with `/` between its parts.
-    pub fn matches(&self, relative_path: &str) -> bool {
-        let name = relative_path.rsplit('/').next().unwrap_or(relative_path);
-        self.names.is_match(name) || self.paths.is_match(relative_path)
+    /// Whether a file matches one of the patterns, by its path below the intake.
+    pub fn matches(&self, relative: &Path) -> bool {
+        self.paths.is_match(relative) || relative.file_name().is_some_and(|name| self.names.is_match(name))
     }
 }
 
@@ -59,7 +64,10 @@ fn compile(pattern: &str) -> Result<Glob, PatternError> {
     if pattern.contains('\\') {
         return Err(PatternError::Backslash(pattern.into()));
     }
-    GlobBuilder::new(pattern.strip_prefix('/').unwrap_or(pattern))
+    if pattern.starts_with('/') {
+        return Err(PatternError::Absolute(pattern.into()));
+    }
+    GlobBuilder::new(pattern)
         .literal_separator(true)
         .case_insensitive(true)
         .build()
@@ -114,13 +122,12 @@ mod tests {
             (&["a/*.csv"], "a/c.csv", true),
             (&["a/*.csv"], "a/b/c.csv", false),
             (&["a/**"], "a/b/c.csv", true),
-            (&["/*.csv"], "c.csv", true),
-            (&["/*.csv"], "a/c.csv", false),
+            (&["*.csv"], "Ä/C.csv", true),
             (&["*.{csv,tsv}", "x?[0-9]"], "xy7", true),
             (&[], "c.csv", false),
         ];
         for (patterns, path, expected) in cases {
-            assert_eq!(Patterns::new(&list(patterns)).unwrap().matches(path), expected, "{patterns:?} for {path}");
+            assert_eq!(Patterns::new(&list(patterns)).unwrap().matches(Path::new(path)), expected, "{patterns:?} for {path}");
         }
     }
 
@@ -128,6 +135,7 @@ mod tests {
     fn what_is_no_pattern_is_said() {
         let cases = [
             (r"a\*.csv", r"`a\*.csv` has a backslash; write / between folders, and [*] for the character *"),
+            ("/data/*.csv", "`/data/*.csv` begins with /; patterns are matched below the intake's folder, so leave out what leads there"),
             ("[a", "`[a` is not a pattern: unclosed character class; missing ']'"),
             ("{a", "`{a` is not a pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"),
         ];

@@ -1,6 +1,6 @@
 //! Whole configurations, from files, environments and command lines: what they give, and exactly what is said of those that are wrong.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::{Path, PathBuf};
 
@@ -350,7 +350,7 @@ fn everything_that_does_not_fit_is_said_at_once() {
 fn folders_inside_the_intake_are_fine_where_nothing_is_taken_from_them() {
     for (intake, out) in [
         ("path = 'in', exclude = ['out/**']", "in/out"),
-        ("path = 'in', exclude = ['/out/*']", "in/out"),
+        ("path = 'in', exclude = ['out/*']", "in/out"),
         ("path = 'in', recursive = false", "in/out"),
         ("path = 'in', done = 'in/old', failed = 'in/bad'", "in/done/../../elsewhere"),
         ("path = 'in/a'", "in"),

@@ -110,9 +110,6 @@ impl Report {
 
     fn time_zone(&mut self, path: String, zone: &str) {
         let zones = jiff::tz::db();
-        if zones.is_definitively_empty() {
-            return self.warn(path, format!("{zone:?} cannot be checked: this machine has no time zone database; install tzdata"));
-        }
         if zones.get(zone).is_err() {
             let names: Vec<String> = zones.available().map(|name| name.to_string()).collect();
             let meant = nearest(zone, names.iter().map(String::as_str)).map(|name| format!("; did you mean {name:?}?"));
@@ -238,7 +235,7 @@ fn takes_from(intake: &Intake, folder: &Path) -> bool {
     }
     let settled = [intake.done_dir(), intake.failed_dir()].iter().any(|settled| paths::below(settled, folder).is_some());
     // A pattern that is wrong is said elsewhere.
-    let excluded = || Patterns::new(&intake.exclude).is_ok_and(|exclude| exclude.matches(&format!("{inner}/document")));
+    let excluded = || Patterns::new(&intake.exclude).is_ok_and(|exclude| exclude.matches(&Path::new(&inner).join("document")));
     intake.recursive && !settled && !excluded()
 }
 
