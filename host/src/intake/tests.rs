@@ -446,6 +446,24 @@ fn folders_that_appear_are_looked_into() {
     assert_eq!(recorder.wait(4)[3], "deep/er/a");
 }
 
+#[cfg(unix)]
+#[test]
+fn the_folder_may_be_a_symlink() {
+    let mut station = Station::new(|_| {});
+    let link = station.dir.path().join("link");
+    std::os::unix::fs::symlink(&station.inbox, &link).unwrap();
+    fs::create_dir(station.inbox.join("sub")).unwrap();
+    station.drop_old("a", 1);
+    station.route.intake.path = link.clone();
+    let (_intake, recorder) = station.start();
+    assert_eq!(recorder.wait(1), ["a"]);
+    assert_eq!(recorder.last().path, link.join("a"));
+    station.drop_file("b");
+    assert_eq!(recorder.wait(2)[1], "b");
+    station.drop_file("sub/c");
+    assert_eq!(recorder.wait(3)[2], "sub/c");
+}
+
 #[test]
 fn folders_below_are_left_alone_if_so_configured() {
     let station = Station::new(|intake| intake.recursive = false);

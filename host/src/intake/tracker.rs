@@ -120,9 +120,9 @@ impl Tracker {
 
     /// The file as one that is still to be handed over: known as such, new, or changed since it was handed over; marked as seen. None if it was
     /// handed over as it is, or there is no room for it.
-    pub(super) fn pending(&mut self, path: &Path, version: Version, modified_ns: i128, now: Instant) -> Option<&mut Pending> {
+    pub(super) fn pending(&mut self, path: &Path, version: Version, modified_ns: i64, now: Instant) -> Option<&mut Pending> {
         let scan = self.scan;
-        let new = || Box::new(Pending::new(version, i64::try_from(modified_ns).unwrap_or(i64::MAX), now));
+        let new = || Box::new(Pending::new(version, modified_ns, now));
         if !self.files.contains_key(path) {
             if self.full() {
                 return None;
