@@ -160,33 +160,42 @@ fn a_file_that_is_closed_or_renamed_into_the_folder_is_taken_at_once() {
 }
 
 #[cfg(target_os = "linux")]
-#[test]
-fn a_writer_that_pauses_with_the_file_open_is_waited_for() {
-    for poll in [false, true] {
-        let station = Station::new(|intake| {
-            intake.rescan_seconds = 0.05;
-            intake.watch = if poll { Watch::Poll } else { Watch::Native };
-        });
-        let mut before = File::create(station.inbox.join("before")).unwrap();
-        let (_intake, recorder) = station.start();
-        let mut during = File::create(station.inbox.join("during")).unwrap();
-        let second_writer = OpenOptions::new().append(true).open(station.inbox.join("during")).unwrap();
-        for _row in 0..2 {
-            before.write_all(b"row\n").unwrap();
-            during.write_all(b"row\n").unwrap();
-            // The pause is what is tested: four times `quiet_seconds`, and many scans.
-            thread::sleep(Duration::from_millis(1_200));
-            assert_eq!(recorder.count(), 0);
-        }
-        drop(before);
-        assert_eq!(recorder.wait(1), ["before"]);
-        drop(during);
-        thread::sleep(Duration::from_millis(500));
-        assert_eq!(recorder.count(), 1, "one of two writers has closed");
-        drop(second_writer);
-        assert_eq!(recorder.wait(2)[1], "during");
-        assert_eq!(recorder.last().identity.size, 8);
+fn a_writer_that_pauses_is_waited_for(watch: Watch) {
+    let station = Station::new(|intake| {
+        intake.rescan_seconds = 0.05;
+        intake.watch = watch;
+    });
+    let mut before = File::create(station.inbox.join("before")).unwrap();
+    let (_intake, recorder) = station.start();
+    let mut during = File::create(station.inbox.join("during")).unwrap();
+    let second_writer = OpenOptions::new().append(true).open(station.inbox.join("during")).unwrap();
+    for _row in 0..2 {
+        before.write_all(b"row\n").unwrap();
+        during.write_all(b"row\n").unwrap();
+        // The pause is what is tested: four times `quiet_seconds`, and many scans.
+        thread::sleep(Duration::from_millis(1_200));
+        assert_eq!(recorder.count(), 0);
     }
+    drop(before);
+    assert_eq!(recorder.wait(1), ["before"]);
+    drop(during);
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(recorder.count(), 1, "one of two writers has closed");
+    drop(second_writer);
+    assert_eq!(recorder.wait(2)[1], "during");
+    assert_eq!(recorder.last().identity.size, 8);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_writer_that_pauses_is_waited_for_when_it_is_heard() {
+    a_writer_that_pauses_is_waited_for(Watch::Native);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_writer_that_pauses_is_waited_for_when_it_is_only_seen() {
+    a_writer_that_pauses_is_waited_for(Watch::Poll);
 }
 
 #[cfg(target_os = "linux")]
