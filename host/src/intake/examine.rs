@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::filter::{Globs, Places};
-use crate::identity::FileIdentity;
 use super::tracker::Version;
+use crate::identity::FileIdentity;
 
 /// What is behind a name.
 pub(super) enum Found {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
+use super::complete::{GRACE, Rule, Stillness, Verdict, verdict};
 use super::examine::{Candidate, Found, look_at};
 use super::filter::{Globs, Places};
 use super::signals::{Change, Heap, Heard, Signals};
@@ -18,9 +19,6 @@ use super::writer::{Writer, writer};
 use super::{Arrival, ArrivalError, Arrivals};
 use crate::config::{Route, Take};
 use crate::metrics::Metrics;
-
-/// Between a writer's closing of a file and our taking it: programs that copy a file set its times right after they have closed it.
-const GRACE: Duration = Duration::from_millis(5);
 
 /// Between the first failure to hand a file over and the next try; it doubles from failure to failure.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -40,23 +38,6 @@ pub(super) struct Open {
     pub(super) remote: bool,
     /// None where it is only scanned.
     pub(super) _watch: Option<Watch>,
-}
-
-/// How it is decided that a file is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    /// Nobody has it open for writing.
-    Closed,
-    /// It has not changed for a while.
-    Quiet,
-}
-
-/// Whether a file is complete.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Complete,
-    /// Not yet: look again at this time; if none, when something is heard of it, at the latest at the next scan.
-    Wait(Option<Instant>),
 }
 
 /// An intake's folder and everything that is known of it.
@@ -341,66 +322,7 @@ impl Folder {
     }
 }
 
-/// What was seen of a file's changes.
-struct Stillness {
-    /// It did not change while we asked for writers.
-    unchanged: bool,
-    /// When it will not have changed for long enough.
-    quiet_at: Instant,
-}
-
-fn verdict(rule: Rule, writer: Writer, writing: Writing, still: &Stillness, now: Instant) -> Verdict {
-    let when_quiet = if now >= still.quiet_at { Verdict::Complete } else { Verdict::Wait(Some(still.quiet_at)) };
-    match (rule, writer, writing) {
-        (Rule::Quiet, _, _) => when_quiet,
-        (Rule::Closed, Writer::Present, _) => Verdict::Wait(None),
-        _ if !still.unchanged => Verdict::Wait(Some(now + GRACE)),
-        (Rule::Closed, Writer::None, _) | (Rule::Closed, Writer::Unknown, Writing::Closed) => Verdict::Complete,
-        // However long the writer pauses, its closing will be heard.
-        (Rule::Closed, Writer::Unknown, Writing::Open) if TELLS_CLOSING => Verdict::Wait(None),
-        (Rule::Closed, Writer::Unknown, _) => when_quiet,
-    }
-}
-
 fn with_slashes(relative: &Path) -> String {
     let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.join("/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn when_a_file_is_complete() {
-        use Writing::{Closed as ClosedAgain, Open as BeingWritten, Unknown as Unheard};
-        let now = Instant::now();
-        let quiet = Stillness { unchanged: true, quiet_at: now };
-        let later = now + Duration::from_secs(1);
-        let loud = Stillness { unchanged: true, quiet_at: later };
-        let changing = Stillness { unchanged: false, quiet_at: later };
-        let wait_for_news = Verdict::Wait(None);
-        let until_quiet = Verdict::Wait(Some(later));
-        let waits = if TELLS_CLOSING { &wait_for_news } else { &until_quiet };
-        let cases = [
-            (Rule::Closed, Writer::None, Unheard, &loud, &Verdict::Complete),
-            (Rule::Closed, Writer::None, BeingWritten, &loud, &Verdict::Complete),
-            (Rule::Closed, Writer::None, ClosedAgain, &changing, &Verdict::Wait(Some(now + GRACE))),
-            (Rule::Closed, Writer::Present, Unheard, &quiet, &wait_for_news),
-            (Rule::Closed, Writer::Present, ClosedAgain, &quiet, &wait_for_news),
-            (Rule::Closed, Writer::Unknown, ClosedAgain, &loud, &Verdict::Complete),
-            (Rule::Closed, Writer::Unknown, BeingWritten, &loud, waits),
-            (Rule::Closed, Writer::Unknown, Unheard, &loud, &until_quiet),
-            (Rule::Closed, Writer::Unknown, Unheard, &quiet, &Verdict::Complete),
-            (Rule::Quiet, Writer::Unknown, ClosedAgain, &loud, &until_quiet),
-            (Rule::Quiet, Writer::Unknown, BeingWritten, &quiet, &Verdict::Complete),
-        ];
-        for (rule, writer, writing, still, expected) in cases {
-            assert_eq!(&verdict(rule, writer, writing, still, now), expected, "{rule:?} {writer:?} {writing:?}");
-        }
-        if TELLS_CLOSING {
-            // However long the pause.
-            assert_eq!(verdict(Rule::Closed, Writer::Unknown, BeingWritten, &quiet, now), wait_for_news);
-        }
-    }
 }

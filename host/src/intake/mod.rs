@@ -12,6 +12,7 @@
 //!
 //! What the file system tells is a hint about where to look at once. What a scan finds counts as well, so that nothing is lost with a hint.
 
+mod complete;
 mod examine;
 mod filter;
 mod folder;
@@ -34,8 +35,8 @@ use std::thread::{self, JoinHandle};
 use crate::config::Route;
 use crate::metrics::Metrics;
 
-pub use filter::PRIVATE_PREFIX;
 pub use crate::identity::FileIdentity;
+pub use filter::PRIVATE_PREFIX;
 
 use filter::Globs;
 use folder::Folder;

@@ -11,9 +11,9 @@ use walkdir::WalkDir;
 use super::examine::examine;
 use super::filter::Places;
 use super::folder::{Folder, Open};
-use crate::identity::FileIdentity;
 use super::watch::{Watch, is_remote};
 use crate::config;
+use crate::identity::FileIdentity;
 
 /// A scan takes at most this part of the time: on a slow share they are further apart.
 const SCAN_SHARE: u32 = 20;

@@ -160,33 +160,42 @@ fn a_file_that_is_closed_or_renamed_into_the_folder_is_taken_at_once() {
 }
 
 #[cfg(target_os = "linux")]
-#[test]
-fn a_writer_that_pauses_with_the_file_open_is_waited_for() {
-    for poll in [false, true] {
-        let station = Station::new(|intake| {
-            intake.rescan_seconds = 0.05;
-            intake.watch = if poll { Watch::Poll } else { Watch::Native };
-        });
-        let mut before = File::create(station.inbox.join("before")).unwrap();
-        let (_intake, recorder) = station.start();
-        let mut during = File::create(station.inbox.join("during")).unwrap();
-        let second_writer = OpenOptions::new().append(true).open(station.inbox.join("during")).unwrap();
-        for _row in 0..2 {
-            before.write_all(b"row\n").unwrap();
-            during.write_all(b"row\n").unwrap();
-            // The pause is what is tested: four times `quiet_seconds`, and many scans.
-            thread::sleep(Duration::from_millis(1_200));
-            assert_eq!(recorder.count(), 0);
-        }
-        drop(before);
-        assert_eq!(recorder.wait(1), ["before"]);
-        drop(during);
-        thread::sleep(Duration::from_millis(500));
-        assert_eq!(recorder.count(), 1, "one of two writers has closed");
-        drop(second_writer);
-        assert_eq!(recorder.wait(2)[1], "during");
-        assert_eq!(recorder.last().identity.size, 8);
+fn a_writer_that_pauses_is_waited_for(watch: Watch) {
+    let station = Station::new(|intake| {
+        intake.rescan_seconds = 0.05;
+        intake.watch = watch;
+    });
+    let mut before = File::create(station.inbox.join("before")).unwrap();
+    let (_intake, recorder) = station.start();
+    let mut during = File::create(station.inbox.join("during")).unwrap();
+    let second_writer = OpenOptions::new().append(true).open(station.inbox.join("during")).unwrap();
+    for _row in 0..2 {
+        before.write_all(b"row\n").unwrap();
+        during.write_all(b"row\n").unwrap();
+        // The pause is what is tested: four times `quiet_seconds`, and many scans.
+        thread::sleep(Duration::from_millis(1_200));
+        assert_eq!(recorder.count(), 0);
     }
+    drop(before);
+    assert_eq!(recorder.wait(1), ["before"]);
+    drop(during);
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(recorder.count(), 1, "one of two writers has closed");
+    drop(second_writer);
+    assert_eq!(recorder.wait(2)[1], "during");
+    assert_eq!(recorder.last().identity.size, 8);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_writer_that_pauses_is_waited_for_when_it_is_heard() {
+    a_writer_that_pauses_is_waited_for(Watch::Native);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_writer_that_pauses_is_waited_for_when_it_is_only_seen() {
+    a_writer_that_pauses_is_waited_for(Watch::Poll);
 }
 
 #[cfg(target_os = "linux")]
@@ -444,6 +453,24 @@ fn folders_that_appear_are_looked_into() {
     fs::rename(station.inbox.join("deep"), elsewhere.join("deep")).unwrap();
     fs::rename(elsewhere.join("deep"), station.inbox.join("deep")).unwrap();
     assert_eq!(recorder.wait(4)[3], "deep/er/a");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_folder_may_be_a_symlink() {
+    let mut station = Station::new(|_| {});
+    let link = station.dir.path().join("link");
+    std::os::unix::fs::symlink(&station.inbox, &link).unwrap();
+    fs::create_dir(station.inbox.join("sub")).unwrap();
+    station.drop_old("a", 1);
+    station.route.intake.path = link.clone();
+    let (_intake, recorder) = station.start();
+    assert_eq!(recorder.wait(1), ["a"]);
+    assert_eq!(recorder.last().path, link.join("a"));
+    station.drop_file("b");
+    assert_eq!(recorder.wait(2)[1], "b");
+    station.drop_file("sub/c");
+    assert_eq!(recorder.wait(3)[2], "sub/c");
 }
 
 #[test]

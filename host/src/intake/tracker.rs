@@ -122,7 +122,7 @@ impl Tracker {
     /// handed over as it is, or there is no room for it.
     pub(super) fn pending(&mut self, path: &Path, version: Version, modified_ns: i64, now: Instant) -> Option<&mut Pending> {
         let scan = self.scan;
-        let new = || Box::new(Pending::new(version, i64::try_from(modified_ns).unwrap_or(i64::MAX), now));
+        let new = || Box::new(Pending::new(version, modified_ns, now));
         if !self.files.contains_key(path) {
             if self.full() {
                 return None;

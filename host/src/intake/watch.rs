@@ -15,7 +15,7 @@ pub(super) const TELLS_CLOSING: bool = cfg!(any(target_os = "linux", target_os =
 
 /// Listens until it is dropped.
 pub(super) struct Watch {
-    _watcher: RecommendedWatcher,
+    watcher: RecommendedWatcher,
 }
 
 impl Watch {
@@ -27,27 +27,27 @@ impl Watch {
         recursive: bool,
         signals: Arc<Signals>,
     ) -> notify::Result<Watch> {
-        let root = places.root.clone();
-        let ear = Ear { route: route.to_owned(), places, globs, signals };
+        // Without symlinks: one in the place of the folder itself would not be listened to.
+        let root = places.real_root.clone();
+        let mut ear = Ear { route: route.to_owned(), places, globs, signals, partly_deaf: false };
         let config = notify::Config::default().with_follow_symlinks(false);
-        let mut watcher = RecommendedWatcher::new(move |event| ear.hear(event), config)?;
         let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
-        match watcher.watch(&root, mode) {
-            Ok(()) => {}
-            // The folders that are watched are better than none; the others are scanned.
-            Err(error) if matches!(error.kind, notify::ErrorKind::MaxFilesWatch) => too_many(route, &root),
-            Err(error) => return Err(error),
+        let watcher = RecommendedWatcher::new(move |event| ear.hear(event), config)?;
+        let mut watch = Watch { watcher };
+        if let Err(error) = watch.watcher.watch(&root, mode) {
+            // What is listened to by now is better than nothing.
+            partly_deaf(route, &root, &error);
         }
-        Ok(Watch { _watcher: watcher })
+        Ok(watch)
     }
 }
 
-fn too_many(route: &str, root: &Path) {
-    warn!(
-        route,
-        path = %root.display(),
-        "the system's limit of watched folders is reached: files in some folders are noticed only by the rescan; raise fs.inotify.max_user_watches"
-    );
+fn partly_deaf(route: &str, folder: &Path, error: &notify::Error) {
+    let hint = match error.kind {
+        notify::ErrorKind::MaxFilesWatch if TELLS_CLOSING => "raise fs.inotify.max_user_watches",
+        _ => "`watch = \"poll\"` silences this",
+    };
+    warn!(route, folder = %folder.display(), %error, "in parts of the intake new files are noticed by the rescan only; {hint}");
 }
 
 /// The watcher's callback.
@@ -56,17 +56,23 @@ struct Ear {
     places: Arc<Places>,
     globs: Arc<Globs>,
     signals: Arc<Signals>,
+    /// It has been said that some folders are not listened to.
+    partly_deaf: bool,
 }
 
 impl Ear {
-    fn hear(&self, event: notify::Result<Event>) {
+    fn hear(&mut self, event: notify::Result<Event>) {
         match event {
             Ok(event) if event.need_rescan() => {
                 debug!(route = self.route, "the system dropped notices; scanning the folder");
                 self.signals.lost();
             }
             Ok(event) => self.tell(&event),
-            Err(error) if matches!(error.kind, notify::ErrorKind::MaxFilesWatch) => too_many(&self.route, &self.places.root),
+            Err(error) if matches!(error.kind, notify::ErrorKind::MaxFilesWatch) => {
+                if !std::mem::replace(&mut self.partly_deaf, true) {
+                    partly_deaf(&self.route, &self.places.root, &error);
+                }
+            }
             Err(error) => {
                 debug!(route = self.route, %error, "the watcher failed; scanning the folder");
                 self.signals.lost();

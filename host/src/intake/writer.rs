@@ -4,6 +4,7 @@ use std::path::Path;
 
 /// What is known of a file's writers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(any(target_os = "linux", target_os = "android", windows)), allow(dead_code, reason = "there is no way to know"))]
 pub(super) enum Writer {
     /// Nobody has it open for writing.
     None,
