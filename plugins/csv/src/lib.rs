@@ -1,13 +1,100 @@
-//! CSV and TSV to JSON Lines.
+//! CSV and TSV to JSON Lines: one JSON object for each row, in constant memory.
+//!
+//! The path of a file: [`head`] looks at its first 64 KiB and finds [`encoding`] and [`dialect`]; [`text`] moves a window of decoded text
+//! over the file; [`reader`] cuts it into records and cells; [`json`] writes each cell as it comes, typed by [`infer`], under the
+//! names of [`header`]; whatever is wrong with the input goes to [`problems`].
+
+pub mod block;
+pub mod convert;
+pub mod dialect;
+pub mod encoding;
+pub mod head;
+pub mod header;
+pub mod infer;
+pub mod json;
+pub mod options;
+pub mod problems;
+pub mod reader;
+pub mod text;
+
 use dropforge_sdk::prelude::*;
-struct Csv;
+use dropforge_sdk::{debug, export};
+
+use crate::head::Head;
+pub use crate::options::{Auto, Choice, EncodingChoice, Header, Options};
+use crate::reader::Dialect;
+
+/// The converter.
+pub struct Csv;
+
 impl Converter for Csv {
-    type Options = NoOptions;
+    type Options = Options;
+
     fn describe() -> Descriptor {
-        Descriptor::new("csv", env!("CARGO_PKG_VERSION"), "CSV")
+        Descriptor::new("csv", env!("CARGO_PKG_VERSION"), "CSV and TSV to JSON Lines: an object for each row")
+            .patterns(["*.{csv,tsv,tab,psv}"])
+            .reads(["text/csv", "text/tab-separated-values"])
+            .writes(["application/x-ndjson"])
     }
-    fn convert(_: &mut Input, _: NoOptions, _: &mut Output) -> Result<Outcome> {
+
+    fn probe(input: &mut Input) -> Probe {
+        let named = Probe::by_name(&Self::describe(), input);
+        match head::look(input, &Options::default()) {
+            Ok(Ok(head)) => judge(&head, named),
+            Ok(Err(what)) => Probe::no(format!("the content is {what}")),
+            Err(error) => Probe::no(format!("the content cannot be read: {error}")),
+        }
+    }
+
+    fn convert(input: &mut Input, options: Options, output: &mut Output) -> Result<Outcome> {
+        options.check()?;
+        let head = match head::look(input, &options)? {
+            Ok(head) => head,
+            Err(what) => return Err(Error::malformed(format!("the content is {what}, not a table in text")).code("not_text")),
+        };
+        explain(&head);
+        convert::convert(input, &options, &head, output)?;
         Ok(Outcome::Converted)
     }
 }
-dropforge_sdk::export!(Csv);
+
+export!(Csv);
+
+/// How sure the content makes us, given what the name says.
+fn judge(head: &Head, named: Probe) -> Probe {
+    let table = &head.table;
+    if let Some(format) = head.other_format {
+        return Probe::new(5, format!("the content looks like {format}"));
+    }
+    if head.empty {
+        return Probe::new(named.confidence, format!("{}; there is no content to tell by", named.reason));
+    }
+    let delimiter = String::from(Choice::Is(table.dialect.delimiter));
+    let shape =
+        format!("{} rows, {:.0} % of them with {} cells between `{delimiter}`", table.rows, 100.0 * table.uniformity, table.columns);
+    match (named.confidence, table.columns > 1 && table.rows > 1 && table.score >= 0.2) {
+        (0, true) if table.columns > 2 && table.uniformity > 0.95 => Probe::new(60, format!("the content is a table: {shape}")),
+        (0, true) => Probe::new(30, format!("the content may be a table: {shape}")),
+        (0, false) => Probe::no(format!("{}, and the content is no clear table: {shape}", named.reason)),
+        (_, true) => Probe::new(90, format!("{}, and the content is a table: {shape}", named.reason)),
+        (confidence, false) => Probe::new(confidence.min(50), format!("{}; the content is no clear table: {shape}", named.reason)),
+    }
+}
+
+/// Says what was chosen and why.
+fn explain(head: &Head) {
+    let (encoding, why) = head.encoding.map_or(("open".into(), "all is ASCII so far"), |(encoding, why)| (encoding.to_string(), why));
+    let Dialect { delimiter, quote, escape } = head.table.dialect;
+    debug!("encoding {encoding}: {why}");
+    debug!(
+        "delimiter {:?}, quote {:?}, escape {:?}: {} rows, {:.1} % of them with {} cells, score {:.4}",
+        char::from(delimiter),
+        quote.map(char::from),
+        escape.map(char::from),
+        head.table.rows,
+        100.0 * head.table.uniformity,
+        head.table.columns,
+        head.table.score,
+    );
+    debug!("header {}: {}", head.header.0, head.header.1);
+}

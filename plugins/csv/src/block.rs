@@ -1,0 +1,140 @@
+//! Looks at 16 or 64 bytes at once and answers with a bit per byte, the first byte in the lowest bit: the primitive under the reader, the
+//! JSON writer and the inference of numbers. In WebAssembly it is SIMD, elsewhere arithmetic on 8 bytes at a time; both are safe code.
+
+/// How many bytes the reader looks at in one step. A text is followed by as many bytes of padding, so that every step can be a whole one.
+pub const BLOCK: usize = 64;
+
+/// 16 bytes of `text` from `at`; zeros where the text and its padding end, which no caller reaches.
+#[inline(always)]
+pub fn load(text: &[u8], at: usize) -> [u8; 16] {
+    match text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        Some(bytes) => *bytes,
+        None => [0; 16],
+    }
+}
+
+/// The bytes that have a meaning in a dialect: delimiter, quote, escape and the two ends of a line. Repeated ones do no harm.
+#[derive(Debug, Clone, Copy)]
+pub struct Needles(pub [u8; 5]);
+
+impl Needles {
+    /// Which bytes of a block are one of these.
+    #[inline(always)]
+    pub fn find(self, block: &[u8; BLOCK]) -> u64 {
+        let mut mask = 0;
+        for (quarter, bytes) in block.as_chunks::<16>().0.iter().enumerate() {
+            mask |= u64::from(lanes::any_of(bytes, &self.0)) << (16 * quarter);
+        }
+        mask
+    }
+}
+
+/// Which bytes cannot stand as they are in a JSON string: control characters, `"` and `\`.
+#[inline(always)]
+pub fn needs_escape(bytes: &[u8; 16]) -> u32 {
+    lanes::needs_escape(bytes).into()
+}
+
+/// Which bytes are `0` to `9`.
+#[inline(always)]
+pub fn digits(bytes: &[u8; 16]) -> u32 {
+    lanes::digits(bytes).into()
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod lanes {
+    use std::arch::wasm32::{i8x16_bitmask, i8x16_eq, u8x16_lt, u8x16_splat, u8x16_sub, u64x2, v128, v128_or};
+
+    #[inline(always)]
+    fn vector(bytes: &[u8; 16]) -> v128 {
+        let whole = u128::from_le_bytes(*bytes);
+        u64x2(whole as u64, (whole >> 64) as u64)
+    }
+
+    #[inline(always)]
+    pub(super) fn any_of(bytes: &[u8; 16], needles: &[u8; 5]) -> u16 {
+        let bytes = vector(bytes);
+        let [a, b, c, d, e] = needles.map(|needle| i8x16_eq(bytes, u8x16_splat(needle)));
+        i8x16_bitmask(v128_or(v128_or(v128_or(a, b), v128_or(c, d)), e))
+    }
+
+    #[inline(always)]
+    pub(super) fn needs_escape(bytes: &[u8; 16]) -> u16 {
+        let bytes = vector(bytes);
+        let control = u8x16_lt(bytes, u8x16_splat(b' '));
+        i8x16_bitmask(v128_or(control, v128_or(i8x16_eq(bytes, u8x16_splat(b'"')), i8x16_eq(bytes, u8x16_splat(b'\\')))))
+    }
+
+    #[inline(always)]
+    pub(super) fn digits(bytes: &[u8; 16]) -> u16 {
+        i8x16_bitmask(u8x16_lt(u8x16_sub(vector(bytes), u8x16_splat(b'0')), u8x16_splat(10)))
+    }
+}
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+mod lanes {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const LOW: u64 = 0x7f * ONES;
+
+    /// 0x80 in every byte that is zero.
+    #[inline(always)]
+    fn zeros(bytes: u64) -> u64 {
+        !(((bytes & LOW) + LOW) | bytes | LOW)
+    }
+
+    #[inline(always)]
+    fn equal(bytes: u64, byte: u8) -> u64 {
+        zeros(bytes ^ (u64::from(byte) * ONES))
+    }
+
+    /// From 0x80 in some bytes to one bit for each.
+    #[inline(always)]
+    fn gather(bytes: &[u8; 16], flags: impl Fn(u64) -> u64) -> u16 {
+        let whole = u128::from_le_bytes(*bytes);
+        let [low, high] = [whole as u64, (whole >> 64) as u64].map(|half| (flags(half) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56);
+        (low | (high << 8)) as u16
+    }
+
+    #[inline(always)]
+    pub(super) fn any_of(bytes: &[u8; 16], needles: &[u8; 5]) -> u16 {
+        gather(bytes, |half| needles.iter().fold(0, |found, needle| found | equal(half, *needle)))
+    }
+
+    #[inline(always)]
+    pub(super) fn needs_escape(bytes: &[u8; 16]) -> u16 {
+        gather(bytes, |half| zeros(half & (0xe0 * ONES)) | equal(half, b'"') | equal(half, b'\\'))
+    }
+
+    #[inline(always)]
+    pub(super) fn digits(bytes: &[u8; 16]) -> u16 {
+        gather(bytes, |half| {
+            let value = half ^ (0x30 * ONES);
+            !(value | ((value & LOW) + 0x76 * ONES)) & (0x80 * ONES)
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_in_every_lane() {
+        for byte in 0..=255u8 {
+            for lane in 0..16 {
+                let mut bytes = [b'x'; 16];
+                bytes[lane] = byte;
+                let expect = |found: bool| if found { 1u32 << lane } else { 0 };
+                assert_eq!(needs_escape(&bytes), expect(byte < 0x20 || byte == b'"' || byte == b'\\'), "{byte} in {lane}");
+                assert_eq!(digits(&bytes), expect(byte.is_ascii_digit()), "{byte} in {lane}");
+            }
+            for at in 0..BLOCK {
+                let mut block = [b'x'; BLOCK];
+                block[at] = byte;
+                let found = matches!(byte, b',' | b'"' | b'\n' | b'\r' | b'\\');
+                assert_eq!(Needles(*b",\"\n\r\\").find(&block), u64::from(found) << at, "{byte} at {at}");
+            }
+        }
+    }
+}

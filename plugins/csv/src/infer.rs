@@ -1,0 +1,266 @@
+//! What the text of a cell is. Two questions, kept apart: may it be *written* as a JSON number (strict: no reader may see another value),
+//! and what does it *look like* to a person (lenient: for guessing the dialect and the header, never for the output).
+
+use crate::block::{digits, load};
+
+/// The largest whole number up to which every JSON reader is exact (RFC 8259, section 6).
+const MAX_EXACT: u64 = (1 << 53) - 1;
+
+/// Decimal numbers of up to so many digits survive a 64-bit float unchanged.
+const SAFE_DIGITS: usize = 15;
+
+/// Whether `text[from..to]` may be written as a JSON number, byte for byte: it has the form of one, and every reader that keeps numbers as
+/// 64-bit floats gets exactly the value that is written.
+///
+/// So `007`, `+5`, `.5`, `5.`, `1_000`, ` 12`, `0x1F` and `NaN` are not (no JSON numbers), nor are `1e400` (infinite), `1e-400` (zero), a
+/// whole number beyond 2^53 - 1, or a decimal that no float prints as. A whole number with an unsigned exponent (`12E4`) is not either:
+/// software writes `1e+5` or `1.2E4`, and people write identifiers like that.
+#[inline(always)]
+pub fn is_exact_number(text: &[u8], from: usize, to: usize) -> bool {
+    let Some(first) = text.get(from) else { return false };
+    let start = if *first == b'-' { from + 1 } else { from };
+    if !text.get(start).is_some_and(u8::is_ascii_digit) || start >= to {
+        return false;
+    }
+    let length = to - start;
+    if length <= SAFE_DIGITS {
+        let bytes = load(text, start);
+        let others = !digits(&bytes) & ((1 << length) - 1);
+        let leading_zero = bytes[0] == b'0';
+        if others == 0 {
+            return !leading_zero || length == 1;
+        }
+        let point = others.trailing_zeros() as usize;
+        if others & (others - 1) == 0 && text.get(start + point) == Some(&b'.') {
+            return point + 1 < length && (!leading_zero || point == 1);
+        }
+    }
+    is_exact_number_slow(text.get(start..to).unwrap_or_default())
+}
+
+/// As [`is_exact_number`], for anything without a sign.
+#[cold]
+fn is_exact_number_slow(text: &[u8]) -> bool {
+    let (whole, rest) = text.split_at(text.iter().take_while(|byte| byte.is_ascii_digit()).count());
+    if whole.is_empty() || (whole.len() > 1 && whole.starts_with(b"0")) {
+        return false;
+    }
+    let (fraction, rest) = match rest.split_first() {
+        Some((b'.', rest)) => rest.split_at(rest.iter().take_while(|byte| byte.is_ascii_digit()).count()),
+        _ => (b"".as_slice(), rest),
+    };
+    let has_point = whole.len() + rest.len() < text.len();
+    if has_point && fraction.is_empty() {
+        return false;
+    }
+    let has_exponent = !rest.is_empty();
+    if let Some((e, exponent)) = rest.split_first() {
+        let (signed, exponent) = match exponent.split_first() {
+            Some((b'+' | b'-', digits)) => (true, digits),
+            _ => (false, exponent),
+        };
+        let well_formed = matches!(e, b'e' | b'E') && !exponent.is_empty() && exponent.iter().all(u8::is_ascii_digit);
+        if !well_formed || !(signed || has_point) {
+            return false;
+        }
+    }
+    let Ok(text) = std::str::from_utf8(text) else { return false };
+    if !has_point && !has_exponent {
+        return text.parse::<u64>().is_ok_and(|value| value <= MAX_EXACT);
+    }
+    // More digits than a float has never come back, and bounding them here bounds the work below.
+    text.len() <= 400 && text.parse::<f64>().is_ok_and(|value| value.is_finite() && decimal(&format!("{value:e}")) == decimal(text))
+}
+
+/// The digits of a number without leading and trailing zeros, and the power of ten that the first of them stands for.
+fn decimal(number: &str) -> (String, i64) {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let significant = digits.trim_start_matches('0');
+    if significant.is_empty() {
+        return (String::new(), 0);
+    }
+    let leading_zeros = (digits.len() - significant.len()) as i64;
+    let power = exponent.parse::<i64>().unwrap_or(i64::MAX / 2) + whole.len() as i64 - 1 - leading_zeros;
+    (significant.trim_end_matches('0').into(), power)
+}
+
+/// What a cell looks like to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing, or only spaces.
+    Empty,
+    /// A number in any notation: signs, separators, a percent sign.
+    Number,
+    /// A date, a time or both, in digits.
+    Moment,
+    /// `true`, `no` and the like.
+    Truth,
+    /// Anything else.
+    Text,
+}
+
+impl Kind {
+    /// What `text` looks like.
+    pub fn of(text: &[u8]) -> Kind {
+        let text = text.trim_ascii();
+        let has_digit = text.iter().any(u8::is_ascii_digit);
+        if text.is_empty() {
+            Kind::Empty
+        } else if has_digit && looks_like_number(text) {
+            Kind::Number
+        } else if has_digit && looks_like_moment(text) {
+            Kind::Moment
+        } else if ["true", "false", "yes", "no"].iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes())) {
+            Kind::Truth
+        } else {
+            Kind::Text
+        }
+    }
+}
+
+/// A sign, digits with `.` or `,` among them, an exponent, a percent sign.
+fn looks_like_number(text: &[u8]) -> bool {
+    let text = text.strip_suffix(b"%").unwrap_or(text).trim_ascii_end();
+    let text = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let exponent = text.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(text.len());
+    let (mantissa, exponent) = text.split_at(exponent);
+    let exponent = exponent.get(1..).map(|rest| rest.strip_prefix(b"-").or(rest.strip_prefix(b"+")).unwrap_or(rest));
+    let mut after_separator = false;
+    let grouped = mantissa.iter().all(|byte| {
+        let separator = matches!(byte, b'.' | b',');
+        let fits = byte.is_ascii_digit() || (separator && !after_separator);
+        after_separator = separator;
+        fits
+    });
+    let points = mantissa.iter().filter(|byte| **byte == b'.').count();
+    let commas = mantissa.iter().filter(|byte| **byte == b',').count();
+    grouped
+        && (points <= 1 || commas == 1)
+        && mantissa.iter().any(u8::is_ascii_digit)
+        && exponent.is_none_or(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+}
+
+/// Digits in groups, joined by what joins dates and times: `2026-11-22T10:00:00.5Z`, `22.11.2026`, `10:00`, `11/22/26 10:00`.
+fn looks_like_moment(text: &[u8]) -> bool {
+    let text = text.strip_suffix(b"Z").unwrap_or(text);
+    let joins = text.iter().filter(|byte| matches!(byte, b'-' | b'/' | b':' | b'.')).count();
+    let bounded = text.first().is_some_and(u8::is_ascii_digit) && text.last().is_some_and(u8::is_ascii_digit);
+    let digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
+    bounded
+        && (2..=20).contains(&digits)
+        && (joins >= 2 || text.contains(&b':'))
+        && text.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'/' | b':' | b'.' | b' ' | b'T' | b'+' | b','))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    fn exact(text: &str) -> bool {
+        let padded = [text.as_bytes(), &[b'9'; 64]].concat();
+        is_exact_number(&padded, 0, text.len())
+    }
+
+    #[test]
+    fn numbers_that_every_reader_gets() {
+        let numbers = [
+            "0",
+            "7",
+            "-1",
+            "10",
+            "0.1",
+            "-0.25",
+            "1.50",
+            "65.2419444",
+            "-165.2716667",
+            "-0",
+            "-0.00",
+            "123456789012345",
+            "9007199254740991",
+            "-9007199254740991",
+            "1e+5",
+            "1E-05",
+            "1.5e7",
+            "2.5E+300",
+            "1.7976931348623157e+308",
+            "0.30000000000000004",
+            "3.141592653589793",
+            "1.0000000000000000000",
+            "100000000000000.00",
+            "5e-324",
+            "0.0e+0",
+            "12345.678901234",
+        ];
+        for number in numbers {
+            assert!(exact(number), "{number}");
+            let read: f64 = serde_json::from_str(number).unwrap();
+            assert_eq!(read, number.parse::<f64>().unwrap());
+        }
+    }
+
+    #[test]
+    fn texts_that_stay_texts() {
+        let texts = [
+            "",
+            "-",
+            "007",
+            "00",
+            "-01",
+            "+5",
+            "1e400",
+            "1e-400",
+            "2.5e+999",
+            "12345678901234567890",
+            "9007199254740992",
+            "1_000",
+            " 12",
+            "12 ",
+            "0x1F",
+            "NaN",
+            "Infinity",
+            ".5",
+            "5.",
+            "-.5",
+            "1.e5",
+            "1e",
+            "1e+",
+            "1.5e",
+            "12E4",
+            "1e5",
+            "00.5",
+            "1.2.3",
+            "1,5",
+            "1-2",
+            "--1",
+            "0.1000000000000000055511151231257827",
+            "3.14159265358979312",
+            "9007199254740993.0",
+            "1.00000000000000000001",
+            "1\u{0661}",
+            "4.9e-324x",
+            "123456789012345678901234567890.5",
+        ];
+        for text in texts {
+            assert!(!exact(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn looks() {
+        let table = [
+            (Kind::Empty, &["", "  "][..]),
+            (Kind::Number, &["1", "-1.5", "+5", "007", "1,5", "1.234,5", "1,234,567.8", "12 %", "1e5", ".5", "5."]),
+            (Kind::Moment, &["2026-11-22", "2026-11-22T10:00:00.5Z", "22.11.2026", "10:00", "11/22/26 10:00:01"]),
+            (Kind::Truth, &["true", "FALSE", "yes", "No"]),
+            (Kind::Text, &["a", "1a", "e5", "1 2", "-", "10-", "SN-2026-1", "1;5", "192.168.0.1.7x"]),
+        ];
+        for (kind, texts) in table {
+            for text in texts {
+                assert_eq!(Kind::of(text.as_bytes()), kind, "{text}");
+            }
+        }
+    }
+}

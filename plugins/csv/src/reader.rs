@@ -1,0 +1,368 @@
+//! Cuts text into records and cells. It knows the dialect and nothing of encodings, column names or output.
+//!
+//! # How it works
+//!
+//! Only a few bytes have a meaning: the delimiter, the quote, the escape, CR and LF. [`Marks`] finds them 64 bytes at a time; all other
+//! bytes are passed over without being looked at one by one. Between marks there are two states, *in a plain cell* and *inside quotes*:
+//!
+//! ```text
+//!              delimiter: cell ends, next begins
+//!              CR, LF, CR LF: cell and record end; a record without any byte is a blank line
+//!             ┌──────┐
+//!             │      ▼
+//!  start ──▶ plain cell ──── quote as the first byte of a cell ────▶ inside quotes
+//!             ▲  quote elsewhere: text                                 │  quote quote: a quote
+//!             │                                                        │  delimiter, CR, LF: text
+//!             └──────────────── any other quote ───────────────────────┘
+//!
+//!  escape, in both: the next byte is text if it is a mark; before anything else the escape is text itself
+//! ```
+//!
+//! So text between a closing quote and the next delimiter belongs to the cell (`"a"b` reads as `ab`, as Python's `csv` has it) and is
+//! reported as a stray quote.
+//!
+//! A [`Records`] reads one buffer. A record that the buffer does not hold whole is given back ([`Step::More`]) and read again once there is
+//! more text, so no state outlives a buffer. A quote that never closes and would swallow whole lines is read again as text.
+
+use crate::block::{BLOCK, Needles};
+
+/// How the cells of a file are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// What separates cells: an ASCII character.
+    pub delimiter: u8,
+    /// What encloses cells that hold delimiters, quotes or line ends.
+    pub quote: Option<u8>,
+    /// What makes a quote (or another mark) after it text, besides doubling.
+    pub escape: Option<u8>,
+}
+
+impl Dialect {
+    fn needles(self) -> Needles {
+        Needles([self.delimiter, b'\n', b'\r', self.quote.unwrap_or(b'\n'), self.escape.unwrap_or(b'\n')])
+    }
+
+    fn is_mark(self, byte: u8) -> bool {
+        byte == self.delimiter || byte == b'\n' || byte == b'\r' || Some(byte) == self.quote || Some(byte) == self.escape
+    }
+}
+
+/// Takes the cells of a record, one after the other.
+pub trait Sink {
+    /// Cell number `column` (from 0) is `text[from..to]`; `text` goes on for at least 64 bytes after `to`. `quoted` says whether it stood
+    /// in quotes.
+    fn cell(&mut self, column: usize, text: &[u8], from: usize, to: usize, quoted: bool);
+
+    /// Forgets the cells of the record so far: it will be read again from its beginning.
+    fn restart(&mut self);
+}
+
+/// What one step of reading gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A record, whose cells the sink has.
+    Record(Record),
+    /// A line without any byte.
+    Blank,
+    /// The rest of the buffer, from [`Records::at`], is not a whole record.
+    More,
+    /// The text is at its end.
+    End,
+}
+
+/// What there is to say about a record besides its cells. Positions are in the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// How many cells it has; at least 1.
+    pub cells: usize,
+    /// Where its last cell ends.
+    pub end: usize,
+    /// The first byte of text after a closing quote.
+    pub stray: Option<usize>,
+    /// A quote that no other closes.
+    pub unclosed: Option<Unclosed>,
+}
+
+impl Record {
+    /// Whether its quotes are not as they should be.
+    #[inline(always)]
+    pub fn is_odd(&self) -> bool {
+        self.stray.is_some() || self.unclosed.is_some()
+    }
+}
+
+/// A quote that no other closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unclosed {
+    /// Where it is.
+    pub at: usize,
+    /// Whether it was taken as text, because lines follow; otherwise its cell ends with the text.
+    pub as_text: bool,
+}
+
+/// How often a quote that never closes is read again as text, each time in vain to the end of the text. Beyond that, the cell keeps
+/// whatever follows: no input may make reading quadratic.
+const SECOND_READINGS: u32 = 16;
+
+/// The records of one buffer.
+pub struct Records<'t> {
+    dialect: Dialect,
+    text: &'t [u8],
+    end: usize,
+    /// Whether no text follows the buffer.
+    last: bool,
+    at: usize,
+    marks: Marks<'t>,
+    stray: Option<usize>,
+    unclosed: Option<Unclosed>,
+    second_readings: u32,
+    scratch: Vec<u8>,
+}
+
+/// How a cell ended that holds quotes or escapes.
+enum Ended {
+    /// At a delimiter, a line's end or the end of the text, at this position; the sink has the cell.
+    At(usize),
+    /// At the end of the buffer, and it may go on.
+    More,
+    /// With a quote that never closes: the record is to be read again with it as text.
+    Again,
+}
+
+impl<'t> Records<'t> {
+    /// Reads `text[..end]`, after which `text` has [`BLOCK`] bytes of padding. `last` says whether that is the end of the whole text.
+    pub fn new(dialect: Dialect, text: &'t [u8], end: usize, last: bool) -> Self {
+        let marks = Marks::new(text, dialect.needles());
+        Records { dialect, text, end, last, at: 0, marks, stray: None, unclosed: None, second_readings: 0, scratch: Vec::new() }
+    }
+
+    /// Where the next record begins.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Reads the next record into the sink.
+    #[inline]
+    pub fn next<S: Sink>(&mut self, sink: &mut S) -> Step {
+        if self.at >= self.end {
+            return if self.last { Step::End } else { Step::More };
+        }
+        (self.stray, self.unclosed) = (None, None);
+        loop {
+            if let Some(step) = self.read(sink) {
+                return step;
+            }
+            sink.restart();
+            self.marks.seek(self.at);
+        }
+    }
+
+    /// Reads one record; none where it has to be read again from its beginning.
+    #[inline(always)]
+    fn read<S: Sink>(&mut self, sink: &mut S) -> Option<Step> {
+        let (start, mut from, mut column) = (self.at, self.at, 0);
+        loop {
+            let mut mark = self.marks.next();
+            if mark >= self.end {
+                if !self.last {
+                    return Some(self.give_back(sink));
+                }
+                mark = self.end;
+            }
+            let mut byte = self.byte_or_line_end(mark);
+            if byte == self.dialect.delimiter || byte == b'\n' || byte == b'\r' {
+                if mark != start || byte == self.dialect.delimiter {
+                    sink.cell(column, self.text, from, mark, false);
+                }
+            } else {
+                match self.marked_cell(sink, column, from, mark) {
+                    Ended::At(end) => (mark, byte) = (end, self.byte_or_line_end(end)),
+                    Ended::Again => return None,
+                    Ended::More => return Some(self.give_back(sink)),
+                }
+            }
+            if byte == self.dialect.delimiter {
+                column += 1;
+                from = mark + 1;
+                continue;
+            }
+            let mut next = mark + 1;
+            if byte == b'\r' {
+                if next >= self.end && !self.last {
+                    return Some(self.give_back(sink));
+                }
+                if next < self.end && self.byte(next) == b'\n' {
+                    self.marks.next();
+                    next += 1;
+                }
+            }
+            self.at = next;
+            if mark == start && column == 0 {
+                return Some(Step::Blank);
+            }
+            return Some(Step::Record(Record { cells: column + 1, end: mark, stray: self.stray, unclosed: self.unclosed }));
+        }
+    }
+
+    #[inline(always)]
+    fn byte(&self, at: usize) -> u8 {
+        self.text.get(at).copied().unwrap_or_default()
+    }
+
+    /// The end of the text ends a line, whether the last line says so or not.
+    #[inline(always)]
+    fn byte_or_line_end(&self, at: usize) -> u8 {
+        if at < self.end { self.byte(at) } else { b'\n' }
+    }
+
+    /// Whether a cell ends at `at`, as far as the buffer can tell.
+    #[inline(always)]
+    fn ends_cell(&self, at: usize) -> bool {
+        let byte = self.byte_or_line_end(at);
+        (at < self.end || self.last) && (byte == self.dialect.delimiter || byte == b'\n' || byte == b'\r')
+    }
+
+    #[cold]
+    fn give_back<S: Sink>(&mut self, sink: &mut S) -> Step {
+        sink.restart();
+        Step::More
+    }
+
+    fn opens(&self, at: usize) -> bool {
+        Some(self.byte(at)) == self.dialect.quote && self.unclosed.is_none_or(|unclosed| unclosed.at != at)
+    }
+
+    /// Reads a cell whose first mark is a quote or an escape. The usual one (quotes around it, none inside, a cell's end right after) goes
+    /// to the sink as it stands in the buffer.
+    fn marked_cell<S: Sink>(&mut self, sink: &mut S, column: usize, from: usize, first: usize) -> Ended {
+        if first == from && self.opens(from) {
+            loop {
+                let mark = self.marks.next();
+                if mark >= self.end {
+                    if !self.last {
+                        return Ended::More;
+                    }
+                    break;
+                }
+                let byte = self.byte(mark);
+                if Some(byte) == self.dialect.quote && self.ends_cell(mark + 1) {
+                    sink.cell(column, self.text, from + 1, mark, true);
+                    return Ended::At(if mark + 1 < self.end { self.marks.next() } else { self.end });
+                }
+                if Some(byte) == self.dialect.quote || Some(byte) == self.dialect.escape {
+                    break;
+                }
+            }
+        }
+        self.marks.seek(from);
+        self.odd_cell(sink, column, from)
+    }
+
+    /// Reads any cell: what is text goes to `scratch`, what is not is left out.
+    fn odd_cell<S: Sink>(&mut self, sink: &mut S, column: usize, from: usize) -> Ended {
+        let Dialect { quote, escape, delimiter: _ } = self.dialect;
+        let (mut inside, mut was_quoted, mut copied) = (false, false, from);
+        self.scratch.clear();
+        let end = loop {
+            let mark = self.marks.next();
+            if mark >= self.end {
+                if !self.last {
+                    return Ended::More;
+                }
+                break self.end;
+            }
+            let byte = self.byte(mark);
+            if Some(byte) == escape {
+                if mark + 1 >= self.end && !self.last {
+                    return Ended::More;
+                }
+                if mark + 1 < self.end && self.dialect.is_mark(self.byte(mark + 1)) {
+                    self.keep(copied, mark);
+                    copied = mark + 1;
+                    self.marks.next();
+                }
+            } else if Some(byte) == quote && inside {
+                if mark + 1 >= self.end && !self.last {
+                    return Ended::More;
+                }
+                self.keep(copied, mark);
+                copied = mark + 1;
+                if mark + 1 < self.end && Some(self.byte(mark + 1)) == quote {
+                    self.marks.next();
+                } else {
+                    inside = false;
+                    if !self.ends_cell(mark + 1) {
+                        self.stray.get_or_insert(mark + 1);
+                    }
+                }
+            } else if Some(byte) == quote {
+                if mark == from && self.opens(from) {
+                    (inside, was_quoted, copied) = (true, true, from + 1);
+                }
+            } else if !inside {
+                break mark;
+            }
+        };
+        if inside {
+            let has_lines = self.text.get(from..end).is_some_and(|cell| cell.iter().any(|byte| matches!(byte, b'\n' | b'\r')));
+            let as_text = has_lines && self.second_readings < SECOND_READINGS;
+            self.unclosed = Some(Unclosed { at: from, as_text });
+            if as_text {
+                self.second_readings += 1;
+                return Ended::Again;
+            }
+        }
+        self.keep(copied, end);
+        let length = self.scratch.len();
+        self.scratch.resize(length + BLOCK, 0);
+        sink.cell(column, &self.scratch, 0, length, was_quoted);
+        Ended::At(end)
+    }
+
+    fn keep(&mut self, from: usize, to: usize) {
+        self.scratch.extend_from_slice(self.text.get(from..to).unwrap_or_default());
+    }
+}
+
+/// Finds the bytes that have a meaning, in order.
+struct Marks<'t> {
+    text: &'t [u8],
+    needles: Needles,
+    /// Where the block begins that `found` is about.
+    block: usize,
+    found: u64,
+}
+
+impl<'t> Marks<'t> {
+    fn new(text: &'t [u8], needles: Needles) -> Self {
+        let mut marks = Marks { text, needles, block: 0, found: 0 };
+        marks.seek(0);
+        marks
+    }
+
+    /// Goes on at `at`.
+    fn seek(&mut self, at: usize) {
+        self.block = at;
+        self.found = self.look().unwrap_or_default();
+    }
+
+    #[inline(always)]
+    fn look(&self) -> Option<u64> {
+        Some(self.needles.find(self.text.get(self.block..)?.first_chunk::<BLOCK>()?))
+    }
+
+    /// The position of the next mark; some position in or after the padding where there is none.
+    #[inline(always)]
+    fn next(&mut self) -> usize {
+        while self.found == 0 {
+            self.block += BLOCK;
+            match self.look() {
+                Some(found) => self.found = found,
+                None => return self.text.len(),
+            }
+        }
+        let at = self.block + self.found.trailing_zeros() as usize;
+        self.found &= self.found - 1;
+        at
+    }
+}

@@ -1,0 +1,114 @@
+//! The text of the input in a buffer that moves over it: bytes in, UTF-8 with padding out, and the line and column of any place in it.
+
+use std::io::BufRead;
+
+use dropforge_sdk::{Input, Result};
+
+use crate::block::BLOCK;
+use crate::encoding::{Decoder, Encoding, Replaced};
+
+/// A window onto the text. It holds what is not read yet; what is read is dropped by [`Text::refill`], so that memory grows with the
+/// longest record and not with the file.
+pub struct Text<'a, 'i> {
+    input: &'a mut Input<'i>,
+    decoder: Decoder,
+    /// The window, followed by [`BLOCK`] bytes of padding.
+    bytes: Vec<u8>,
+    ended: bool,
+    /// How many lines end before the window.
+    lines: u64,
+    replaced: Replaced,
+}
+
+impl<'a, 'i> Text<'a, 'i> {
+    /// The text of `input` from where it is, with nothing in the window.
+    pub fn new(input: &'a mut Input<'i>, encoding: Option<Encoding>) -> Self {
+        Text { input, decoder: Decoder::new(encoding), bytes: vec![0; BLOCK], ended: false, lines: 0, replaced: Replaced::default() }
+    }
+
+    /// The window and its padding.
+    pub fn padded(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where the window ends and the padding begins.
+    pub fn end(&self) -> usize {
+        self.bytes.len() - BLOCK
+    }
+
+    /// Whether the window reaches to the end of the text.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The encoding that is decoded.
+    pub fn encoding(&self) -> Encoding {
+        self.decoder.encoding()
+    }
+
+    /// Drops the first `read` bytes of the window, whole lines, and reads on: one chunk, or, where a record did not fit, as much again as
+    /// the window holds, so that a record of any length is read again only a few times.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn refill(&mut self, read: usize) -> Result<()> {
+        self.skip(read);
+        self.bytes.truncate(self.end());
+        let enough = 2 * self.bytes.len();
+        loop {
+            let chunk = self.input.fill_buf()?;
+            let length = chunk.len();
+            self.ended = length == 0;
+            self.decoder.decode(chunk, self.ended, &mut self.bytes, &mut self.replaced);
+            self.input.consume(length);
+            if self.ended || (self.bytes.len() >= enough && !self.bytes.is_empty()) {
+                break;
+            }
+        }
+        self.bytes.resize(self.bytes.len() + BLOCK, 0);
+        Ok(())
+    }
+
+    /// Drops the first `read` bytes of the window, whole lines.
+    pub fn skip(&mut self, read: usize) {
+        self.lines += line_ends(self.bytes.get(..read).unwrap_or_default());
+        self.bytes.drain(..read.min(self.end()));
+    }
+
+    /// What the last [`Text::refill`] could not decode, with places in the window.
+    pub fn take_replaced(&mut self) -> Replaced {
+        std::mem::take(&mut self.replaced)
+    }
+
+    /// The line and the column (in characters) of a place in the window, both from 1.
+    pub fn place(&self, at: usize) -> (u64, u64) {
+        let before = self.bytes.get(..at.min(self.end())).unwrap_or_default();
+        let line_start = before.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |end| end + 1);
+        let line = before.get(line_start..).unwrap_or_default();
+        let characters = line.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+        (self.lines + line_ends(before) + 1, characters as u64 + 1)
+    }
+}
+
+/// How many lines end in `text`: at LF, CR LF or CR.
+fn line_ends(text: &[u8]) -> u64 {
+    let count = |wanted: u8| text.iter().filter(|byte| **byte == wanted).count() as u64;
+    let returns = count(b'\r');
+    if returns == 0 {
+        return count(b'\n');
+    }
+    let pairs = text.iter().zip(text.iter().skip(1)).filter(|pair| matches!(pair, (b'\r', b'\n'))).count() as u64;
+    count(b'\n') + returns - pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line_ends;
+
+    #[test]
+    fn counts_every_kind_of_line_end() {
+        for (text, lines) in [("", 0), ("a\nb", 1), ("a\r\nb\r\n", 2), ("a\rb\r", 2), ("\r\r\n\n\r", 4)] {
+            assert_eq!(line_ends(text.as_bytes()), lines, "{text:?}");
+        }
+    }
+}
