@@ -330,7 +330,6 @@ fn malformed(declaration: &MetricDeclaration, reason: &str) -> MetricsError {
     MetricsError::Malformed { metric: declaration.name.chars().take(128).collect(), reason: reason.to_owned() }
 }
 
-/// Checks what the exposition depends on: names and buckets as the contract has them.
 /// Checks what one converter declares, by itself: not against what other converters declare.
 ///
 /// # Errors
@@ -348,6 +347,7 @@ pub fn check_declarations(converter: &str, declarations: &[MetricDeclaration]) -
     Ok(())
 }
 
+/// Checks what the exposition depends on: names and buckets as the contract has them.
 fn check(converter: &str, declaration: &MetricDeclaration) -> Result<(), MetricsError> {
     if !is_name(&declaration.name) {
         return Err(malformed(declaration, "a name is of letters, digits and `_`, does not start with a digit, and has at most 128 bytes"));

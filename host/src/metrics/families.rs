@@ -116,12 +116,7 @@ impl Families {
                 &["endpoint", "status"],
             ),
             queue_depth: gauge(r, "queue_depth", "Items that are due and that no worker has claimed.", &["queue_name"]),
-            queue_waiting: gauge(
-                r,
-                "queue_waiting",
-                "Items that are not due yet: delayed, suspended or backing off after a failure.",
-                &["queue_name", "reason"],
-            ),
+            queue_waiting: gauge(r, "queue_waiting", "Items that are not due yet, by what they wait for.", &["queue_name", "reason"]),
             queue_oldest_age: seconds(
                 r,
                 "queue_oldest_age_seconds",
@@ -188,10 +183,15 @@ impl Families {
             delivery_documents: counter(
                 r,
                 "delivery_documents_total",
-                "Attempts to deliver a document, by destination and result.",
+                "Documents by destination and result; one counts once per attempt.",
                 &["destination", "status"],
             ),
-            delivery_duration: durations(r, "delivery_duration_seconds", "Duration of attempts to deliver a document.", &["destination"]),
+            delivery_duration: durations(
+                r,
+                "delivery_duration_seconds",
+                "Duration of attempts to deliver the documents of a job.",
+                &["destination"],
+            ),
             dead_letters: gauge(r, "dead_letters", "Jobs and documents that were given up and wait for a person.", &["route"]),
             spool_bytes: gauge(r, "spool_bytes", "Bytes of documents that wait for delivery.", &[]),
             disk_free: gauge(r, "disk_free_bytes", "Bytes that the file system of this path has left for the service.", &["path"]),

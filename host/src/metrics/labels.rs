@@ -9,7 +9,6 @@ pub(super) const OTHER_CONVERTERS: &str = "other";
 pub(super) const INTAKE_RESULTS: [&str; 4] = ["queued", "duplicate", "ignored", "error"];
 pub(super) const LOAD_RESULTS: [&str; 4] = ["loaded", "unchanged", "refused", "unloaded"];
 pub(super) const DELIVERY_STATUSES: [&str; 2] = ["success", "error"];
-pub(super) const WAITING_REASONS: [&str; 3] = ["delayed", "suspended", "backing_off"];
 
 /// Who this instance is, for `instance_info`.
 #[derive(Debug, Clone, Default)]

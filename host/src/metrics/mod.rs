@@ -22,7 +22,7 @@ pub use labels::{ConversionStatus, Instance, NO_CONVERTER, QueueName};
 use crate::sandbox::{ErrorType, MetricDeclaration, Observation, Usage};
 use custom::CustomMetrics;
 use families::Families;
-use labels::{DELIVERY_STATUSES, INTAKE_RESULTS, LOAD_RESULTS, OTHER_CONVERTERS, WAITING_REASONS};
+use labels::{DELIVERY_STATUSES, INTAKE_RESULTS, LOAD_RESULTS, OTHER_CONVERTERS};
 
 /// Names that the label `converter` takes in the life of the process, so that a folder full of plugins cannot grow the metrics for ever.
 const MAX_CONVERTERS: usize = 256;
@@ -188,20 +188,16 @@ impl Metrics {
         families.queue_active_workers.with_label_values(&[name]);
         families.queue_processed.with_label_values(&[name]);
         families.queue_duration.with_label_values(&[name]);
-        for reason in WAITING_REASONS {
-            families.queue_waiting.with_label_values(&[name, reason]);
-        }
     }
 
-    /// Sets what a queue holds: `depth` items are due and unclaimed, the oldest of them for `oldest_age`; `waiting` has the others by reason
-    /// (`delayed`, `suspended`, `backing_off`). A reason that is left out has none; one of another name is not recorded.
+    /// Sets what a queue holds: `depth` items are due and unclaimed, the oldest of them for `oldest_age`; `waiting` has the others by reason.
+    /// Give every reason that the queue knows each time, those without items too: one that is left out keeps its last value.
     pub fn queue_sizes(&self, queue: QueueName, depth: u64, waiting: &[(&str, u64)], oldest_age: Duration) {
         let name = queue.as_str();
         self.families.queue_depth.with_label_values(&[name]).set(signed(depth));
         self.families.queue_oldest_age.with_label_values(&[name]).set(oldest_age.as_secs_f64());
-        for reason in WAITING_REASONS {
-            let items = waiting.iter().filter(|(given, _)| *given == reason).map(|(_, items)| items).sum();
-            self.families.queue_waiting.with_label_values(&[name, reason]).set(signed(items));
+        for (reason, items) in waiting {
+            self.families.queue_waiting.with_label_values(&[name, reason]).set(signed(*items));
         }
     }
 
@@ -343,7 +339,7 @@ impl Metrics {
         self.families.delivery_duration.with_label_values(&[destination]);
     }
 
-    /// Counts an attempt to deliver the documents of a job: `success` or `error`.
+    /// Counts an attempt to deliver the `documents` of a job: `success` or `error`.
     pub fn delivery(&self, destination: &str, status: &str, documents: u64, duration: Duration) {
         self.families.delivery_documents.with_label_values(&[destination, status]).inc_by(documents);
         self.families.delivery_duration.with_label_values(&[destination]).observe(duration.as_secs_f64());

@@ -72,7 +72,7 @@ fn record_everything(metrics: &Metrics) {
     metrics.intake_file("ict", "queued");
     for queue in [QueueName::Converter, QueueName::Delivery] {
         metrics.queue_workers(queue, 2);
-        metrics.queue_sizes(queue, 3, &[("backing_off", 4)], Duration::from_millis(1500));
+        metrics.queue_sizes(queue, 3, &[("retry", 4), ("suspended", 0)], Duration::from_millis(1500));
         metrics.queue_processed(queue, Duration::from_millis(7));
     }
     metrics.plugin_loaded("csv", "0.1.0", DIGEST, &declarations()).unwrap();
@@ -88,7 +88,7 @@ fn record_everything(metrics: &Metrics) {
         &[observation(0, 2.0, &["a\"b\\c\nd"]), observation(1, -1.5, &[]), observation(2, 0.3, &[]), observation(3, 5.0, &["x"])],
     );
     metrics.destination("folder:out");
-    metrics.delivery("folder:out", "success", Duration::from_millis(1));
+    metrics.delivery("folder:out", "success", 2, Duration::from_millis(1));
     metrics.dead_letters("ict", 1);
     metrics.spool_bytes(4096);
     metrics.watch_disks(vec![std::env::temp_dir()]);
@@ -219,9 +219,6 @@ fn known_series_start_at_zero() {
         {
             assert_eq!(value(&metrics, &format!("queue_{family}{{queue_name=\"{queue}\"}}")), 0.0);
         }
-        for reason in WAITING_REASONS {
-            assert_eq!(value(&metrics, &format!("queue_waiting{{queue_name=\"{queue}\",reason=\"{reason}\"}}")), 0.0);
-        }
     }
 }
 
@@ -235,8 +232,8 @@ fn what_is_recorded_is_what_is_read() {
         (r#"intake_files_total{result="queued",route="ict"}"#, 1.0),
         (r#"intake_up{route="ict"}"#, 1.0),
         (r#"queue_depth{queue_name="delivery_queue"}"#, 3.0),
-        (r#"queue_waiting{queue_name="converter_queue",reason="backing_off"}"#, 4.0),
-        (r#"queue_waiting{queue_name="converter_queue",reason="delayed"}"#, 0.0),
+        (r#"queue_waiting{queue_name="converter_queue",reason="retry"}"#, 4.0),
+        (r#"queue_waiting{queue_name="converter_queue",reason="suspended"}"#, 0.0),
         (r#"queue_oldest_age_seconds{queue_name="converter_queue"}"#, 1.5),
         (r#"queue_workers{queue_name="converter_queue"}"#, 2.0),
         (r#"queue_active_workers{queue_name="converter_queue"}"#, 1.0),
@@ -254,7 +251,8 @@ fn what_is_recorded_is_what_is_read() {
         (r#"conversion_peak_memory_bytes{converter="csv"}"#, 1048576.0),
         (r#"plugin_loads_total{result="loaded"}"#, 1.0),
         ("plugin_load_duration_seconds_count", 1.0),
-        (r#"delivery_documents_total{destination="folder:out",status="success"}"#, 1.0),
+        (r#"delivery_documents_total{destination="folder:out",status="success"}"#, 2.0),
+        (r#"delivery_duration_seconds_count{destination="folder:out"}"#, 1.0),
         (r#"dead_letters{route="ict"}"#, 1.0),
         ("spool_bytes", 4096.0),
         (r#"instance_info{instance_id="default",location="Line \"3\"",station="ict-3"}"#, 1.0),
@@ -287,7 +285,7 @@ fn hooks_run_at_every_scrape() {
     let depth = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&depth);
     metrics.on_scrape(Box::new(move |metrics| {
-        metrics.queue_sizes(QueueName::Converter, seen.fetch_add(1, Ordering::SeqCst), &[("delayed", 2)], Duration::ZERO);
+        metrics.queue_sizes(QueueName::Converter, seen.fetch_add(1, Ordering::SeqCst), &[("retry", 2)], Duration::ZERO);
     }));
     assert_eq!(value(&metrics, r#"queue_depth{queue_name="converter_queue"}"#), 0.0);
     assert_eq!(value(&metrics, r#"queue_depth{queue_name="converter_queue"}"#), 1.0);
@@ -310,12 +308,11 @@ fn promtool_accepts_it() {
 /// See [`Families`]: `prometheus` would take ("ab", "c") and ("a", "bc") for one series.
 #[test]
 fn no_label_value_is_the_tail_of_another() {
-    let sets: [Vec<&str>; 5] = [
+    let sets: [Vec<&str>; 4] = [
         ConversionStatus::ALL.map(ConversionStatus::as_str).to_vec(),
         ErrorType::ALL.map(ErrorType::as_str).to_vec(),
         INTAKE_RESULTS.to_vec(),
         DELIVERY_STATUSES.to_vec(),
-        WAITING_REASONS.to_vec(),
     ];
     for set in sets {
         for a in &set {
