@@ -64,8 +64,11 @@ pub enum BuildError {
     #[error("the converter is refused: {0}")]
     Contract(String),
     /// Larger than a plugin may be.
-    #[error("the plugin has {0} bytes, and may have {}: leave out data or dependencies", file::MAX_BYTES)]
-    TooLarge(usize),
+    #[error("the plugin has {size} bytes, and may have {limit}: leave out data or dependencies", limit = file::MAX_BYTES)]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
 }
 
 /// A plugin that was built.
@@ -108,7 +111,7 @@ pub fn build_crate(folder: &Path, output: Option<&Path>, target: Option<&Path>) 
     let stripped = wrap::strip(&bytes)?;
     let examined = child::examine(&stripped).map_err(BuildError::Contract)?;
     if examined.component.len() as u64 > file::MAX_BYTES {
-        return Err(BuildError::TooLarge(examined.component.len()));
+        return Err(BuildError::TooLarge { size: examined.component.len() });
     }
     let default = PathBuf::from(format!("{}.wasm", krate.name.strip_prefix(PREFIX).unwrap_or(&krate.name)));
     let path = output.map_or(default, Path::to_owned);

@@ -1,0 +1,74 @@
+//! `dropforge plugin`: build, inspect, list and begin converters.
+
+mod build;
+mod inspect;
+mod list;
+mod new;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use crate::config::{self, Config, Need, Overrides, Sources};
+use crate::plugins::COMPILED_FOLDER;
+
+/// What `dropforge plugin` takes.
+#[derive(Debug, Args)]
+pub struct PluginArgs {
+    #[command(subcommand)]
+    command: PluginCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    Build(build::BuildArgs),
+    Inspect(inspect::InspectArgs),
+    List(list::ListArgs),
+    New(new::NewArgs),
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// What went wrong, for the person at the terminal; the exit code is 1 then.
+pub fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
+    match args.command {
+        PluginCommand::Build(args) => build::run(&args),
+        PluginCommand::Inspect(args) => inspect::run(&args),
+        PluginCommand::List(args) => list::run(&args),
+        PluginCommand::New(args) => new::run(&args),
+    }
+}
+
+/// The configuration, as far as a command needs it that only looks at something.
+fn configuration(file: Option<PathBuf>, plugins: Option<PathBuf>) -> anyhow::Result<Config> {
+    let overrides = Overrides { plugins, ..Overrides::default() };
+    let sources = Sources::of_process(file, overrides, Need::Nothing).context("cannot find the working directory")?;
+    Ok(config::load(&sources)?.config)
+}
+
+/// Where this command keeps compiled plugins: the daemon's cache where it is there and ours, else a folder that goes away with the
+/// command.
+struct CompiledDir {
+    path: PathBuf,
+    /// Removed when dropped.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl CompiledDir {
+    fn choose(config: Option<&Config>) -> anyhow::Result<CompiledDir> {
+        let shared = config.map(|config| config.state_dir.join(COMPILED_FOLDER)).filter(|path| is_writable(path));
+        if let Some(path) = shared {
+            return Ok(CompiledDir { path, _temporary: None });
+        }
+        let temporary = tempfile::tempdir().context("cannot create a temporary folder for the compiled plugin")?;
+        Ok(CompiledDir { path: temporary.path().join(COMPILED_FOLDER), _temporary: Some(temporary) })
+    }
+}
+
+fn is_writable(folder: &std::path::Path) -> bool {
+    tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder).is_ok()
+}
