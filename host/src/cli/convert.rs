@@ -13,8 +13,8 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 
 use super::progress::{Watched, bar};
-use super::{ConfigSource, USAGE};
-use crate::config::{Config, Need, Sources, load};
+use super::config;
+use crate::config::{Config, Need, Overrides, Sources, load};
 use crate::delivery::{plain_file_name, unique_file_name};
 use crate::digest::sha256_reader;
 use crate::files;
@@ -45,8 +45,12 @@ pub(super) struct ConvertArgs {
     /// Where documents go: a folder, or `-` for standard output; without it, beside each input.
     #[arg(short, long, value_name = "OUT|-")]
     output: Option<PathBuf>,
-    #[command(flatten)]
-    source: ConfigSource,
+    /// A configuration whose limits, plugins folder and state folder hold; `dropforge.toml` in the working directory if it is there.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of the plugins.
+    #[arg(long, value_name = "DIR")]
+    plugins: Option<PathBuf>,
 }
 
 pub(super) fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
@@ -56,19 +60,16 @@ pub(super) fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
-    let sources = Sources::of_process(args.source.config.clone(), args.source.overrides(), Need::Nothing)?;
-    let config = match load(&sources) {
+    let overrides = Overrides { plugins: args.plugins.clone(), ..Overrides::default() };
+    let config = match load(&Sources::of_process(args.config.clone(), overrides, Need::Nothing)?) {
         Ok(loaded) => loaded.config,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return Ok(ExitCode::from(USAGE));
-        }
+        Err(errors) => return Ok(config::report(&errors)),
     };
     let options = match parse_options(&args.options) {
         Ok(options) => options,
         Err(error) => {
             eprintln!("dropforge: {error}");
-            return Ok(ExitCode::from(USAGE));
+            return Ok(ExitCode::from(2));
         }
     };
     let plugins = plugins(args, &config)?;

@@ -6,12 +6,10 @@ mod plugin;
 mod progress;
 mod run;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::config::Overrides;
 use crate::logging::{self, LogFormat};
 
 /// Turns files into documents with sandboxed WebAssembly converters.
@@ -20,7 +18,7 @@ use crate::logging::{self, LogFormat};
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// How log lines look: `human`, `json`, or `auto` (human on a terminal or a pipe).
+    /// How log lines look.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto, env = "DROPFORGE_LOG_FORMAT")]
     log_format: LogFormat,
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,dropforge::intake=debug`.
@@ -44,28 +42,8 @@ enum Command {
     Convert(convert::ConvertArgs),
     /// Make, build and look at plugins.
     Plugin(plugin::PluginArgs),
-    /// Check and show the configuration.
-    Config(config::ConfigArgs),
-}
-
-/// Where the configuration comes from; for every subcommand that needs it.
-#[derive(Debug, Clone, Default, Args)]
-struct ConfigSource {
-    /// The configuration, in TOML or JSON; `dropforge.toml` in the working directory if it is there.
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The folder of plugins.
-    #[arg(long, value_name = "DIR")]
-    plugins: Option<PathBuf>,
-    /// Where queue, spool and compiled plugins are kept; a local disk.
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
-}
-
-impl ConfigSource {
-    fn overrides(&self) -> Overrides {
-        Overrides { plugins: self.plugins.clone(), state: self.state.clone(), ..Overrides::default() }
-    }
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
 }
 
 /// Parses the process's arguments, runs the subcommand, and says how the process ends: 0 ok, 1 failed, 2 usage or configuration.
@@ -75,19 +53,16 @@ pub fn main() -> ExitCode {
     let quiet = !matches!(cli.command, Command::Run(_)) && cli.log_level == "info";
     if let Err(error) = logging::init(cli.log_format, if quiet { "warn" } else { &cli.log_level }) {
         eprintln!("dropforge: {error}");
-        return ExitCode::from(USAGE);
+        return ExitCode::from(2);
     }
     let result = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Plugin(args) => plugin::run(args),
-        Command::Config(args) => return config::run(args),
+        Command::Config(command) => return config::run(&command),
     };
     result.unwrap_or_else(|error| {
         eprintln!("dropforge: {error:#}");
         ExitCode::FAILURE
     })
 }
-
-/// The exit code for wrong usage or configuration.
-const USAGE: u8 = 2;

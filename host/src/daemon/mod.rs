@@ -90,7 +90,8 @@ impl Daemon {
         };
         let server = runtime.block_on(Server::start(server_config, Arc::clone(&status) as _, Arc::clone(&metrics)))?;
         report_queue_at_scrape(&config, &metrics, &store);
-        metrics.watch_disks(watched_disks(&config));
+        // Not those of the destinations: one on a share that hangs would hold up every scrape.
+        metrics.watch_disks(vec![config.state_dir.clone()]);
 
         let on_change = {
             let (store, registry) = (Arc::clone(&store), status.registry_cell());
@@ -149,15 +150,6 @@ fn report_queue_at_scrape(config: &Arc<Config>, metrics: &Metrics, store: &Arc<S
         }
         Err(error) => tracing::error!(%error, "cannot read the queue for its metrics; they keep their last values"),
     }));
-}
-
-/// The disks whose space matters: of the state and of every destination folder.
-fn watched_disks(config: &Config) -> Vec<std::path::PathBuf> {
-    let destinations = config.routes.iter().flat_map(|route| &route.destinations).filter_map(|destination| match destination {
-        crate::config::Destination::Folder { path } => Some(path.clone()),
-        _ => None,
-    });
-    std::iter::once(config.state_dir.clone()).chain(destinations).collect()
 }
 
 fn worker_count(config: &Config) -> usize {
