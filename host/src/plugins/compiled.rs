@@ -15,6 +15,9 @@ use crate::digest::{sha256_hex, sha256_reader};
 use super::contract::{self, Interfaces};
 use super::wrap::Producer;
 
+/// The cache's folder, in the state folder.
+pub const COMPILED_FOLDER: &str = "compiled";
+
 /// Entries kept. Plugins come and go while code is being written; 200 of them are a few hundred megabytes at most.
 const MAX_ENTRIES: usize = 200;
 

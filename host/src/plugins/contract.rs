@@ -35,6 +35,18 @@ pub struct Interfaces {
     pub exports: Vec<String>,
 }
 
+impl Interfaces {
+    /// The imports that give access to something: none, unless it was granted.
+    pub fn capabilities(&self) -> Vec<String> {
+        let free = |name: &str| {
+            let interface = name.split_once('@').map_or(name, |(interface, _)| interface);
+            let of_contract = interface.strip_prefix("dropforge:converter/").is_some_and(|short| FREE.contains(&short));
+            of_contract || WASI_INTERFACES.contains(&interface)
+        };
+        self.imports.iter().filter(|name| !free(name)).cloned().collect()
+    }
+}
+
 /// Everything about a component that breaks the contract.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ContractError {

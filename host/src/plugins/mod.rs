@@ -22,7 +22,7 @@ mod schema;
 mod signature;
 mod watch;
 
-pub use compiled::{CompiledError, Report};
+pub use compiled::{COMPILED_FOLDER, CompiledError, Report};
 pub use compiler::{CompileError, set_compiler};
 pub use descriptor::{DescriptorError, is_name};
 pub use folder::load_folder;

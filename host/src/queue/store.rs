@@ -68,7 +68,8 @@ impl Store {
     pub fn open(path: &Path) -> Result<Store, QueueError> {
         let connection = schema::open(path)?;
         connection.execute("UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0 WHERE state = 'running'", [])?;
-        connection.execute("UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting IN ('converter', 'route')", [])?;
+        connection
+            .execute("UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting IN ('converter', 'route')", [])?;
         let (commands, inbox) = bounded(BATCH);
         let thread = std::thread::Builder::new().name("queue".into()).spawn(move || serve(connection, &inbox)).map_err(|error| {
             QueueError::Open { path: path.to_path_buf(), source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)) }

@@ -377,7 +377,9 @@ impl Store {
     /// Where it cannot.
     pub fn check_writable(&self) -> Result<(), QueueError> {
         self.run(|connection| {
-            connection.prepare_cached("INSERT INTO heartbeat (id, at_ms) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET at_ms = ?1")?.execute([now_ms()])
+            connection
+                .prepare_cached("INSERT INTO heartbeat (id, at_ms) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET at_ms = ?1")?
+                .execute([now_ms()])
         })?;
         Ok(())
     }

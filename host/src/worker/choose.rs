@@ -26,7 +26,13 @@ pub(super) enum Choice {
 }
 
 /// Chooses by the route: the converter that it names, or by asking all of them.
-pub(super) fn choose(route: &Route, registry: &Registry, name: &str, path: &str, input: &dyn Fn() -> std::io::Result<Input>) -> std::io::Result<Choice> {
+pub(super) fn choose(
+    route: &Route,
+    registry: &Registry,
+    name: &str,
+    path: &str,
+    input: &dyn Fn() -> std::io::Result<Input>,
+) -> std::io::Result<Choice> {
     let ConverterChoice::Named { name: wanted, digest } = &route.converter else {
         return ask_all(registry, name, path, input);
     };

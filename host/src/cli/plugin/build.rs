@@ -26,6 +26,12 @@ pub(super) struct BuildArgs {
 
 pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     let built = build_crate(&args.folder, args.output.as_deref(), None)?;
-    println!("{}: {} bytes, sha256 {}, built with {}", built.path.display(), thousands(built.size as u64), built.digest, built.toolchain.name());
+    println!(
+        "{}: {} bytes, sha256 {}, built with {}",
+        built.path.display(),
+        thousands(built.size as u64),
+        built.digest,
+        built.toolchain.name()
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -124,7 +124,9 @@ fn table(plugins: &[PluginStatus]) -> String {
         };
         let state = match (&plugin.running, &plugin.refused) {
             (Some(_), None) => "running".to_owned(),
-            (Some(running), Some(refused)) => format!("running version {}; the file as it is now is refused: {}", running.version, refused.reason),
+            (Some(running), Some(refused)) => {
+                format!("running version {}; the file as it is now is refused: {}", running.version, refused.reason)
+            }
             (None, Some(refused)) => format!("refused: {}", refused.reason),
             (None, None) => "-".to_owned(),
         };
