@@ -31,15 +31,16 @@ impl Arrivals for QueueArrivals {
         if let Ok(free) = disk_free_bytes(&self.config.state_dir)
             && free < self.config.min_free_bytes
         {
-            return Err(retry(format!(
-                "the disk of state_dir has {free} bytes free, less than min_free_bytes ({}); free some",
-                self.config.min_free_bytes
-            )));
+            // Without the number of free bytes: a reason that stays the same is said once.
+            return Err(retry(format!("the disk of state_dir has less than min_free_bytes ({}) free; free some", self.config.min_free_bytes)));
         }
-        // A symlink's own identity says nothing about the bytes: what counts is the file that is opened.
         let unreadable = |error: io::Error| retry(format!("cannot read {}: {error}", arrival.path.display()));
         let mut file = File::open(&arrival.path).map_err(unreadable)?;
         let identity = FileIdentity::of(&file.metadata().map_err(unreadable)?);
+        // What is opened must be what was found complete: in between, a name can come to stand for another file, even outside the intake.
+        if identity != arrival.identity {
+            return Err(retry(format!("{} was replaced before it was read", arrival.path.display())));
+        }
         let closed = |error: crate::queue::QueueError| retry(error.to_string());
         if self.store.is_on_its_way(&arrival.path, identity).map_err(closed)? {
             self.metrics.intake_file(&arrival.route.name, "duplicate");

@@ -4,6 +4,7 @@
 //! job is where it was: what ran is queued again, what was committed is delivered and settled. This module knows neither folders nor
 //! converters.
 
+mod committed;
 mod ids;
 mod job;
 mod listing;
@@ -12,11 +13,12 @@ mod store;
 mod transitions;
 mod wakeup;
 
+pub use committed::CommittedJob;
 pub use ids::{DocumentId, JobId};
 pub use job::{Committed, Enqueued, Job, JobState, NewJob, Outcome, Waiting};
 pub use listing::{JobSummary, Sizes, time};
 pub use store::{QueueError, Store};
-pub use transitions::{CommittedJob, now_ms};
+pub use transitions::now_ms;
 pub use wakeup::Wakeup;
 
 /// What a worker needs of a queue. The embedded [`Store`] has it; a broker with acknowledgements (claim with lease, acknowledge, negative
@@ -46,3 +48,6 @@ pub trait Queue: Send + Sync {
     /// Where the queue cannot write.
     fn commit(&self, id: &JobId, committed: Committed) -> Result<(), QueueError>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! The queue against a real file, with restarts.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::identity::FileIdentity;
+use crate::sandbox::{Document, ErrorType};
+
+fn job(path: &str, priority: u8) -> NewJob {
+    let identity = FileIdentity { device: u64::MAX, inode: 7, size: 3, modified_ns: -1 };
+    NewJob {
+        id: JobId::new("r", path.as_bytes(), identity.modified_ns, "d"),
+        route: "r".into(),
+        path: path.into(),
+        location: Path::new("/in").join(path),
+        identity,
+        digest: "d".into(),
+        priority,
+    }
+}
+
+fn converted(documents: u32) -> Committed {
+    let document = |number| Document {
+        number,
+        media_type: "text/plain".into(),
+        name: format!("{number}.txt"),
+        attributes: vec![("a".into(), "1".into())],
+        key: None,
+        bytes: 10,
+    };
+    Committed {
+        outcome: Outcome::Converted,
+        error_type: None,
+        converter: "csv".into(),
+        plugin: ("1.0.0".into(), "abc".into()),
+        detail: serde_json::json!({}),
+        documents: (0..documents).map(document).collect(),
+        destinations: vec!["folder:/out".into()],
+    }
+}
+
+fn store() -> (tempfile::TempDir, PathBuf, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let store = Store::open(&path).unwrap();
+    (folder, path, store)
+}
+
+#[test]
+fn urgent_jobs_come_first_then_old_ones() {
+    let (_folder, _, store) = store();
+    for (path, priority) in [("b", 5), ("a", 5), ("urgent", 1), ("later", 10)] {
+        assert_eq!(store.enqueue(job(path, priority)).unwrap(), Enqueued::New);
+    }
+    let claimed: Vec<String> = std::iter::from_fn(|| store.claim().unwrap()).map(|job| job.path).collect();
+    assert_eq!(claimed.first().map(String::as_str), Some("urgent"));
+    assert_eq!(claimed.last().map(String::as_str), Some("later"));
+    assert_eq!(claimed.len(), 4);
+}
+
+#[test]
+fn a_claimed_job_is_queued_again_by_a_restart_and_counts_its_attempts() {
+    let (_folder, path, store) = store();
+    store.enqueue(job("a", 5)).unwrap();
+    let first = store.claim().unwrap().unwrap();
+    assert_eq!((first.attempts, first.identity, first.location), (1, job("a", 5).identity, PathBuf::from("/in/a")));
+    assert!(store.claim().unwrap().is_none());
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.claim().unwrap().unwrap().attempts, 2);
+}
+
+#[test]
+fn a_committed_job_survives_a_restart_with_its_documents() {
+    let (_folder, path, store) = store();
+    store.enqueue(job("a", 5)).unwrap();
+    let id = store.claim().unwrap().unwrap().id;
+    store.commit(&id, converted(2)).unwrap();
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    assert!(store.claim().unwrap().is_none());
+    assert_eq!(store.enqueue(job("a", 5)).unwrap(), Enqueued::Known);
+    let (jobs, next) = store.deliverable(10).unwrap();
+    assert_eq!((jobs.len(), next), (1, None));
+    assert_eq!(jobs[0].documents, converted(2).documents);
+    assert_eq!(jobs[0].outstanding, [("folder:/out".to_string(), 0)]);
+    assert!(store.committed_ids().unwrap().contains(id.as_str()));
+    store.delivered(&id, "folder:/out").unwrap();
+    store.source_settled(&id, Some(Path::new("/done/a")), false).unwrap();
+    let (jobs, _) = store.deliverable(10).unwrap();
+    assert!(jobs[0].outstanding.is_empty() && jobs[0].source_settled);
+    assert_eq!(jobs[0].job.location, PathBuf::from("/done/a"));
+    store.settle(&id).unwrap();
+    assert!(store.deliverable(10).unwrap().0.is_empty());
+}
+
+#[test]
+fn a_settled_file_that_is_put_back_runs_again_and_one_that_was_kept_does_not() {
+    let (_folder, _, store) = store();
+    for (path, kept, expected) in [("moved", false, Enqueued::Again), ("kept", true, Enqueued::Known)] {
+        store.enqueue(job(path, 5)).unwrap();
+        let id = store.claim().unwrap().unwrap().id;
+        store.commit(&id, converted(1)).unwrap();
+        store.source_settled(&id, None, kept).unwrap();
+        store.settle(&id).unwrap();
+        assert_eq!(store.is_on_its_way(&Path::new("/in").join(path), job(path, 5).identity).unwrap(), kept);
+        assert_eq!(store.enqueue(job(path, 5)).unwrap(), expected);
+    }
+}
+
+#[test]
+fn deferred_jobs_wait_for_their_time_and_only_failures_count() {
+    let (_folder, _, store) = store();
+    store.enqueue(job("a", 5)).unwrap();
+    let id = store.claim().unwrap().unwrap().id;
+    store.defer(&id, now_ms() - 1, Waiting::Suspended { awaits: vec!["b".into()] }).unwrap();
+    assert_eq!(store.awaiting().unwrap().len(), 1);
+    assert_eq!(store.claim().unwrap().unwrap().attempts, 1);
+    store.defer(&id, now_ms() - 1, Waiting::Retry).unwrap();
+    assert_eq!(store.claim().unwrap().unwrap().attempts, 2);
+    let due = now_ms() + 1_000_000;
+    store.defer(&id, due, Waiting::Converter).unwrap();
+    assert!(store.claim().unwrap().is_none());
+    assert_eq!(store.next_due_ms().unwrap(), Some(due));
+    assert_eq!(store.plugins_changed(|_| false).unwrap(), 1);
+    assert!(store.claim().unwrap().is_some());
+}
+
+#[test]
+fn what_no_converter_took_runs_again_when_one_wants_it() {
+    let (_folder, _, store) = store();
+    for path in ["a.csv", "a.xml"] {
+        store.enqueue(job(path, 5)).unwrap();
+        let id = store.claim().unwrap().unwrap().id;
+        let failed =
+            Committed { outcome: Outcome::Failed, error_type: Some(ErrorType::NoConverter), documents: Vec::new(), ..converted(0) };
+        store.commit(&id, failed).unwrap();
+        store.source_settled(&id, Some(&Path::new("/failed").join(path)), false).unwrap();
+        store.settle(&id).unwrap();
+    }
+    assert_eq!(store.sizes().unwrap().dead_letters.get("r"), Some(&2));
+    assert_eq!(store.plugins_changed(|path| path.ends_with(".xml")).unwrap(), 1);
+    let again = store.claim().unwrap().unwrap();
+    assert_eq!((again.path.as_str(), again.location), ("a.xml", PathBuf::from("/failed/a.xml")));
+    store.commit(&again.id, converted(1)).unwrap();
+    assert_eq!(store.deliverable(10).unwrap().0[0].outcome, Outcome::Converted);
+}
+
+#[test]
+fn sizes_are_those_of_the_moment() {
+    let (_folder, _, store) = store();
+    for path in ["a", "b", "c"] {
+        store.enqueue(job(path, 5)).unwrap();
+    }
+    let a = store.claim().unwrap().unwrap().id;
+    store.commit(&a, converted(3)).unwrap();
+    store.postpone(&a, now_ms() + 1_000_000).unwrap();
+    let b = store.claim().unwrap().unwrap().id;
+    store.defer(&b, now_ms() + 1_000_000, Waiting::Retry).unwrap();
+    let sizes = store.sizes().unwrap();
+    assert_eq!((sizes.due, sizes.deliverable, sizes.backing_off, sizes.spool_bytes), (1, 0, 1, 30));
+    assert_eq!(sizes.waiting, [("retry", 1), ("suspended", 0), ("converter", 0), ("route", 0)]);
+    let newest = store.newest(2).unwrap();
+    assert_eq!(newest.len(), 2);
+}
+
+#[test]
+fn a_newer_database_is_refused_with_both_versions() {
+    let (_folder, path, store) = store();
+    drop(store);
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = Store::open(&path).err().unwrap().to_string();
+    assert!(error.contains("version 99") && error.contains("up to 1"), "{error}");
+}
+
+#[test]
+fn commands_of_many_threads_share_transactions_and_all_arrive() {
+    let (_folder, path, store) = store();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let store = &store;
+            scope.spawn(move || (0..50).for_each(|n| assert_eq!(store.enqueue(job(&format!("{thread}/{n}"), 5)).unwrap(), Enqueued::New)));
+        }
+    });
+    drop(store);
+    assert_eq!(Store::open(&path).unwrap().sizes().unwrap().due, 400);
+}
