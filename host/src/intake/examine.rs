@@ -16,6 +16,16 @@ pub(super) enum Found {
     Left(&'static str),
 }
 
+impl Found {
+    /// The size of the file in bytes; 0 if it is none.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Found::File(file) => file.identity.size,
+            Found::Folder | Found::Left(_) => 0,
+        }
+    }
+}
+
 /// A file that is intake.
 pub(super) struct Candidate {
     /// Of the symlink itself, if it is one.

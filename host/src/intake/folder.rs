@@ -13,7 +13,7 @@ use super::complete::{GRACE, Rule, Stillness, Verdict, verdict};
 use super::examine::{Candidate, Found, look_at};
 use super::filter::{Globs, Places};
 use super::signals::{Change, Heap, Heard, Signals};
-use super::tracker::{Failure, Pending, Tracker, Writing};
+use super::tracker::{Failure, Pending, Tracker};
 use super::watch::{TELLS_CLOSING, Watch};
 use super::writer::{Writer, writer};
 use super::{Arrival, ArrivalError, Arrivals};
@@ -160,18 +160,17 @@ impl Folder {
             return self.appeared(relative, heard, now);
         }
         let rule = self.rule();
-        let quiet_at = now + self.quiet;
+        let size = found.size();
         let Some(pending) = self.notice(relative, &found, now) else { return };
-        match heard {
-            Heard::Touched => {}
-            Heard::Written => (pending.writing, pending.since) = (Writing::Open, now),
-            Heard::Complete => (pending.writing, pending.since) = (Writing::Closed, now),
+        pending.writing = pending.writing.after(heard, size);
+        if heard != Heard::Touched {
+            pending.since = now;
         }
         match (rule, heard) {
             (Rule::Closed, Heard::Complete | Heard::Touched) => self.tracker.arm(relative, now + GRACE),
             // Its closing will be heard.
             (Rule::Closed, Heard::Written) if TELLS_CLOSING => {}
-            (Rule::Closed | Rule::Quiet, _) => self.tracker.arm_idle(relative, quiet_at),
+            (Rule::Closed | Rule::Quiet, _) => self.tracker.arm_idle(relative, now + self.quiet),
         }
     }
 
