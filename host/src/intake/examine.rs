@@ -28,7 +28,7 @@ impl Found {
 
 /// A file that is intake.
 pub(super) struct Candidate {
-    /// Of the symlink itself, if it is one.
+    /// Of the content: of what a symlink leads to.
     pub(super) identity: FileIdentity,
     pub(super) version: Version,
     /// What the symlink leads to, if it is one.
@@ -68,7 +68,9 @@ pub(super) fn examine(places: &Places, globs: &Globs, relative: &Path, metadata:
         return Found::Left("it is a pipe, a socket or a device");
     }
     match follow(places, globs, relative) {
-        Some((target, content)) => Found::File(Candidate { identity, version: Version::of(&[identity, content]), target: Some(target) }),
+        Some((target, content)) => {
+            Found::File(Candidate { identity: content, version: Version::of(&[identity, content]), target: Some(target) })
+        }
         None => Found::Left("it is a symlink that does not lead to an intake file of this folder"),
     }
 }

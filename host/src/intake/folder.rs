@@ -62,6 +62,8 @@ pub(super) struct Folder {
     pub(super) up: Option<bool>,
     pub(super) hidden: Vec<PathBuf>,
     pub(super) full: bool,
+    /// Why the last file that could not be taken was not; none if one was taken since.
+    reason: Option<String>,
 }
 
 impl Folder {
@@ -92,6 +94,7 @@ impl Folder {
             up: None,
             hidden: Vec::new(),
             full: false,
+            reason: None,
         }
     }
 
@@ -265,6 +268,7 @@ impl Folder {
             Arrival { route: Arc::clone(&self.route), path: path.clone(), relative: with_slashes(&relative), identity: file.identity };
         let (reason, again) = match self.arrivals.arrived(arrival) {
             Ok(()) => {
+                self.reason = None;
                 if pending.taken.is_some_and(|taken| taken.same_file(file.version)) {
                     self.warn_of_growth(&path);
                 }
@@ -285,8 +289,10 @@ impl Folder {
             error!(route, path = %path.display(), reason, "a file was not taken, and will not be unless it changes");
             return self.tracker.taken(relative, file.version);
         }
-        if !known {
+        if !known && self.reason.as_ref() != Some(&reason) {
             warn!(route, path = %path.display(), reason, "a file could not be taken; trying again");
+            // What keeps all files from being taken, a full disk say, is said once.
+            self.reason = Some(reason.clone());
         }
         let delay = pending.failure.as_ref().map_or(FIRST_RETRY, |failure| failure.delay);
         pending.failure = Some(Box::new(Failure { reason, delay: delay.saturating_mul(2).min(LAST_RETRY) }));

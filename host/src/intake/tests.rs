@@ -273,6 +273,8 @@ fn what_is_never_taken() {
     let mut first = recorder.wait(2);
     first.sort();
     assert_eq!(first, ["real/file", "to-file"]);
+    let real = FileIdentity::at(&station.inbox.join("real/file")).unwrap();
+    assert!(recorder.arrivals.lock().unwrap().iter().all(|arrival| arrival.identity == real));
     // Each of these is seen by a scan of its own.
     for name in ["one", "two", "three"] {
         station.drop_file(name);
