@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::tracker::Writing;
+use super::signals::Heard;
 use super::watch::TELLS_CLOSING;
 use super::writer::Writer;
 
@@ -16,6 +16,32 @@ pub(super) enum Rule {
     Closed,
     /// It has not changed for a while.
     Quiet,
+}
+
+/// What is known of the file's writers from the file system's notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// No notice, or some were lost.
+    Unknown,
+    /// It was written to, and not closed since.
+    Open,
+    /// It was closed after the last write, or renamed to its name.
+    Closed,
+}
+
+impl Writing {
+    /// What is known after something was heard of a file that has `size` bytes now.
+    pub(super) fn after(self, heard: Heard, size: u64) -> Writing {
+        match heard {
+            Heard::Touched => self,
+            Heard::Complete => Writing::Closed,
+            Heard::Written => Writing::Open,
+            // The writer of a new file is about to write, and will close it.
+            Heard::Made if size == 0 => Writing::Open,
+            // Content without a write: a hard link, whose closing nobody would hear. If it was written to in this instant, that is heard next.
+            Heard::Made => Writing::Unknown,
+        }
+    }
 }
 
 /// Whether a file is complete.
@@ -51,6 +77,22 @@ pub(super) fn verdict(rule: Rule, writer: Writer, writing: Writing, still: &Stil
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_known_of_a_writer() {
+        let cases = [
+            (Heard::Made, 0, Writing::Open),
+            (Heard::Made, 9, Writing::Unknown),
+            (Heard::Written, 9, Writing::Open),
+            (Heard::Complete, 9, Writing::Closed),
+        ];
+        for (heard, size, expected) in cases {
+            for before in [Writing::Unknown, Writing::Open, Writing::Closed] {
+                assert_eq!(before.after(heard, size), expected, "{heard:?} {size}");
+                assert_eq!(before.after(Heard::Touched, size), before);
+            }
+        }
+    }
 
     #[test]
     fn when_a_file_is_complete() {

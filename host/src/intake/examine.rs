@@ -16,9 +16,19 @@ pub(super) enum Found {
     Left(&'static str),
 }
 
+impl Found {
+    /// The size of the file in bytes; 0 if it is none.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Found::File(file) => file.identity.size,
+            Found::Folder | Found::Left(_) => 0,
+        }
+    }
+}
+
 /// A file that is intake.
 pub(super) struct Candidate {
-    /// Of the symlink itself, if it is one.
+    /// Of the content: of what a symlink leads to.
     pub(super) identity: FileIdentity,
     pub(super) version: Version,
     /// What the symlink leads to, if it is one.
@@ -58,7 +68,9 @@ pub(super) fn examine(places: &Places, globs: &Globs, relative: &Path, metadata:
         return Found::Left("it is a pipe, a socket or a device");
     }
     match follow(places, globs, relative) {
-        Some((target, content)) => Found::File(Candidate { identity, version: Version::of(&[identity, content]), target: Some(target) }),
+        Some((target, content)) => {
+            Found::File(Candidate { identity: content, version: Version::of(&[identity, content]), target: Some(target) })
+        }
         None => Found::Left("it is a symlink that does not lead to an intake file of this folder"),
     }
 }

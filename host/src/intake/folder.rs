@@ -13,7 +13,7 @@ use super::complete::{GRACE, Rule, Stillness, Verdict, verdict};
 use super::examine::{Candidate, Found, look_at};
 use super::filter::{Globs, Places};
 use super::signals::{Change, Heap, Heard, Signals};
-use super::tracker::{Failure, Pending, Tracker, Writing};
+use super::tracker::{Failure, Pending, Tracker};
 use super::watch::{TELLS_CLOSING, Watch};
 use super::writer::{Writer, writer};
 use super::{Arrival, ArrivalError, Arrivals};
@@ -62,6 +62,8 @@ pub(super) struct Folder {
     pub(super) up: Option<bool>,
     pub(super) hidden: Vec<PathBuf>,
     pub(super) full: bool,
+    /// Why the last file that could not be taken was not; none if one was taken since.
+    reason: Option<String>,
 }
 
 impl Folder {
@@ -92,6 +94,7 @@ impl Folder {
             up: None,
             hidden: Vec::new(),
             full: false,
+            reason: None,
         }
     }
 
@@ -160,18 +163,17 @@ impl Folder {
             return self.appeared(relative, heard, now);
         }
         let rule = self.rule();
-        let quiet_at = now + self.quiet;
+        let size = found.size();
         let Some(pending) = self.notice(relative, &found, now) else { return };
-        match heard {
-            Heard::Touched => {}
-            Heard::Written => (pending.writing, pending.since) = (Writing::Open, now),
-            Heard::Complete => (pending.writing, pending.since) = (Writing::Closed, now),
+        pending.writing = pending.writing.after(heard, size);
+        if heard != Heard::Touched {
+            pending.since = now;
         }
         match (rule, heard) {
             (Rule::Closed, Heard::Complete | Heard::Touched) => self.tracker.arm(relative, now + GRACE),
             // Its closing will be heard.
             (Rule::Closed, Heard::Written) if TELLS_CLOSING => {}
-            (Rule::Closed | Rule::Quiet, _) => self.tracker.arm_idle(relative, quiet_at),
+            (Rule::Closed | Rule::Quiet, _) => self.tracker.arm_idle(relative, now + self.quiet),
         }
     }
 
@@ -266,6 +268,7 @@ impl Folder {
             Arrival { route: Arc::clone(&self.route), path: path.clone(), relative: with_slashes(&relative), identity: file.identity };
         let (reason, again) = match self.arrivals.arrived(arrival) {
             Ok(()) => {
+                self.reason = None;
                 if pending.taken.is_some_and(|taken| taken.same_file(file.version)) {
                     self.warn_of_growth(&path);
                 }
@@ -286,8 +289,10 @@ impl Folder {
             error!(route, path = %path.display(), reason, "a file was not taken, and will not be unless it changes");
             return self.tracker.taken(relative, file.version);
         }
-        if !known {
+        if !known && self.reason.as_ref() != Some(&reason) {
             warn!(route, path = %path.display(), reason, "a file could not be taken; trying again");
+            // What keeps all files from being taken, a full disk say, is said once.
+            self.reason = Some(reason.clone());
         }
         let delay = pending.failure.as_ref().map_or(FIRST_RETRY, |failure| failure.delay);
         pending.failure = Some(Box::new(Failure { reason, delay: delay.saturating_mul(2).min(LAST_RETRY) }));

@@ -51,7 +51,8 @@ pub struct Arrival {
     pub path: PathBuf,
     /// The same below the intake's folder, with `/`; what is not UTF-8 in it is replaced by U+FFFD.
     pub relative: String,
-    /// Which file, in which state, was found complete. For a symlink it is the link's own.
+    /// Which file, in which state, was found complete; where `path` is a symlink, the file that it leads to. What is opened under `path` and
+    /// is not this has taken its place meanwhile, and may not even be in the intake's folder.
     pub identity: FileIdentity,
 }
 

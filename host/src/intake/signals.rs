@@ -14,7 +14,9 @@ const MAX_CHANGES: usize = 16_384;
 pub(super) enum Heard {
     /// Something else than its content changed: look at it.
     Touched,
-    /// It was made, or written to; no writer has closed it since.
+    /// It was made.
+    Made,
+    /// It was written to; no writer has closed it since.
     Written,
     /// A writer closed it, or it was renamed to this name.
     Complete,
@@ -135,9 +137,10 @@ mod tests {
 
     #[test]
     fn the_last_word_on_the_content_counts() {
-        use Heard::{Complete, Touched, Written};
-        let cases: [(&[Heard], Heard); 5] = [
-            (&[Written, Written, Complete], Complete),
+        use Heard::{Complete, Made, Touched, Written};
+        let cases: [(&[Heard], Heard); 6] = [
+            (&[Made, Touched], Made),
+            (&[Made, Written, Complete], Complete),
             (&[Complete, Written], Written),
             (&[Written, Touched], Written),
             (&[Complete, Touched], Complete),

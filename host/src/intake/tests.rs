@@ -200,8 +200,8 @@ fn a_writer_that_pauses_is_waited_for_when_it_is_only_seen() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_hard_link_is_found_by_the_rescan() {
-    let station = Station::new(|intake| intake.rescan_seconds = 0.05);
+fn a_hard_link_is_taken_though_nobody_closes_it() {
+    let station = Station::new(|_| {});
     let (_intake, recorder) = station.start();
     station.wait_for_metric("intake_up{route=\"r\"} 1");
     let elsewhere = station.dir.path().join("elsewhere");
@@ -273,6 +273,8 @@ fn what_is_never_taken() {
     let mut first = recorder.wait(2);
     first.sort();
     assert_eq!(first, ["real/file", "to-file"]);
+    let real = FileIdentity::at(&station.inbox.join("real/file")).unwrap();
+    assert!(recorder.arrivals.lock().unwrap().iter().all(|arrival| arrival.identity == real));
     // Each of these is seen by a scan of its own.
     for name in ["one", "two", "three"] {
         station.drop_file(name);

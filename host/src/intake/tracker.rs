@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::complete::Writing;
 use crate::identity::FileIdentity;
 
 /// How many files are remembered. Those beyond it wait until others have gone.
@@ -33,17 +34,6 @@ impl Version {
     pub(super) fn same_file(self, other: Version) -> bool {
         self.inode == other.inode
     }
-}
-
-/// What is known of the file's writers from the file system's notices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Writing {
-    /// No notice, or some were lost.
-    Unknown,
-    /// It was written to, and not closed since.
-    Open,
-    /// It was closed after the last write, or renamed to its name.
-    Closed,
 }
 
 /// What went wrong when the file was handed over, and how long to wait after the next failure.

@@ -91,7 +91,8 @@ impl Ear {
             // A folder that appears is complete; what is in it is looked at file by file.
             EventKind::Modify(ModifyKind::Name(RenameMode::To)) | EventKind::Create(CreateKind::Folder) => Some(Heard::Complete),
             EventKind::Modify(ModifyKind::Name(_) | ModifyKind::Metadata(_)) | EventKind::Any | EventKind::Other => Some(Heard::Touched),
-            EventKind::Create(_) | EventKind::Modify(_) => Some(Heard::Written),
+            EventKind::Create(_) => Some(Heard::Made),
+            EventKind::Modify(_) => Some(Heard::Written),
         };
         for path in &event.paths {
             let Some(relative) = self.places.relative(path) else { continue };
