@@ -44,7 +44,7 @@ impl Encoding {
         let little = units.iter().filter(|[low, high]| ascii(*low) && *high == 0).count();
         let big = units.iter().filter(|[high, low]| ascii(*low) && *high == 0).count();
         for (encoding, those, others) in [(Encoding::Utf16Le, little, big), (Encoding::Utf16Be, big, little)] {
-            if those > 0 && those * 5 >= units.len() && others * 4 <= those {
+            if those > 1 && those * 5 >= units.len() && others * 4 <= those {
                 return Some((encoding, "a zero in every second byte"));
             }
         }

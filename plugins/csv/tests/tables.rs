@@ -185,7 +185,7 @@ fn says_what_it_detected() {
         (b"a,b\n1,2\n", [",", "\"", "none", "true", "utf-8", "1", "2"]),
         (b"1;2\n3;4\n", [";", "\"", "none", "false", "utf-8", "2", "2"]),
         (b"a\tb\n'x'\t\xe5\n", ["tab", "'", "none", "true", "windows-1252", "1", "2"]),
-        (b"\xff\xfea\0|\0b\0\n\x31\0|\0\n\0", ["|", "\"", "none", "true", "utf-16le", "1", "2"]),
+        (b"\xff\xfea\0|\0b\0\n\0\x31\0|\0\n\0", ["|", "\"", "none", "true", "utf-16le", "1", "2"]),
         (b"\xef\xbb\xbfa,b\n\"x\\\"y\",1\n\"\\\"z\",2\n", [",", "\"", "\\", "true", "utf-8", "2", "2"]),
         (b"", [",", "\"", "none", "false", "utf-8", "0", "0"]),
     ];
@@ -295,7 +295,7 @@ fn probe_goes_by_content() {
         ("a.csv", b"\0\x01\x02\x03\x04\x05,", 0),
         ("a.csv", b"<?xml version=\"1.0\"?><a b=\"1,2\"/>", 5),
         ("a.csv", b"{\"a\": 1, \"b\": 2}", 5),
-        ("a.csv", b"\xff\xfea\0,\0b\0\n\x31\0,\x32\0\n\0", 90),
+        ("a.csv", b"\xff\xfea\0,\0b\0\n\0\x31\0,\0\x32\0\n\0", 90),
     ];
     for (name, bytes, confidence) in table {
         let answer = probe::<Csv>(TestInput::new(name, bytes));
