@@ -1,6 +1,6 @@
 //! Converts a file natively, without sandbox: `convert FILE [OPTIONS-AS-JSON]`. The document goes to standard output; attributes,
 //! problems, log and the time that it took to standard error.
-#![allow(clippy::print_stderr, clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::Write;
 use std::time::Instant;

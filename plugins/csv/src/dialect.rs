@@ -30,8 +30,15 @@ pub struct Detected {
 
 /// Finds the dialect of `padded[..end]`, of which `whole` says that it is all of the text. What the options give is not doubted.
 pub fn detect(padded: &[u8], end: usize, whole: bool, options: &Options) -> Detected {
+    let best = best(padded, end, whole, options);
+    // A first row that is longer than the head is better judged in part than not at all.
+    if best.rows == 0 && !whole { self::best(padded, end, true, options) } else { best }
+}
+
+fn best(padded: &[u8], end: usize, whole: bool, options: &Options) -> Detected {
     let text = padded.get(..end).unwrap_or_default();
-    let mut best: Option<Detected> = None;
+    let usual = Dialect { delimiter: b',', quote: Some(b'"'), escape: None };
+    let mut best = Detected { dialect: usual, columns: 1, uniformity: 1.0, rows: 0, score: f64::MIN };
     for (delimiter, belief) in delimiters(text, options.delimiter) {
         for quote in quotes(text, options.quote) {
             for escape in escapes(text, options.escape) {
@@ -39,14 +46,13 @@ pub fn detect(padded: &[u8], end: usize, whole: bool, options: &Options) -> Dete
                 // Quotes that are none are rarer than a quote too many, which is to be read as usual and reported.
                 let belief = if quote.is_none() { 0.8 * belief } else { belief };
                 let tried = judge(dialect, belief, padded, end, whole);
-                if best.is_none_or(|best| tried.score > best.score + 1e-9) {
-                    best = Some(tried);
+                if tried.score > best.score + 1e-9 {
+                    best = tried;
                 }
             }
         }
     }
-    let usual = Dialect { delimiter: b',', quote: Some(b'"'), escape: None };
-    best.unwrap_or(Detected { dialect: usual, columns: 1, uniformity: 1.0, rows: 0, score: 0.0 })
+    best
 }
 
 fn delimiters(text: &[u8], choice: Choice) -> Vec<(u8, f64)> {

@@ -45,10 +45,10 @@ impl Kind {
         if self == Kind::Encoding { ErrorType::Encoding } else { ErrorType::Malformed }
     }
 
-    /// A quote that never closes leaves in doubt where its record ends, and bytes that are no text are lost; after all others, everything
-    /// that stands in the file stands in the document.
+    /// A quote that never closes leaves in doubt where records end, and a file in which one stands was most likely cut off. After all
+    /// others, everything that could be read stands in the document.
     fn severity(self) -> Severity {
-        if matches!(self, Kind::UnclosedQuote) { Severity::Error } else { Severity::Warning }
+        if self == Kind::UnclosedQuote { Severity::Error } else { Severity::Warning }
     }
 }
 

@@ -172,6 +172,16 @@ fn a_record_of_any_length_is_read_whole() {
 }
 
 #[test]
+fn a_header_longer_than_the_head_is_read_whole() {
+    let names: Vec<String> = (0..20_000).map(|column| format!("channel {column}, V")).collect();
+    let values: Vec<String> = (0..20_000).map(|column| column.to_string()).collect();
+    let run = run(format!("{}\n{}\n", names.join("\t"), values.join("\t")), json!({}));
+    let document = &run.documents[0];
+    assert_eq!((document.attribute("csv.delimiter"), document.attribute("csv.columns")), (Some("tab"), Some("20000")));
+    assert_eq!((document.json()["channel 19999, V"].as_u64(), run.problems.len()), (Some(19_999), 0));
+}
+
+#[test]
 fn a_wrong_number_of_quotes_is_not_read_again_for_ever() {
     // Every line opens a quote that the doubled ones never close.
     let text = format!("a,b\n{}", "1,\"x\n2,\"\"\n".repeat(10_000));
