@@ -168,10 +168,14 @@ impl Sample {
             Kind::Empty | Kind::Number | Kind::Moment | Kind::Truth => 1.0,
             Kind::Text => {
                 let begins_with = |quote: u8| cell.first() == Some(&quote) && cell.iter().skip(1).any(|byte| *byte == quote);
-                if begins_with(b'"') {
+                let commas = cell.iter().filter(|byte| **byte == b',').count();
+                let in_prose = cell.windows(2).filter(|pair| pair == b", ").count();
+                if begins_with(b'"') || cell.contains(&b'\t') {
                     0.1
-                } else if cell.iter().any(|byte| matches!(byte, b',' | b';' | b'\t' | b'|')) {
+                } else if commas > in_prose || cell.iter().any(|byte| matches!(byte, b';' | b'|')) {
                     0.2
+                } else if commas > 0 {
+                    0.6
                 } else if cell.contains(&b'"') || begins_with(b'\'') || (self.quote == Some(b'\'') && cell.contains(&b'\'')) {
                     0.5
                 } else {
