@@ -91,8 +91,8 @@ mod lanes {
     #[inline(always)]
     fn gather(bytes: &[u8; 16], flags: impl Fn(u64) -> u64) -> u16 {
         let whole = u128::from_le_bytes(*bytes);
-        let [low, high] = [whole as u64, (whole >> 64) as u64].map(|half| (flags(half) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56);
-        (low | (high << 8)) as u16
+        let bits = |half: u64| (flags(half) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        (bits(whole as u64) | (bits((whole >> 64) as u64) << 8)) as u16
     }
 
     #[inline(always)]

@@ -5,11 +5,11 @@ use std::io::Write;
 use dropforge_sdk::{Document, Input, Output, Result};
 
 use crate::head::Head;
-use crate::header::{Keys, Names};
+use crate::header::Keys;
 use crate::json::{Found, Inference, Rows};
 use crate::options::{Choice, Options};
-use crate::problems::{Kind, Problems};
-use crate::reader::{Dialect, Record, Records, Step};
+use crate::problems::{Kind, Problems, tell};
+use crate::reader::{Cells, Dialect, Record, Records, Sink, Step};
 use crate::text::Text;
 
 /// Rows go to the document in pieces of at least this many bytes: from there on the SDK hands them on without copying them once more.
@@ -34,14 +34,13 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
     let mut table = Rows::new(keys, Inference { plain: options.infer, quoted: options.infer && options.infer_quoted });
     let rows = conversion.rows(&mut table, &mut document)?;
     if rows == 0 && head.empty {
-        conversion.problem(Kind::Empty, 0, || "the file has no rows; its document is empty".into())?;
+        tell(conversion.output, Kind::Empty, (1, 1), "the file has no rows; its document is empty".into())?;
     }
     conversion.problems.finish(conversion.output)?;
-    let character = |byte: Option<u8>| String::from(byte.map_or(Choice::None, Choice::Is));
     for (name, value) in [
-        ("csv.delimiter", character(Some(dialect.delimiter))),
-        ("csv.quote", character(dialect.quote)),
-        ("csv.escape", character(dialect.escape)),
+        ("csv.delimiter", Choice::word(Some(dialect.delimiter))),
+        ("csv.quote", Choice::word(dialect.quote)),
+        ("csv.escape", Choice::word(dialect.escape)),
         ("csv.header", has_header.to_string()),
         ("csv.encoding", conversion.text.encoding().to_string()),
         ("csv.rows", rows.to_string()),
@@ -66,7 +65,10 @@ impl Conversion<'_, '_> {
         let replaced = self.text.take_replaced();
         let encoding = self.text.encoding();
         for at in &replaced.first {
-            self.problem(Kind::Encoding, *at, || format!("bytes that are not {encoding}; the cell has U+FFFD in their place"))?;
+            if self.problems.tells(Kind::Encoding) {
+                let message = format!("bytes that are not {encoding}; the cell has U+FFFD in their place");
+                tell(self.output, Kind::Encoding, self.text.place(*at), message)?;
+            }
         }
         self.problems.count(Kind::Encoding, replaced.count - replaced.first.len() as u64);
         Ok(())
@@ -75,18 +77,20 @@ impl Conversion<'_, '_> {
     /// Reads the header row.
     fn names(&mut self) -> Result<Keys> {
         loop {
-            let mut names = Names::default();
+            let mut names = Cells::default();
             let mut records = Records::new(self.dialect, self.text.padded(), self.text.end(), self.text.ended());
-            let mut step = records.next(&mut names);
-            while step == Step::Blank {
-                step = records.next(&mut names);
-            }
+            let step = loop {
+                match records.next(&mut names as &mut dyn Sink) {
+                    Step::Blank => {}
+                    step => break step,
+                }
+            };
             let at = records.at();
             match step {
                 Step::Record(record) => {
                     report_quotes(&record, &self.text, &mut self.problems, self.output)?;
                     self.text.skip(at);
-                    return Ok(Keys::named(names.0));
+                    return Ok(Keys::named(names.texts()));
                 }
                 Step::More => self.fill(at)?,
                 Step::Blank | Step::End => return Ok(Keys::default()),
@@ -126,10 +130,6 @@ impl Conversion<'_, '_> {
             self.fill(at)?;
         }
     }
-
-    fn problem(&mut self, kind: Kind, at: usize, message: impl FnOnce() -> String) -> Result<()> {
-        self.problems.report(self.output, kind, || self.text.place(at), message)
-    }
 }
 
 /// Reports what is odd about a row.
@@ -138,30 +138,32 @@ fn report(record: &Record, found: Found, table: &Rows, text: &Text, problems: &m
     report_quotes(record, text, problems, output)?;
     let (cells, columns) = (record.cells, table.columns());
     if let Some(at) = found.extra {
-        let message =
-            || format!("{cells} cells where the table has {columns} columns; the others are kept, from `{}`", table.name(columns));
-        problems.report(output, Kind::ExtraCells, || text.place(at), message)?;
-    } else if cells < columns {
-        let message = || format!("{cells} cells where the table has {columns} columns; from `{}` on, the row has none", table.name(cells));
-        problems.report(output, Kind::MissingCells, || text.place(record.end), message)?;
+        if problems.tells(Kind::ExtraCells) {
+            let message =
+                format!("{cells} cells where the table has {columns} columns; the others are kept, from `{}`", table.name(columns));
+            tell(output, Kind::ExtraCells, text.place(at), message)?;
+        }
+    } else if cells < columns && problems.tells(Kind::MissingCells) {
+        let message = format!("{cells} cells where the table has {columns} columns; from `{}` on, the row has none", table.name(cells));
+        tell(output, Kind::MissingCells, text.place(record.end), message)?;
     }
-    if let Some(at) = found.nul {
-        problems.report(output, Kind::Nul, || text.place(at), || "a NUL character; the cell keeps it".into())?;
+    match found.nul {
+        Some(at) if problems.tells(Kind::Nul) => tell(output, Kind::Nul, text.place(at), "a NUL character; the cell keeps it".into()),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn report_quotes(record: &Record, text: &Text, problems: &mut Problems, output: &mut Output) -> Result<()> {
-    if let Some(at) = record.stray {
-        let message = || "text after a closing quote; it is kept as part of the cell".into();
-        problems.report(output, Kind::StrayQuote, || text.place(at), message)?;
+    if let Some(at) = record.stray
+        && problems.tells(Kind::StrayQuote)
+    {
+        tell(output, Kind::StrayQuote, text.place(at), "text after a closing quote; it is kept as part of the cell".into())?;
     }
-    if let Some(unclosed) = record.unclosed {
-        let message = || {
-            let done = if unclosed.as_text { "it is taken as text, and the lines after it as rows" } else { "its cell ends with the file" };
-            format!("a quote that never closes; {done}")
-        };
-        problems.report(output, Kind::UnclosedQuote, || text.place(unclosed.at), message)?;
+    if let Some(unclosed) = record.unclosed
+        && problems.tells(Kind::UnclosedQuote)
+    {
+        let done = if unclosed.as_text { "it is taken as text, and the lines after it as rows" } else { "its cell ends with the file" };
+        tell(output, Kind::UnclosedQuote, text.place(unclosed.at), format!("a quote that never closes; {done}"))?;
     }
     Ok(())
 }

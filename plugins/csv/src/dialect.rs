@@ -6,11 +6,9 @@
 //! equals the more usual dialect wins. The idea is that of van den Burg, Nazábal and Sutton, "Wrangling messy CSV files by detecting row and
 //! type patterns" (2019); the measures here are simpler.
 
-use std::collections::BTreeMap;
-
 use crate::infer::Kind;
 use crate::options::{Choice, Options};
-use crate::reader::{Dialect, Records, Sink, Step};
+use crate::reader::{Cells, Dialect, Records, Sink, Step};
 
 /// The delimiters that are tried, the most usual first, each with how much it is believed: a colon is more often part of a time.
 const DELIMITERS: [(u8, f64); 5] = [(b',', 1.0), (b';', 1.0), (b'\t', 1.0), (b'|', 0.98), (b':', 0.5)];
@@ -32,21 +30,29 @@ pub struct Detected {
 
 /// Finds the dialect of `padded[..end]`, of which `whole` says that it is all of the text. What the options give is not doubted.
 pub fn detect(padded: &[u8], end: usize, whole: bool, options: &Options) -> Detected {
+    let best = best(padded, end, whole, options);
+    // A first row that is longer than the head is better judged in part than not at all.
+    if best.rows == 0 && !whole { self::best(padded, end, true, options) } else { best }
+}
+
+fn best(padded: &[u8], end: usize, whole: bool, options: &Options) -> Detected {
     let text = padded.get(..end).unwrap_or_default();
-    let mut best: Option<Detected> = None;
+    let usual = Dialect { delimiter: b',', quote: Some(b'"'), escape: None };
+    let mut best = Detected { dialect: usual, columns: 1, uniformity: 1.0, rows: 0, score: f64::MIN };
     for (delimiter, belief) in delimiters(text, options.delimiter) {
         for quote in quotes(text, options.quote) {
             for escape in escapes(text, options.escape) {
                 let dialect = Dialect { delimiter, quote: quote.filter(|quote| *quote != delimiter), escape };
+                // Quotes that are none are rarer than a quote too many, which is to be read as usual and reported.
+                let belief = if quote.is_none() { 0.8 * belief } else { belief };
                 let tried = judge(dialect, belief, padded, end, whole);
-                if best.is_none_or(|best| tried.score > best.score + 1e-9) {
-                    best = Some(tried);
+                if tried.score > best.score + 1e-9 {
+                    best = tried;
                 }
             }
         }
     }
-    let usual = Dialect { delimiter: b',', quote: Some(b'"'), escape: None };
-    best.unwrap_or(Detected { dialect: usual, columns: 1, uniformity: 1.0, rows: 0, score: 0.0 })
+    best
 }
 
 fn delimiters(text: &[u8], choice: Choice) -> Vec<(u8, f64)> {
@@ -95,27 +101,32 @@ const ENOUGH_ROWS: usize = 2000;
 fn judge(dialect: Dialect, belief: f64, padded: &[u8], end: usize, whole: bool) -> Detected {
     let mut sample = Sample { quote: dialect.quote, ..Sample::default() };
     let mut records = Records::new(dialect, padded, end, whole);
-    let (mut widths, mut first, mut rows, mut faults) = (BTreeMap::<usize, usize>::new(), None, 0usize, 0usize);
-    while rows < ENOUGH_ROWS {
-        match records.next(&mut sample) {
+    let (mut widths, mut faults) = (Vec::new(), 0usize);
+    while widths.len() < ENOUGH_ROWS {
+        match records.next(&mut sample as &mut dyn Sink) {
             Step::Record(record) => {
                 sample.settle();
-                *widths.entry(record.cells).or_default() += 1;
-                first.get_or_insert(record.cells);
-                rows += 1;
+                widths.push(record.cells);
                 faults += usize::from(record.stray.is_some()) + usize::from(record.unclosed.is_some());
             }
             Step::Blank => {}
             Step::More | Step::End => break,
         }
     }
+    let (first, rows) = (widths.first().copied(), widths.len());
     // Of two widths that are equally frequent, the larger one.
-    let (columns, most) = widths.iter().max_by_key(|(_, count)| **count).map_or((1, 0), |(width, count)| (*width, *count));
+    widths.sort_unstable();
+    let (columns, most) = widths
+        .chunk_by(|a, b| a == b)
+        .filter_map(|same| Some((*same.first()?, same.len())))
+        .max_by_key(|(_, count)| *count)
+        .unwrap_or((1, 0));
     let uniformity = if rows == 0 { 0.0 } else { most as f64 / rows as f64 };
     let sense = if sample.cells == 0.0 { 0.0 } else { sample.sense / sample.cells };
-    let order = (1.0 - faults as f64 / rows.max(1) as f64).max(0.1);
-    // A quote that swallows the head leaves no rows to judge.
-    let reach = if rows < ENOUGH_ROWS { 0.2 + 0.8 * records.at().min(end) as f64 / end.max(1) as f64 } else { 1.0 };
+    // One quote too many happens; many are a sign that these are no quotes.
+    let order = 1.0 - ((faults as f64 - 0.5).max(0.0) / rows.max(1) as f64).min(0.9);
+    // A quote that swallows the head leaves few rows to judge, and most likely is none.
+    let reach = if rows < ENOUGH_ROWS { 0.4 + 0.6 * records.at().min(end) as f64 / end.max(1) as f64 } else { 1.0 };
     let width = match columns {
         1 if sample.whole_moments * 10.0 >= sample.cells * 9.0 => 0.6,
         1 => 0.001,
@@ -156,12 +167,16 @@ impl Sample {
         match kind {
             Kind::Empty | Kind::Number | Kind::Moment | Kind::Truth => 1.0,
             Kind::Text => {
-                let enclosed = cell.len() > 1 && cell.starts_with(b"'") && cell.ends_with(b"'");
-                let torn = cell.iter().any(|byte| matches!(byte, b',' | b';' | b'\t' | b'|'));
-                let quotes = cell.contains(&b'"') || (self.quote == Some(b'\'') && cell.contains(&b'\''));
-                if torn {
+                let begins_with = |quote: u8| cell.first() == Some(&quote) && cell.iter().skip(1).any(|byte| *byte == quote);
+                let commas = cell.iter().filter(|byte| **byte == b',').count();
+                let in_prose = cell.windows(2).filter(|pair| pair == b", ").count();
+                if begins_with(b'"') || cell.contains(&b'\t') {
+                    0.1
+                } else if commas > in_prose || cell.iter().any(|byte| matches!(byte, b';' | b'|')) {
                     0.2
-                } else if quotes || enclosed {
+                } else if commas > 0 {
+                    0.6
+                } else if cell.contains(&b'"') || begins_with(b'\'') || (self.quote == Some(b'\'') && cell.contains(&b'\'')) {
                     0.5
                 } else {
                     0.9
@@ -198,7 +213,7 @@ pub fn has_header(dialect: Dialect, padded: &[u8], end: usize, whole: bool) -> (
     let mut records = Records::new(dialect, padded, end, whole);
     while rows.len() < HEADER_ROWS {
         let mut row = Cells::default();
-        match records.next(&mut row) {
+        match records.next(&mut row as &mut dyn Sink) {
             Step::Record(_) => rows.push(row.0),
             Step::Blank => {}
             Step::More | Step::End => break,
@@ -225,18 +240,4 @@ pub fn has_header(dialect: Dialect, padded: &[u8], end: usize, whole: bool) -> (
     }
     let twice = first.iter().enumerate().any(|(column, name)| first.iter().skip(column + 1).any(|other| other == name));
     if twice { (false, "a word appears twice in the first row") } else { (true, "the first row has distinct words") }
-}
-
-/// Takes the cells of a row.
-#[derive(Debug, Default)]
-struct Cells(Vec<Vec<u8>>);
-
-impl Sink for Cells {
-    fn cell(&mut self, _: usize, text: &[u8], from: usize, to: usize, _: bool) {
-        self.0.push(text.get(from..to).unwrap_or_default().to_vec());
-    }
-
-    fn restart(&mut self) {
-        self.0.clear();
-    }
 }

@@ -38,16 +38,15 @@ impl Encoding {
             [0xfe, 0xff, ..] => return Some((Encoding::Utf16Be, "a byte order mark")),
             _ => {}
         }
-        let units = head.len() / 2;
-        let zeros = |offset: usize| head.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count();
-        let (high_first, low_first) = (zeros(0), zeros(1));
-        // Delimiters, digits and line ends have a zero byte in every script, and nearly always the same half of the unit; NULs in a text
-        // of bytes have not this regularity.
-        if units > 0 && low_first * 5 >= units && high_first * 4 <= low_first {
-            return Some((Encoding::Utf16Le, "a zero in every second byte"));
-        }
-        if units > 0 && high_first * 5 >= units && low_first * 4 <= high_first {
-            return Some((Encoding::Utf16Be, "a zero in every second byte"));
+        // Delimiters, digits and line ends are ASCII in every script, so in UTF-16 every few bytes a zero stands beside one of these.
+        let units = head.as_chunks::<2>().0;
+        let ascii = |byte: u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+        let little = units.iter().filter(|[low, high]| ascii(*low) && *high == 0).count();
+        let big = units.iter().filter(|[high, low]| ascii(*low) && *high == 0).count();
+        for (encoding, those, others) in [(Encoding::Utf16Le, little, big), (Encoding::Utf16Be, big, little)] {
+            if those > 1 && those * 5 >= units.len() && others * 4 <= those {
+                return Some((encoding, "a zero in every second byte"));
+            }
         }
         by_sequences(head)
     }

@@ -81,7 +81,7 @@ fn not_text(bytes: &[u8], encoding: Option<Encoding>) -> Option<&'static str> {
     let bytes = bytes.get(..length).unwrap_or_default();
     let is_control = |byte: &&u8| **byte < 0x20 && !matches!(**byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1a..=0x1f);
     let controls = bytes.iter().filter(is_control).count();
-    (controls * 10 > length).then_some("binary data")
+    (controls > 3 && controls * 10 > length).then_some("binary data")
 }
 
 fn other_format(text: &[u8]) -> Option<&'static str> {

@@ -1,10 +1,9 @@
 //! The names of the columns: unique, and ready to be written in front of a cell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::block::BLOCK;
 use crate::json::quoted;
-use crate::reader::Sink;
 
 /// The names of the columns.
 ///
@@ -13,28 +12,36 @@ use crate::reader::Sink;
 #[derive(Debug, Default)]
 pub struct Keys {
     names: Vec<String>,
-    taken: BTreeSet<String>,
-    /// The number to try next for a name that is taken, so that a thousand equal names cost a thousand steps.
-    next: BTreeMap<String, u64>,
+    taken: BTreeMap<String, Taken>,
     /// `{"first":`, then `,"second":`…, with padding behind for copies in steps.
     prefixes: Vec<u8>,
     /// Where each prefix ends.
     ends: Vec<usize>,
 }
 
+/// What is known of a name that a column has, or that stands in the header row.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Whether a column has it already.
+    used: bool,
+    /// How many names were made from it: a thousand equal ones take a thousand steps.
+    made: u64,
+}
+
 impl Keys {
     /// Names from a header row.
     pub fn named(cells: Vec<String>) -> Self {
         // What stands in the file comes first, so that a made-up name never takes it.
-        let taken = cells.iter().filter(|name| !name.is_empty()).cloned().collect();
+        let taken = cells.iter().filter(|name| !name.is_empty()).map(|name| (name.clone(), Taken::default())).collect();
         let mut keys = Keys { taken, ..Keys::default() };
-        let mut seen = BTreeSet::new();
-        for (column, cell) in cells.iter().enumerate() {
-            if !cell.is_empty() && seen.insert(cell) {
-                keys.add(cell.clone());
-            } else {
-                let name = if cell.is_empty() { numbered(column) } else { cell.clone() };
-                keys.add_unique(name);
+        for (column, cell) in cells.into_iter().enumerate() {
+            match keys.taken.get_mut(&cell) {
+                Some(taken) if !taken.used => {
+                    taken.used = true;
+                    keys.add(cell);
+                }
+                _ if cell.is_empty() => keys.add_unique(numbered(column)),
+                _ => keys.add_unique(cell),
             }
         }
         keys
@@ -73,12 +80,12 @@ impl Keys {
 
     fn add_unique(&mut self, name: String) {
         let mut candidate = name.clone();
-        while self.taken.contains(&candidate) {
-            let number = self.next.entry(name.clone()).or_insert(2);
-            candidate = format!("{name}_{number}");
-            *number += 1;
+        while self.taken.contains_key(&candidate) {
+            let taken = self.taken.entry(name.clone()).or_default();
+            taken.made += 1;
+            candidate = format!("{name}_{}", taken.made + 1);
         }
-        self.taken.insert(candidate.clone());
+        self.taken.insert(candidate.clone(), Taken { used: true, made: 0 });
         self.add(candidate);
     }
 
@@ -95,20 +102,6 @@ impl Keys {
 
 fn numbered(column: usize) -> String {
     format!("column_{}", column + 1)
-}
-
-/// Takes the header row.
-#[derive(Debug, Default)]
-pub struct Names(pub Vec<String>);
-
-impl Sink for Names {
-    fn cell(&mut self, _: usize, text: &[u8], from: usize, to: usize, _: bool) {
-        self.0.push(String::from_utf8_lossy(text.get(from..to).unwrap_or_default()).into_owned());
-    }
-
-    fn restart(&mut self) {
-        self.0.clear();
-    }
 }
 
 #[cfg(test)]

@@ -69,7 +69,8 @@ fn is_exact_number_slow(text: &[u8]) -> bool {
         return text.parse::<u64>().is_ok_and(|value| value <= MAX_EXACT);
     }
     // More digits than a float has never come back, and bounding them here bounds the work below.
-    text.len() <= 400 && text.parse::<f64>().is_ok_and(|value| value.is_finite() && decimal(&format!("{value:e}")) == decimal(text))
+    let shortest = |value: f64| serde_json::Number::from_f64(value).map(|number| number.to_string());
+    text.len() <= 400 && text.parse().ok().and_then(shortest).is_some_and(|shortest| decimal(&shortest) == decimal(text))
 }
 
 /// The digits of a number without leading and trailing zeros, and the power of ten that the first of them stands for.

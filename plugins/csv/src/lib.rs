@@ -84,17 +84,14 @@ fn judge(head: &Head, named: Probe) -> Probe {
 /// Says what was chosen and why.
 fn explain(head: &Head) {
     let (encoding, why) = head.encoding.map_or(("open".into(), "all is ASCII so far"), |(encoding, why)| (encoding.to_string(), why));
-    let Dialect { delimiter, quote, escape } = head.table.dialect;
+    let table = &head.table;
+    let Dialect { delimiter, quote, escape } = table.dialect;
+    let [delimiter, quote, escape] = [Some(delimiter), quote, escape].map(Choice::word);
+    let [percent, score] = [100.0 * table.uniformity, 1000.0 * table.score].map(|share| share as u32);
+    let (rows, columns) = (table.rows, table.columns);
     debug!("encoding {encoding}: {why}");
     debug!(
-        "delimiter {:?}, quote {:?}, escape {:?}: {} rows, {:.1} % of them with {} cells, score {:.4}",
-        char::from(delimiter),
-        quote.map(char::from),
-        escape.map(char::from),
-        head.table.rows,
-        100.0 * head.table.uniformity,
-        head.table.columns,
-        head.table.score,
+        "delimiter `{delimiter}`, quote `{quote}`, escape `{escape}`: {percent} % of {rows} rows have {columns} cells; {score} of 1000 points"
     );
     debug!("header {}: {}", head.header.0, head.header.1);
 }

@@ -78,6 +78,11 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// How a character that was chosen is written as an option.
+    pub fn word(byte: Option<u8>) -> String {
+        byte.map_or(Choice::None, Choice::Is).into()
+    }
+
     /// The character, where one is given.
     pub fn byte(self) -> Option<u8> {
         if let Choice::Is(byte) = self { Some(byte) } else { None }

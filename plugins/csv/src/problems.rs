@@ -45,10 +45,10 @@ impl Kind {
         if self == Kind::Encoding { ErrorType::Encoding } else { ErrorType::Malformed }
     }
 
-    /// A quote that never closes leaves in doubt where its record ends, and bytes that are no text are lost; after all others, everything
-    /// that stands in the file stands in the document.
+    /// A quote that never closes leaves in doubt where records end, and a file in which one stands was most likely cut off. After all
+    /// others, everything that could be read stands in the document.
     fn severity(self) -> Severity {
-        if matches!(self, Kind::UnclosedQuote) { Severity::Error } else { Severity::Warning }
+        if self == Kind::UnclosedQuote { Severity::Error } else { Severity::Warning }
     }
 }
 
@@ -58,25 +58,19 @@ pub struct Problems {
     counts: [u64; Kind::ALL.len()],
 }
 
+/// Tells a problem, at a line and column.
+///
+/// # Errors
+/// What the host says.
+pub fn tell(output: &mut Output, kind: Kind, (line, column): (u64, u64), message: String) -> Result<()> {
+    output.problem(kind.severity(), Error::new(kind.error_type(), message).code(kind.code()).line(line).column(column))
+}
+
 impl Problems {
-    /// Reports one. `place` (line and column) and `message` are only asked for where they are told.
-    ///
-    /// # Errors
-    /// What the host says.
+    /// Counts one, and answers whether it is to be told.
     #[cold]
-    pub fn report(
-        &mut self,
-        output: &mut Output,
-        kind: Kind,
-        place: impl FnOnce() -> (u64, u64),
-        message: impl FnOnce() -> String,
-    ) -> Result<()> {
-        if self.add(kind, 1) > TOLD {
-            return Ok(());
-        }
-        let (line, column) = place();
-        let error = Error::new(kind.error_type(), message()).code(kind.code()).line(line).column(column);
-        output.problem(kind.severity(), error)
+    pub fn tells(&mut self, kind: Kind) -> bool {
+        self.add(kind, 1) <= TOLD
     }
 
     /// Counts problems that are not told one by one.

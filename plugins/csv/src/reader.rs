@@ -57,6 +57,27 @@ pub trait Sink {
     fn restart(&mut self);
 }
 
+/// Keeps the cells of a record, for the few that are looked at twice.
+#[derive(Debug, Default)]
+pub struct Cells(pub Vec<Vec<u8>>);
+
+impl Cells {
+    /// The cells as text.
+    pub fn texts(self) -> Vec<String> {
+        self.0.into_iter().map(|cell| String::from_utf8_lossy(&cell).into_owned()).collect()
+    }
+}
+
+impl Sink for Cells {
+    fn cell(&mut self, _: usize, text: &[u8], from: usize, to: usize, _: bool) {
+        self.0.push(text.get(from..to).unwrap_or_default().to_vec());
+    }
+
+    fn restart(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// What one step of reading gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -141,9 +162,10 @@ impl<'t> Records<'t> {
         self.at
     }
 
-    /// Reads the next record into the sink.
+    /// Reads the next record into the sink. Only the sink that is given every row needs a copy of this code of its own; the others come as
+    /// `dyn`.
     #[inline]
-    pub fn next<S: Sink>(&mut self, sink: &mut S) -> Step {
+    pub fn next<S: Sink + ?Sized>(&mut self, sink: &mut S) -> Step {
         if self.at >= self.end {
             return if self.last { Step::End } else { Step::More };
         }
@@ -159,7 +181,7 @@ impl<'t> Records<'t> {
 
     /// Reads one record; none where it has to be read again from its beginning.
     #[inline(always)]
-    fn read<S: Sink>(&mut self, sink: &mut S) -> Option<Step> {
+    fn read<S: Sink + ?Sized>(&mut self, sink: &mut S) -> Option<Step> {
         let (start, mut from, mut column) = (self.at, self.at, 0);
         loop {
             let mut mark = self.marks.next();
@@ -223,7 +245,7 @@ impl<'t> Records<'t> {
     }
 
     #[cold]
-    fn give_back<S: Sink>(&mut self, sink: &mut S) -> Step {
+    fn give_back<S: Sink + ?Sized>(&mut self, sink: &mut S) -> Step {
         sink.restart();
         Step::More
     }
@@ -234,7 +256,7 @@ impl<'t> Records<'t> {
 
     /// Reads a cell whose first mark is a quote or an escape. The usual one (quotes around it, none inside, a cell's end right after) goes
     /// to the sink as it stands in the buffer.
-    fn marked_cell<S: Sink>(&mut self, sink: &mut S, column: usize, from: usize, first: usize) -> Ended {
+    fn marked_cell<S: Sink + ?Sized>(&mut self, sink: &mut S, column: usize, from: usize, first: usize) -> Ended {
         if first == from && self.opens(from) {
             loop {
                 let mark = self.marks.next();
@@ -259,7 +281,7 @@ impl<'t> Records<'t> {
     }
 
     /// Reads any cell: what is text goes to `scratch`, what is not is left out.
-    fn odd_cell<S: Sink>(&mut self, sink: &mut S, column: usize, from: usize) -> Ended {
+    fn odd_cell<S: Sink + ?Sized>(&mut self, sink: &mut S, column: usize, from: usize) -> Ended {
         let Dialect { quote, escape, delimiter: _ } = self.dialect;
         let (mut inside, mut was_quoted, mut copied) = (false, false, from);
         self.scratch.clear();
