@@ -1,0 +1,65 @@
+//! Builds the host, the bundled plugins, and the guests of the tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::term;
+use crate::workspace::Workspace;
+
+/// Builds the host as the tests run it. The same command builds for the demo, so that one cold build serves both.
+///
+/// # Errors
+/// Where cargo fails.
+pub(crate) fn host(workspace: &Workspace) -> Result<()> {
+    term::command("host", &mut workspace.cargo(&["build", "--workspace"]))
+}
+
+/// Builds every crate in `plugins/`, with the binary of a profile.
+///
+/// # Errors
+/// Where `dropforge plugin build` fails.
+pub(crate) fn plugins(workspace: &Workspace, profile: &str) -> Result<()> {
+    for folder in crates(&workspace.root.join("plugins"))? {
+        plugin(workspace, profile, &folder, &workspace.plugins())?;
+    }
+    Ok(())
+}
+
+/// Builds every crate in `tests/guests/`.
+///
+/// # Errors
+/// Where `dropforge plugin build` fails.
+pub(crate) fn guests(workspace: &Workspace) -> Result<()> {
+    for folder in crates(&workspace.root.join("tests").join("guests"))? {
+        plugin(workspace, "debug", &folder, &workspace.guests())?;
+    }
+    Ok(())
+}
+
+/// Builds one plugin. All share a target folder beside the host's: another compiler may be at work there.
+fn plugin(workspace: &Workspace, profile: &str, folder: &Path, into: &Path) -> Result<()> {
+    fs::create_dir_all(into).with_context(|| format!("cannot create {}", into.display()))?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let mut command = Command::new(workspace.binary(profile));
+    command.args(["plugin", "build"]).arg(folder).arg("-o").arg(into.join(format!("{name}.wasm")));
+    command.current_dir(&workspace.root).env("CARGO_TARGET_DIR", workspace.target.join("wasm"));
+    term::command(&format!("plugin {name}"), &mut command)
+}
+
+/// The crates in a folder that may not be there, in the order of their names.
+pub(crate) fn crates(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    if folder.is_dir() {
+        for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let path = entry?.path();
+            if path.join("Cargo.toml").is_file() {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,208 @@
+//! Finds what building and testing need, and installs what is missing where that is possible.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::term;
+use crate::workspace::Workspace;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// Debian's compiler, the source of its standard library, and a linker for WebAssembly.
+const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
+/// What those packages bring.
+const DEBIAN_FILES: [&str; 4] =
+    ["/usr/bin/rustc", "/usr/bin/cargo", "/usr/lib/rustlib/src/rust/library/std/Cargo.toml", "/usr/bin/wasm-ld-19"];
+/// Longer than this, a download is not going to happen.
+const DOWNLOAD: Duration = Duration::from_secs(300);
+
+/// Everything, for every command.
+///
+/// # Errors
+/// Where the compiler for plugins is missing and cannot be installed.
+pub(crate) fn all(workspace: &Workspace) -> Result<()> {
+    term::section("setup");
+    wasm_toolchain(workspace)?;
+    rust_components(workspace)?;
+    python(workspace)?;
+    tool(workspace, "promtool", "prometheus", "the test that has Prometheus's own tool read /metrics")?;
+    tool(workspace, "mlr", "miller", "the comparison in `cargo xtask bench`")
+}
+
+/// Only what building plugins needs.
+///
+/// # Errors
+/// As [`all`].
+pub(crate) fn wasm_section(workspace: &Workspace) -> Result<()> {
+    term::section("setup");
+    wasm_toolchain(workspace)
+}
+
+/// A Rust compiler that can build plugins.
+fn wasm_toolchain(workspace: &Workspace) -> Result<()> {
+    term::step("Rust for WebAssembly", || {
+        if let Some(found) = find_wasm_toolchain(workspace) {
+            return Ok(found);
+        }
+        if workspace.program("rustup").is_some() {
+            term::progress("installing the target with rustup");
+            let added = quietly(Command::new("rustup").args(["target", "add", TARGET]).current_dir(&workspace.root));
+            if added.is_ok_and(|output| output.status.success())
+                && let Some(found) = find_wasm_toolchain(workspace)
+            {
+                return Ok(format!("{found}, installed now"));
+            }
+        }
+        if workspace.program("apt-get").is_some() && is_root() {
+            term::progress(&format!("installing {} with apt-get", DEBIAN_PACKAGES.join(", ")));
+            let installed = apt_get(&["update"]).and_then(|()| {
+                let options = ["install", "-y", "--no-install-recommends"];
+                apt_get(&[options.as_slice(), DEBIAN_PACKAGES.as_slice()].concat())
+            });
+            installed.with_context(missing_toolchain)?;
+            return find_wasm_toolchain(workspace).map(|found| format!("{found}, installed now")).with_context(missing_toolchain);
+        }
+        bail!(missing_toolchain())
+    })
+}
+
+fn missing_toolchain() -> String {
+    let packages = DEBIAN_PACKAGES.join(" ");
+    format!("no Rust compiler here can build plugins: run `rustup target add {TARGET}`, or on Debian `apt-get install {packages}` as root")
+}
+
+fn find_wasm_toolchain(workspace: &Workspace) -> Option<String> {
+    let sysroot = quietly(Command::new("rustc").args(["--print", "sysroot"]).current_dir(&workspace.root)).ok()?;
+    let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().to_owned();
+    if Path::new(&sysroot).join("lib/rustlib").join(TARGET).join("lib").is_dir() {
+        return Some(format!("target {TARGET} of the active toolchain"));
+    }
+    DEBIAN_FILES.iter().all(|file| Path::new(file).exists()).then(|| "Debian's rustc-web".into())
+}
+
+/// The formatter and the lints.
+fn rust_components(workspace: &Workspace) -> Result<()> {
+    term::step("rustfmt and clippy", || {
+        let there = |name| quietly(&mut workspace.cargo(&[name, "--version"])).is_ok_and(|output| output.status.success());
+        if there("fmt") && there("clippy") {
+            return Ok("found".into());
+        }
+        let added = quietly(Command::new("rustup").args(["component", "add", "rustfmt", "clippy"]).current_dir(&workspace.root));
+        match added {
+            Ok(output) if output.status.success() => Ok("installed now".into()),
+            _ => bail!("`cargo fmt` or `cargo clippy` is missing: run `rustup component add rustfmt clippy`"),
+        }
+    })
+}
+
+/// A Python with junitparser, for the tests that compare with it. Without one, those tests say so and the others go on.
+fn python(workspace: &Workspace) -> Result<()> {
+    term::step("Python with junitparser", || {
+        let requirements = workspace.root.join("tests/compare/requirements.txt");
+        let required = std::fs::read_to_string(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+        let version = required.trim().rsplit("==").next().unwrap_or_default().to_owned();
+        let check = format!("import importlib.metadata as m; assert m.version('junitparser') == '{version}'");
+        let ready = || quietly(Command::new(workspace.python()).args(["-c", &check])).is_ok_and(|output| output.status.success());
+        if ready() {
+            return Ok(format!("junitparser {version} in {}", workspace.target.join("venv").display()));
+        }
+        let without = "the tests that compare with it are left out, and say so";
+        let Some(python) = workspace.program("python3") else { return Ok(format!("no python3 here: {without}")) };
+        let venv = workspace.target.join("venv");
+        let create =
+            || quietly(Command::new(&python).args(["-m", "venv", "--clear"]).arg(&venv)).is_ok_and(|output| output.status.success());
+        if !create() {
+            // Debian has it in a package of its own.
+            let installed = is_root() && workspace.program("apt-get").is_some() && {
+                term::progress("installing python3-venv with apt-get");
+                apt_get(&["update"]).and_then(|()| apt_get(&["install", "-y", "--no-install-recommends", "python3-venv"])).is_ok()
+            };
+            if !installed || !create() {
+                return Ok(format!("`python3 -m venv` does not work here (on Debian: install python3-venv): {without}"));
+            }
+        }
+        let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+        let _ = quietly(Command::new(workspace.python()).args(options).arg(&requirements));
+        Ok(if ready() { format!("junitparser {version} installed now") } else { format!("PyPI cannot be had from here: {without}") })
+    })
+}
+
+/// A program that a test or the benchmark compares with. Where Debian has it, it is unpacked into the target folder: installing it would
+/// start services that nobody asked for.
+pub(crate) fn tool(workspace: &Workspace, program: &str, package: &str, what_for: &str) -> Result<()> {
+    term::step(program, || {
+        if let Some(found) = workspace.program(program) {
+            return Ok(found.display().to_string());
+        }
+        let tools = workspace.tools();
+        std::fs::create_dir_all(&tools).with_context(|| format!("cannot create {}", tools.display()))?;
+        let unpacked = workspace.program("apt-get").is_some() && {
+            term::progress(&format!("unpacking Debian's {package}"));
+            unpack(&tools, package) || (is_root() && apt_get(&["update"]).is_ok() && unpack(&tools, package))
+        };
+        match workspace.program(program) {
+            Some(_) if unpacked => Ok(format!("Debian's {package}, unpacked into {}", tools.display())),
+            _ => Ok(format!("missing (Debian's package {package}): {what_for} is left out, and says so")),
+        }
+    })
+}
+
+fn unpack(tools: &Path, package: &str) -> bool {
+    let succeeded = |command: &mut Command| quietly(command.current_dir(tools)).is_ok_and(|output| output.status.success());
+    if !succeeded(Command::new("apt-get").args(["download", package])) {
+        return false;
+    }
+    let archives = std::fs::read_dir(tools).into_iter().flatten().flatten().map(|entry| entry.path());
+    archives.filter(|path| path.extension().is_some_and(|extension| extension == "deb")).all(|archive| {
+        let unpacked = succeeded(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg("."));
+        std::fs::remove_file(&archive).is_ok() && unpacked
+    })
+}
+
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    command.arg("-q").args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    let output = quietly(&mut command)?;
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` ended with {}: {}", term::shown(&command), output.status, errors.trim());
+    }
+    Ok(())
+}
+
+fn is_root() -> bool {
+    quietly(Command::new("id").arg("-u")).is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+/// Runs a command without its output on the screen, for at most [`DOWNLOAD`].
+fn quietly(command: &mut Command) -> Result<Output> {
+    let line = term::shown(command);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot start `{line}`"))?;
+    // Read on other threads: a full pipe would stop the command.
+    let read = |mut from: Box<dyn std::io::Read + Send>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = from.read_to_end(&mut bytes);
+            bytes
+        })
+    };
+    let stdout = child.stdout.take().map(|from| read(Box::new(from)));
+    let stderr = child.stderr.take().map(|from| read(Box::new(from)));
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if start.elapsed() > DOWNLOAD {
+            child.kill()?;
+            child.wait()?;
+            bail!("`{line}` did not end within {}", term::seconds(DOWNLOAD));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let joined = |thread: Option<std::thread::JoinHandle<Vec<u8>>>| thread.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    Ok(Output { status, stdout: joined(stdout), stderr: joined(stderr) })
+}

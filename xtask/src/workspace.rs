@@ -1,0 +1,74 @@
+//! Where things are.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// The folders of the project and of what is built from it.
+pub(crate) struct Workspace {
+    /// The root of the repository.
+    pub root: PathBuf,
+    /// Cargo's target folder: the one that this very program was built into.
+    pub target: PathBuf,
+}
+
+impl Workspace {
+    /// Finds both.
+    ///
+    /// # Errors
+    /// Where this program was moved out of the target folder.
+    pub(crate) fn find() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask stands in no workspace")?;
+        let program = std::env::current_exe().context("cannot find this program")?;
+        let target = program.ancestors().nth(2).context("this program is in no target folder: run it with `cargo xtask`")?;
+        Ok(Workspace { root: root.to_owned(), target: target.to_owned() })
+    }
+
+    /// `cargo` for the workspace, with the same toolchain and target folder as this program.
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+        command.args(arguments).current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        command
+    }
+
+    /// The binary of a profile.
+    pub(crate) fn binary(&self, profile: &str) -> PathBuf {
+        self.target.join(profile).join(format!("dropforge{}", std::env::consts::EXE_SUFFIX))
+    }
+
+    /// The bundled plugins, built.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.target.join("plugins")
+    }
+
+    /// The guests that only tests use, built.
+    pub(crate) fn guests(&self) -> PathBuf {
+        self.plugins().join("guests")
+    }
+
+    /// The Python environment of the tests that compare.
+    pub(crate) fn python(&self) -> PathBuf {
+        let venv = self.target.join("venv");
+        if cfg!(windows) { venv.join("Scripts").join("python.exe") } else { venv.join("bin").join("python") }
+    }
+
+    /// Programs that were unpacked for this project alone.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.target.join("tools")
+    }
+
+    /// `PATH` with those programs behind everybody's.
+    pub(crate) fn path(&self) -> OsString {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&path).chain([self.tools().join("usr").join("bin")]);
+        std::env::join_paths(folders).unwrap_or(path)
+    }
+
+    /// A program on that `PATH`.
+    pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
+        let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+        std::env::split_paths(&self.path()).map(|folder| folder.join(&name)).find(|file| file.is_file())
+    }
+}
