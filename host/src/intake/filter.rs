@@ -2,9 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-
-use crate::config::{self, Destination, Route};
+use crate::config::{self, Destination, PatternError, Patterns, Route};
 
 /// How the names begin under which Dropforge itself keeps files in an intake's folder for a moment. They are never taken.
 pub const PRIVATE_PREFIX: &str = ".dropforge-";
@@ -13,50 +11,22 @@ pub const PRIVATE_PREFIX: &str = ".dropforge-";
 pub(super) struct Globs {
     include: Patterns,
     exclude: Patterns,
-    temporary: GlobSet,
-}
-
-/// Patterns without `/` are matched against the name, the others against the path below the folder.
-struct Patterns {
-    by_name: GlobSet,
-    by_path: GlobSet,
+    temporary: Patterns,
 }
 
 impl Globs {
-    pub(super) fn new(intake: &config::Intake) -> Result<Globs, globset::Error> {
+    pub(super) fn new(intake: &config::Intake) -> Result<Globs, PatternError> {
         Ok(Globs {
             include: Patterns::new(&intake.include)?,
             exclude: Patterns::new(&intake.exclude)?,
-            temporary: glob_set(intake.temporary_names.iter())?,
+            temporary: Patterns::new(&intake.temporary_names)?,
         })
     }
 
     /// Whether `include` and `exclude` admit the file.
     pub(super) fn admit(&self, relative: &Path) -> bool {
-        self.include.match_file(relative) && !self.exclude.match_file(relative)
+        self.include.matches(relative) && !self.exclude.matches(relative)
     }
-}
-
-impl Patterns {
-    fn new(globs: &[String]) -> Result<Patterns, globset::Error> {
-        Ok(Patterns {
-            by_name: glob_set(globs.iter().filter(|glob| !glob.contains('/')))?,
-            by_path: glob_set(globs.iter().filter(|glob| glob.contains('/')))?,
-        })
-    }
-
-    fn match_file(&self, relative: &Path) -> bool {
-        self.by_path.is_match(relative) || relative.file_name().is_some_and(|name| self.by_name.is_match(name))
-    }
-}
-
-/// Case is disregarded, as in a converter's own patterns: stations write `.CSV` and `.csv`.
-fn glob_set<'a>(globs: impl Iterator<Item = &'a String>) -> Result<GlobSet, globset::Error> {
-    let mut set = GlobSetBuilder::new();
-    for glob in globs {
-        set.add(GlobBuilder::new(glob).literal_separator(true).case_insensitive(true).build()?);
-    }
-    set.build()
 }
 
 /// Where an intake's folder is, and what below it is the host's own. Made anew whenever the folder is, because symlinks may then lead elsewhere.
@@ -98,7 +68,7 @@ impl Places {
     pub(super) fn never(&self, globs: &Globs, relative: &Path) -> bool {
         let temporary = |part: Component<'_>| {
             let name = part.as_os_str();
-            name.to_string_lossy().starts_with(PRIVATE_PREFIX) || globs.temporary.is_match(name)
+            name.to_string_lossy().starts_with(PRIVATE_PREFIX) || globs.temporary.matches(Path::new(name))
         };
         self.own.iter().any(|own| relative.starts_with(own)) || relative.components().any(temporary)
     }

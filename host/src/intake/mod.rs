@@ -32,7 +32,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crate::config::Route;
+use crate::config::{PatternError, Route};
 use crate::metrics::Metrics;
 
 pub use crate::identity::FileIdentity;
@@ -86,7 +86,7 @@ pub enum IntakeError {
         /// The route's name.
         route: String,
         /// What is wrong with which pattern.
-        source: globset::Error,
+        source: PatternError,
     },
     /// Files would come back as soon as they are settled.
     #[error("route `{route}`: `{key}` is the intake's own folder {path}, so that nothing in it could ever be taken; name another folder")]
