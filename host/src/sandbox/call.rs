@@ -8,6 +8,7 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::bindings::{Plugin, PluginPre};
+use super::from_guest;
 use super::input::OpenInput;
 use super::limits::MemoryLimitExceeded;
 use super::log::{JobLog, SharedLog};
@@ -16,10 +17,11 @@ use super::text::cut;
 use super::types::{
     Conversion, ConversionError, Descriptor, DocumentSink, ErrorType, Input, Limits, MetricDeclaration, Outcome, Probe, Usage,
 };
-use super::{descriptor, from_guest};
 
 /// Handles in the guest's own tables, beside those that the host counts: borrowed ones, and those of resources that it defines itself.
 const EXTRA_HANDLES: usize = 10_000;
+/// The longest name that goes into the log, in bytes.
+const MAX_NAME: usize = 64;
 /// The longest message that comes from a trap, in bytes.
 const MAX_TRAP_MESSAGE: usize = 8_192;
 /// The longest function name in a message, in bytes.
@@ -49,18 +51,19 @@ impl Converter {
         self.0.has_capability
     }
 
-    /// Asks the converter what it is, and checks the answer against the contract.
+    /// Asks the converter what it is. Long texts are cut; whether the answer is well formed is for the caller to check.
     ///
     /// # Errors
-    /// How the call failed; `bad_output` where the descriptor is malformed.
+    /// How the call failed.
     pub fn describe(&self, limits: &Limits) -> Result<Descriptor, ConversionError> {
         let state = State::new(Call::Describe, limits, &[], None, self.log(limits));
         let (result, _) = self.call(state, |plugin, store| plugin.dropforge_converter_converter().call_describe(store));
-        let described = from_guest::descriptor(result?);
-        descriptor::check(&described).map_err(|reason| bad_output(format!("the converter's descriptor breaks the contract: {reason}")))?;
-        // A second answer would be the same; the first stays.
-        let _ = self.0.name.set(described.name.clone());
-        Ok(described)
+        let descriptor = from_guest::descriptor(result?);
+        if descriptor.name.len() <= MAX_NAME && descriptor.name.chars().all(|c| c.is_ascii_graphic()) {
+            // A second answer must be the same; the first stays.
+            let _ = self.0.name.set(descriptor.name.clone());
+        }
+        Ok(descriptor)
     }
 
     /// Asks the converter whether `input` is one of its own. It sees the first 64 KiB and no members.
@@ -146,6 +149,8 @@ impl Converter {
             Err(error) => Err(explain(&error, &store, true)),
         };
         let state = store.into_data();
+        // The last host call may have taken too long, with no guest code after it that looked at the clock.
+        let result = result.and_then(|answer| state.deadline.check().map(|()| answer).map_err(|passed| timeout(&passed)));
         let mut log = state.log.lock();
         if let Some(complaint) = state.observed.complaint() {
             log.note(complaint);
@@ -197,6 +202,10 @@ fn finish(result: Result<Outcome, ConversionError>, state: State, started: Insta
     }
 }
 
+fn timeout(passed: &DeadlinePassed) -> ConversionError {
+    ConversionError { error_type: ErrorType::Timeout, code: String::new(), message: passed.to_string(), at: None }
+}
+
 fn bad_output(message: String) -> ConversionError {
     ConversionError { error_type: ErrorType::BadOutput, code: String::new(), message, at: None }
 }
@@ -236,16 +245,10 @@ fn trap_message(trap: Trap, log: &JobLog) -> String {
 
 /// The innermost function that is the converter's own, and not its language's machinery of panics.
 fn function_name(backtrace: &WasmBacktrace) -> Option<String> {
-    const MACHINERY: [&str; 8] = ["std::", "core::", "alloc::", "rust_", "__rust", "_rust", "abort", "__"];
-    let names = || backtrace.frames().iter().filter_map(|frame| frame.func_name());
-    let name = names().find(|name| !MACHINERY.iter().any(|prefix| name.starts_with(prefix))).or_else(|| names().next())?;
-    Some(cut(without_hash(name).to_owned(), MAX_FUNCTION))
-}
-
-/// A Rust function's name without the hash that the compiler appended.
-fn without_hash(name: &str) -> &str {
-    match name.rsplit_once("::h") {
-        Some((path, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => path,
-        _ => name,
-    }
+    const MACHINERY: [&str; 6] = ["std::", "core::", "alloc::", "__", "rust_", "abort"];
+    let names = backtrace.frames().iter().filter_map(|frame| frame.func_name());
+    // `{:#}` leaves out the hash that the compiler appended.
+    let names: Vec<String> = names.map(|name| format!("{:#}", rustc_demangle::demangle(name))).collect();
+    let is_own = |name: &&String| !MACHINERY.iter().any(|prefix| name.trim_start_matches('<').starts_with(prefix));
+    names.iter().find(is_own).or_else(|| names.first()).map(|name| cut(name.clone(), MAX_FUNCTION))
 }

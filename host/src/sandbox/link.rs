@@ -89,7 +89,7 @@ fn absent_items<'a>(linker: &Linker<State>, interface: &str, items: impl Iterato
 }
 
 fn check_exports(component: &Component) -> Result<(), SandboxError> {
-    let instance = component.get_export_index(None, &format!("{CONVERTER}@{CONTRACT_VERSION}"));
+    let instance = component.get_export_index(None, format!("{CONVERTER}@{CONTRACT_VERSION}").as_str());
     let Some(instance) = instance else {
         return Err(SandboxError::MissingExports(vec![format!("the interface `{CONVERTER}@{CONTRACT_VERSION}`")]));
     };

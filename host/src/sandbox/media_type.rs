@@ -21,11 +21,6 @@ pub fn is_valid(text: &str) -> bool {
     }
 }
 
-/// Is `text` a bare `type/subtype` in lower case?
-pub fn is_bare(text: &str) -> bool {
-    is_valid(text) && !text.contains(';') && !text.contains(char::is_whitespace) && !text.contains(|c: char| c.is_ascii_uppercase())
-}
-
 /// What is left of a text that is read from its beginning.
 struct Parts<'a>(&'a str);
 
@@ -73,7 +68,7 @@ impl Parts<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_bare, is_valid};
+    use super::is_valid;
 
     #[test]
     fn takes_what_the_rfc_allows_and_nothing_else() {
@@ -97,10 +92,6 @@ mod tests {
             "a/b\n",
         ] {
             assert!(!is_valid(bad), "{bad:?}");
-        }
-        assert!(is_bare("text/csv"));
-        for bad in ["Text/csv", "text/csv; a=b", "text/csv "] {
-            assert!(!is_bare(bad), "{bad:?}");
         }
     }
 }

@@ -5,7 +5,6 @@
 
 mod bindings;
 mod call;
-mod descriptor;
 mod documents;
 mod engine;
 mod error;
