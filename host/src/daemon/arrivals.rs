@@ -32,7 +32,10 @@ impl Arrivals for QueueArrivals {
             && free < self.config.min_free_bytes
         {
             // Without the number of free bytes: a reason that stays the same is said once.
-            return Err(retry(format!("the disk of state_dir has less than min_free_bytes ({}) free; free some", self.config.min_free_bytes)));
+            return Err(retry(format!(
+                "the disk of state_dir has less than min_free_bytes ({}) free; free some",
+                self.config.min_free_bytes
+            )));
         }
         let unreadable = |error: io::Error| retry(format!("cannot read {}: {error}", arrival.path.display()));
         let mut file = File::open(&arrival.path).map_err(unreadable)?;

@@ -44,7 +44,11 @@ fn named(document: &Document, suffix: &str) -> String {
     let safe: String = document.name.chars().map(|c| if is_safe(c) { c } else { '_' }).collect();
     let safe = safe.trim_matches(|c: char| c == '.' || c.is_whitespace());
     let (stem, extension) = match safe.rsplit_once('.') {
-        Some((stem, extension)) if extension.len() <= LONGEST_EXTENSION && !stem.is_empty() => (stem, Some(extension)),
+        Some((stem, extension))
+            if !stem.is_empty() && extension.len() <= LONGEST_EXTENSION && extension.chars().all(char::is_alphanumeric) =>
+        {
+            (stem, Some(extension))
+        }
         _ => (safe, None),
     };
     let stem = match stem.get(..stem.floor_char_boundary(LONGEST_STEM)) {

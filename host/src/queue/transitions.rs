@@ -74,11 +74,14 @@ impl Queue for Store {
                 Waiting::Suspended { awaits } if !awaits.is_empty() => Some(serde_json::to_string(awaits).map_err(json_error)?),
                 _ => None,
             };
+            // Only what failed counts as an attempt: whoever waits for a file or a plugin has not used one up.
+            let counted = matches!(waiting, Waiting::Retry);
             connection
                 .prepare_cached(
-                    "UPDATE jobs SET state = 'queued', waiting = ?2, awaits = ?3, due_ms = ?4 WHERE id = ?1 AND state = 'running'",
+                    "UPDATE jobs SET state = 'queued', waiting = ?2, awaits = ?3, due_ms = ?4, attempts = attempts - ?5
+                     WHERE id = ?1 AND state = 'running'",
                 )?
-                .execute(params![id.as_str(), waiting.as_str(), awaits, due_ms])
+                .execute(params![id.as_str(), waiting.as_str(), awaits, due_ms, u8::from(!counted)])
         })?;
         self.work().notify();
         Ok(())
@@ -93,12 +96,14 @@ impl Queue for Store {
 }
 
 fn enqueue(connection: &Connection, new: &NewJob) -> rusqlite::Result<Enqueued> {
-    let state: Option<String> =
-        connection.prepare_cached("SELECT state FROM jobs WHERE id = ?1")?.query_row([new.id.as_str()], |row| row.get(0)).optional()?;
-    let enqueued = match state.as_deref() {
+    let runs_again: Option<bool> = connection
+        .prepare_cached("SELECT state = 'settled' AND source_settled <> 2 FROM jobs WHERE id = ?1")?
+        .query_row([new.id.as_str()], |row| row.get(0))
+        .optional()?;
+    let enqueued = match runs_again {
         None => Enqueued::New,
-        Some("settled") => Enqueued::Again,
-        Some(_) => return Ok(Enqueued::Known),
+        Some(true) => Enqueued::Again,
+        Some(false) => return Ok(Enqueued::Known),
     };
     if enqueued == Enqueued::Again {
         connection.prepare_cached("DELETE FROM jobs WHERE id = ?1")?.execute([new.id.as_str()])?;
