@@ -64,7 +64,8 @@ export!(Csv);
 fn judge(head: &Head, named: Probe) -> Probe {
     let table = &head.table;
     if let Some(format) = head.other_format {
-        return Probe::new(5, format!("the content looks like {format}"));
+        let reason = format!("the content looks like {format}");
+        return if named.confidence == 0 { Probe::no(reason) } else { Probe::new(5, reason) };
     }
     if head.empty {
         return Probe::new(named.confidence, format!("{}; there is no content to tell by", named.reason));
