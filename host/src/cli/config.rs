@@ -43,8 +43,8 @@ pub struct ConfigArgs {
 pub enum ConfigCommand {
     /// Say everything that is wrong with a configuration; exit with 2 if anything is
     #[command(after_help = "Examples:
-  dropforge config check                        dropforge.toml in the working directory
-  dropforge config check -c line3.json          another file
+  dropforge config check                              dropforge.toml in the working directory
+  dropforge config check -c line3.json                another file
   DROPFORGE_HEALTH_PORT=8081 dropforge config check   with the environment that the daemon will have")]
     Check(ConfigArgs),
     /// Print the JSON Schema of the configuration file
