@@ -1,0 +1,176 @@
+//! One file: what loads, what is refused and why, what is kept.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+use dropforge::plugins::{Plugin, load_file};
+use dropforge::sandbox::Sandbox;
+use serde_json::json;
+
+use crate::guest::{Guest, function};
+use crate::sandbox;
+
+fn load(bytes: &[u8], sandbox: &Sandbox, folder: &Path) -> Result<Plugin, String> {
+    let file = folder.join("plugin.wasm");
+    fs::write(&file, bytes).unwrap();
+    load_file(&file, sandbox, &folder.join("compiled")).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_module_is_wrapped_and_a_component_passes_through() {
+    let (sandbox, folder) = (sandbox(), tempfile::tempdir().unwrap());
+    let guest = Guest {
+        schema: r#"{"type": "object", "properties": {"delimiter": {"type": "string", "default": ","}}}"#,
+        ..Guest::named("csv", "1.2.3")
+    };
+    for (bytes, wrapped) in [(guest.module(), true), (guest.component(), false)] {
+        let plugin = load(&bytes, &sandbox, folder.path()).unwrap();
+        assert_eq!((plugin.descriptor.name.as_str(), plugin.descriptor.version.as_str()), ("csv", "1.2.3"));
+        assert_eq!((plugin.report.wrapped, plugin.size), (wrapped, bytes.len() as u64));
+        assert_eq!(plugin.report.interfaces.contract, "0.1.0");
+        assert_eq!(plugin.report.interfaces.exports, ["dropforge:converter/converter@0.1.0"]);
+        assert!(!plugin.converter.has_capability() && plugin.report.interfaces.capabilities().is_empty());
+        assert_eq!(plugin.options(&serde_json::Map::new()).unwrap(), json!({"delimiter": ","}).to_string());
+        assert_eq!(plugin.specificity("a.TEST", "x/a.TEST"), Some(5));
+    }
+}
+
+#[test]
+fn a_module_that_uses_wasi_preview_1_is_adapted() {
+    let (sandbox, folder) = (sandbox(), tempfile::tempdir().unwrap());
+    let imports = r#"(import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))"#;
+    let plugin = load(&Guest { imports, ..Guest::default() }.module(), &sandbox, folder.path()).unwrap();
+    assert!(plugin.report.interfaces.imports.iter().any(|name| name.starts_with("wasi:random/random@0.2")));
+    assert!(!plugin.converter.has_capability() && plugin.report.interfaces.capabilities().is_empty());
+}
+
+#[test]
+fn compiled_code_is_kept_and_a_damaged_copy_is_made_again() {
+    let (sandbox, folder) = (sandbox(), tempfile::tempdir().unwrap());
+    let bytes = Guest::default().module();
+    let code = |folder: &Path| {
+        let files = fs::read_dir(folder.join("compiled")).unwrap().map(|entry| entry.unwrap().path());
+        let code: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect();
+        assert_eq!(code.len(), 1, "{code:?}");
+        code[0].clone()
+    };
+    load(&bytes, &sandbox, folder.path()).unwrap();
+    let compiled = code(folder.path());
+    let made = SystemTime::UNIX_EPOCH;
+    fs::File::options().write(true).open(&compiled).unwrap().set_modified(made).unwrap();
+    load(&bytes, &sandbox, folder.path()).unwrap();
+    assert_eq!(fs::metadata(&compiled).unwrap().modified().unwrap(), made, "it was compiled again");
+
+    // Another file of the same name, as a damaged disk would give it: what is mapped already must not change under the sandbox.
+    let mut damaged = fs::read(&compiled).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    fs::remove_file(&compiled).unwrap();
+    fs::write(&compiled, damaged).unwrap();
+    assert_eq!(load(&bytes, &sandbox, folder.path()).unwrap().descriptor.name, "test");
+    assert_ne!(fs::metadata(code(folder.path())).unwrap().modified().unwrap(), made);
+}
+
+#[test]
+fn everything_that_breaks_the_contract_is_refused_by_name() {
+    let (sandbox, folder) = (sandbox(), tempfile::tempdir().unwrap());
+    let wit = Guest::default().wit;
+    let probe = "probe: func(input: borrow<input>) -> probe-result;";
+    let convert = function("convert", "(param i32 i32 i32) (result i32) unreachable");
+    let changed = |from: &str, to: &str| {
+        assert!(wit.contains(from), "the contract has no {from}");
+        wit.replace(from, to)
+    };
+    let module = Guest::default().module();
+    let no_types = wat::parse_str(Guest::default().text()).unwrap();
+    let cases: Vec<(Vec<u8>, &[&str])> = vec![
+        (Vec::new(), &["the file is empty"]),
+        (Guest::default().text().into_bytes(), &["WebAssembly text"]),
+        (b"serial,result\nA7,pass\n".to_vec(), &["this is no WebAssembly"]),
+        (module[..module.len() / 2].to_vec(), &["truncated or damaged"]),
+        (no_types, &["no `component-type` section", "dropforge plugin build"]),
+        (
+            Guest { wit: changed(probe, ""), others: convert.clone(), ..Guest::default() }.module(),
+            &["it does not export the function `converter.probe`"],
+        ),
+        (
+            Guest {
+                wit: changed(probe, "probe: func(input: borrow<input>, deep: bool) -> probe-result;"),
+                others: convert.clone() + &function("probe", "(param i32 i32) (result i32) unreachable"),
+                ..Guest::default()
+            }
+            .module(),
+            &[
+                "the type of `converter.probe` is wrong",
+                "it is `func(input: borrow<input>, deep: bool) -> probe-result`",
+                "the contract says `func(input: borrow<input>) -> probe-result`",
+            ],
+        ),
+        (
+            Guest { wit: changed("confidence: u8,", "confidence: u32,"), ..Guest::default() }.module(),
+            &["its type `probe-result` is `record { confidence: u32, reason: string }`", "`record { confidence: u8, reason: string }`"],
+        ),
+        (
+            Guest {
+                wit: changed("dropforge:converter@0.1.0", "dropforge:converter@0.2.0"),
+                describe: "unreachable".to_owned(),
+                ..Guest::default()
+            }
+            .module_of_version("0.2.0"),
+            &["built for `dropforge:converter/converter@0.2.0`, and this host speaks 0.1: update Dropforge"],
+        ),
+        (
+            Guest {
+                world: "plugin-with-lookup",
+                imports: r#"(import "dropforge:converter/lookup@0.1.0" "get" (func (param i32 i32 i32 i32 i32)))"#,
+                ..Guest::default()
+            }
+            .module(),
+            &["it imports the capability `lookup`", "build it for the world `plugin`"],
+        ),
+        (
+            Guest {
+                wit: changed("export converter;", "import wasi:http/handler@0.2.0; export converter;")
+                    + "\npackage wasi:http@0.2.0 { interface handler { f: func(); } }",
+                imports: r#"(import "wasi:http/handler@0.2.0" "f" (func))"#,
+                ..Guest::default()
+            }
+            .module(),
+            &["it imports `wasi:http/handler@0.2.0`, which no converter gets"],
+        ),
+        (
+            Guest { imports: r#"(import "env" "getenv" (func (param i32) (result i32)))"#, ..Guest::default() }.module(),
+            &["cannot be wrapped into a component", "env"],
+        ),
+        (Guest { describe: "unreachable".to_owned(), ..Guest::default() }.module(), &["its `describe` failed: trap"]),
+        (Guest { describe: "(loop $l br $l) unreachable".to_owned(), ..Guest::default() }.module(), &["its `describe` failed: timeout"]),
+        (Guest::named("No Name", "1").module(), &["its name \"No Name\" is malformed"]),
+        (Guest { schema: r#"{"$ref": "https://example.com/"}"#, ..Guest::default() }.module(), &["refers to `https://example.com/`"]),
+        (Guest { pattern: "[", ..Guest::default() }.module(), &["its pattern \"[\" is malformed"]),
+    ];
+    for (bytes, expected) in cases {
+        let message = load(&bytes, &sandbox, folder.path()).map(|plugin| format!("{plugin:?}")).unwrap_err();
+        assert!(message.starts_with("cannot load the plugin "), "{message}");
+        for part in expected {
+            assert!(message.contains(part), "{part:?} was expected in: {message}");
+        }
+    }
+}
+
+#[test]
+fn the_compiling_process_answers_only_to_its_parent() {
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_dropforge")).arg("compile-plugin").args(arguments).stdin(Stdio::null()).output().unwrap()
+    };
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is run by Dropforge itself"));
+    // What arrives has another digest than what was sent.
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("out.cwasm");
+    let output = run(&["00", target.to_str().unwrap()]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "\"changed\"");
+    assert!(!target.exists());
+}
