@@ -337,7 +337,8 @@ impl Daemon {
 
 /// Gets a path from a port of this machine: status and body.
 pub fn get(port: u16, path: &str) -> (u16, String) {
-    let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build());
+    let agent =
+        ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build());
     let mut response = agent.get(format!("http://127.0.0.1:{port}{path}")).call().unwrap();
     (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
 }

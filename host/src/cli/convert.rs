@@ -12,8 +12,8 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 
-use super::progress::{Watched, bar};
 use super::config;
+use super::progress::{Watched, bar};
 use crate::config::{Config, Need, Overrides, Sources, load};
 use crate::delivery::{plain_file_name, unique_file_name};
 use crate::digest::sha256_reader;
@@ -21,7 +21,9 @@ use crate::files;
 use crate::identity::FileIdentity;
 use crate::plugins::{Plugin, load_file, load_folder};
 use crate::queue::{DocumentId, JobId};
-use crate::sandbox::{Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Limits, Outcome, Sandbox, Severity, THREAD_STACK};
+use crate::sandbox::{
+    Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Limits, Outcome, Sandbox, Severity, THREAD_STACK,
+};
 
 /// Arguments of `dropforge convert`.
 #[derive(Debug, Args)]
@@ -83,7 +85,10 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
             Ok(false) => failed += 1,
             Err(error) => {
                 // A reader that has seen enough (`| head`) is no failure of ours to report.
-                if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)) {
+                if error
+                    .chain()
+                    .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
+                {
                     return Ok(ExitCode::FAILURE);
                 }
                 eprintln!("{}: {error:#}", input.display());
@@ -124,7 +129,11 @@ fn plugins(args: &ConvertArgs, config: &Config) -> anyhow::Result<Vec<Arc<Plugin
             Some(plugin) => Ok(vec![plugin]),
             None => {
                 let loaded: Vec<&str> = all.iter().map(|plugin| plugin.descriptor.name.as_str()).collect();
-                bail!("there is no converter `{name}` in {} (there: {}); a plugin file is named with its .wasm", folder.display(), loaded.join(", "))
+                bail!(
+                    "there is no converter `{name}` in {} (there: {}); a plugin file is named with its .wasm",
+                    folder.display(),
+                    loaded.join(", ")
+                )
             }
         },
     }
@@ -186,7 +195,9 @@ fn by_confidence(plugins: &[Arc<Plugin>], name: &str, input: &dyn Fn() -> io::Re
     let mut willing = Vec::new();
     for plugin in plugins {
         match plugin.converter.probe(input()?, &Limits::for_probe()) {
-            Ok(probe) if probe.confidence > 0 => willing.push((probe.confidence, plugin.specificity(name, name).unwrap_or(0), Arc::clone(plugin))),
+            Ok(probe) if probe.confidence > 0 => {
+                willing.push((probe.confidence, plugin.specificity(name, name).unwrap_or(0), Arc::clone(plugin)))
+            }
             Ok(_) => {}
             Err(error) => eprintln!("{}: probe failed: {error}", plugin.descriptor.name),
         }
@@ -304,7 +315,8 @@ impl Output {
             return Ok(standard.flush()?);
         }
         let folder = self.folder(input);
-        let target = names.free(&folder.join(plain_file_name(document)), &folder.join(unique_file_name(document, DocumentId::new(id, document.number))));
+        let target = names
+            .free(&folder.join(plain_file_name(document)), &folder.join(unique_file_name(document, DocumentId::new(id, document.number))));
         fs::rename(&from, &target).with_context(|| format!("cannot write {}", target.display()))?;
         println!("{}", target.display());
         Ok(())

@@ -97,7 +97,8 @@ impl Daemon {
             let (store, registry) = (Arc::clone(&store), status.registry_cell());
             Box::new(move || upkeep::plugins_changed(&store, &registry))
         };
-        let plugins = PluginFolder::start(config.plugins_dir.clone(), sandbox, config.state_dir.join("compiled"), Arc::clone(&metrics), on_change)?;
+        let plugins =
+            PluginFolder::start(config.plugins_dir.clone(), sandbox, config.state_dir.join("compiled"), Arc::clone(&metrics), on_change)?;
         status.plugins_are_loaded(plugins.registry());
 
         let deliverer = Deliverer::start(Arc::clone(&config), Arc::clone(&store), spool.clone(), Arc::clone(&metrics))?;

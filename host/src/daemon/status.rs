@@ -53,10 +53,8 @@ impl Status for DaemonStatus {
             reasons.push(error.to_string());
         }
         match disk_free_bytes(&self.config.state_dir) {
-            Ok(free) if free < self.config.min_free_bytes => reasons.push(format!(
-                "the disk of state_dir has {free} bytes free, less than min_free_bytes ({})",
-                self.config.min_free_bytes
-            )),
+            Ok(free) if free < self.config.min_free_bytes => reasons
+                .push(format!("the disk of state_dir has {free} bytes free, less than min_free_bytes ({})", self.config.min_free_bytes)),
             _ => {}
         }
         reasons

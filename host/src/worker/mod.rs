@@ -61,7 +61,13 @@ impl Workers {
     /// Where a thread cannot be started.
     pub fn start(context: Context, count: usize) -> std::io::Result<Workers> {
         context.metrics.queue_workers(QueueName::Converter, count);
-        let shared = Arc::new(Shared { context, stopping: AtomicBool::new(false), running: AtomicUsize::new(0), ended: Wakeup::default(), pause: Wakeup::default() });
+        let shared = Arc::new(Shared {
+            context,
+            stopping: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            ended: Wakeup::default(),
+            pause: Wakeup::default(),
+        });
         for number in 0..count {
             spawn(&shared, &format!("worker {number}"), Shared::work)?;
         }
