@@ -46,6 +46,8 @@ pub(super) struct Folder {
     stop: Arc<AtomicBool>,
     registry: Arc<Registry>,
     files: BTreeMap<OsString, Entry>,
+    /// A plugin went away or was replaced: its name or its metrics may be what another file waits for.
+    freed: bool,
     /// Files beyond [`MAX_FILES`] were reported.
     overfull: bool,
 }
@@ -109,6 +111,7 @@ impl Folder {
             stop: Arc::new(AtomicBool::new(false)),
             registry: Arc::default(),
             files: BTreeMap::new(),
+            freed: false,
             overfull: false,
         })
     }
@@ -144,14 +147,11 @@ impl Folder {
         let due = self.look(present, closed, &mut update);
         update.changed |= self.handle(&due, &gone);
         update.changed |= self.remove(&gone);
-        // What went away or changed may have given up a name that another file waits for.
-        while update.changed {
+        while std::mem::take(&mut self.freed) {
             let waiting =
                 |(name, entry): (&OsString, &Entry)| matches!(entry.again, Some(Again::Plugins)).then(|| (name.clone(), entry.seen.0));
             let due: Vec<_> = self.files.iter().filter_map(waiting).collect();
-            if !self.handle(&due, &BTreeSet::new()) {
-                break;
-            }
+            update.changed |= self.handle(&due, &BTreeSet::new());
         }
         Ok(update)
     }
@@ -300,6 +300,7 @@ impl Folder {
                 entry.refused = None;
                 let former = entry.running.replace(Arc::new(*plugin));
                 entry.say_loaded(name, former.as_deref(), took);
+                self.freed |= former.is_some();
                 if let (Some(metrics), Some(former)) = (&self.metrics, former) {
                     metrics.plugin_unloaded(&former.descriptor.name, &former.descriptor.version, &former.digest);
                 }
@@ -356,6 +357,7 @@ impl Folder {
 
     fn unload(&mut self, name: &OsStr) -> bool {
         let Some(plugin) = self.files.get_mut(name).and_then(|entry| entry.running.take()) else { return false };
+        self.freed = true;
         let descriptor = &plugin.descriptor;
         tracing::info!(
             converter = descriptor.name, version = descriptor.version, digest = file::short(&plugin.digest), file = %name.display(),

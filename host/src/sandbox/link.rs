@@ -1,7 +1,7 @@
 //! Checks a component against the contract, by name, and links it.
 
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker, ResourceType};
+use wasmtime::component::{Component, Linker};
 
 use super::bindings::PluginPre;
 use super::error::SandboxError;
@@ -52,12 +52,12 @@ fn check_imports(linker: &Linker<State>, component: &Component) -> Result<(), Sa
         let text = match import.ty {
             ComponentItem::Type(_) => continue,
             ComponentItem::ComponentInstance(instance) => {
-                let items = instance.exports(component.engine()).filter_map(|(item, ty)| match ty.ty {
-                    ComponentItem::ComponentFunc(_) => Some((item, false)),
-                    ComponentItem::Resource(_) => Some((item, true)),
-                    _ => None,
-                });
-                let absent = absent_items(linker, name, items);
+                // Not resources: one that an interface only takes over from another (`use`) looks like one of its own. One that is
+                // missing shows by its functions, or when it is linked.
+                let functions = instance
+                    .exports(component.engine())
+                    .filter_map(|(item, ty)| matches!(ty.ty, ComponentItem::ComponentFunc(_)).then_some(item));
+                let absent = absent_functions(linker, name, functions);
                 if absent.is_empty() {
                     continue;
                 }
@@ -73,18 +73,15 @@ fn check_imports(linker: &Linker<State>, component: &Component) -> Result<(), Sa
     if missing.is_empty() { Ok(()) } else { Err(SandboxError::MissingImports { imports: missing, lookup }) }
 }
 
-/// Which of the interface's functions and resources the linker does not have. A linker cannot be asked, but it refuses to define a name
+/// Which of the interface's functions the linker does not have. A linker cannot be asked, but it refuses to define a name
 /// twice: what it lets a copy of itself define was missing.
-fn absent_items<'a>(linker: &Linker<State>, interface: &str, items: impl Iterator<Item = (&'a str, bool)>) -> Vec<String> {
+fn absent_functions<'a>(linker: &Linker<State>, interface: &str, functions: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut copy = linker.clone();
     let name = offered(interface).unwrap_or_else(|| interface.to_owned());
     let Ok(mut instance) = copy.instance(&name) else { return vec![interface.to_owned()] };
-    items
-        .filter(|(item, is_resource)| match is_resource {
-            true => instance.resource(item, ResourceType::host::<()>(), |_, _| Ok(())).is_ok(),
-            false => instance.func_new(item, |_, _, _, _| Ok(())).is_ok(),
-        })
-        .map(|(item, _)| format!("`{}`", item.split_once(']').map_or(item, |(_, name)| name)))
+    functions
+        .filter(|name| instance.func_new(name, |_, _, _, _| Ok(())).is_ok())
+        .map(|name| format!("`{}`", name.split_once(']').map_or(name, |(_, name)| name)))
         .collect()
 }
 

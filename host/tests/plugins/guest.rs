@@ -78,8 +78,10 @@ impl Guest {
     }
 
     pub fn text(&self) -> String {
-        let mut texts = Vec::new();
+        let mut texts: Vec<u8> = Vec::new();
         let mut place = |text: &[u8]| {
+            // Lists of pointers have to be aligned.
+            texts.resize(texts.len().next_multiple_of(4), 0);
             let at = TEXTS + u32::try_from(texts.len()).unwrap();
             texts.extend_from_slice(text);
             [at.to_le_bytes(), u32::try_from(text.len()).unwrap().to_le_bytes()].concat()

@@ -146,7 +146,7 @@ fn everything_that_breaks_the_contract_is_refused_by_name() {
         ),
         (Guest { describe: "unreachable".to_owned(), ..Guest::default() }.module(), &["its `describe` failed: trap"]),
         (Guest { describe: "(loop $l br $l) unreachable".to_owned(), ..Guest::default() }.module(), &["its `describe` failed: timeout"]),
-        (Guest::named("No Name", "1").module(), &["its name \"No Name\" is malformed"]),
+        (Guest::named("No Name", "1").module(), &["its name", "No Name"]),
         (Guest { schema: r#"{"$ref": "https://example.com/"}"#, ..Guest::default() }.module(), &["refers to `https://example.com/`"]),
         (Guest { pattern: "[", ..Guest::default() }.module(), &["its pattern \"[\" is malformed"]),
     ];
