@@ -64,7 +64,9 @@ export!(Csv);
 fn judge(head: &Head, named: Probe) -> Probe {
     let table = &head.table;
     if let Some(format) = head.other_format {
-        return Probe::new(5, format!("the content looks like {format}"));
+        // Under another name it is nobody's table: on a route that asks everybody it must not become one for lack of a better converter.
+        let confidence = if named.confidence > 0 { 5 } else { 0 };
+        return Probe::new(confidence, format!("the content looks like {format}"));
     }
     if head.empty {
         return Probe::new(named.confidence, format!("{}; there is no content to tell by", named.reason));

@@ -291,7 +291,7 @@ fn what_is_no_text_is_an_error() {
 
 #[test]
 fn probe_goes_by_content() {
-    let table: [(&str, &[u8], u8); 14] = [
+    let table: [(&str, &[u8], u8); 15] = [
         ("a.csv", b"a,b\n1,2\n3,4\n", 90),
         ("a.TSV", b"a\tb\n1\t2\n3\t4\n", 90),
         ("a.txt", b"a;b;c\n1;2;3\n4;5;6\n", 60),
@@ -305,6 +305,7 @@ fn probe_goes_by_content() {
         ("a.csv", b"\0\x01\x02\x03\x04\x05,", 0),
         ("a.csv", b"<?xml version=\"1.0\"?><a b=\"1,2\"/>", 5),
         ("a.csv", b"{\"a\": 1, \"b\": 2}", 5),
+        ("a.xml", b"<a>\n<b c=\"1,2\"/>\n<b c=\"3,4\"/>\n</a>", 0),
         ("a.csv", b"\xff\xfea\0,\0b\0\n\0\x31\0,\0\x32\0\n\0", 90),
     ];
     for (name, bytes, confidence) in table {
