@@ -30,12 +30,40 @@ pub fn dropforge() -> PathBuf {
     path
 }
 
-/// A plugin that `cargo xtask test` has built: `csv`, `junit`, or a guest of the tests.
+/// The folder of everything that is built.
+pub fn target_folder() -> PathBuf {
+    profile_folder().parent().expect("a profile folder is in a target folder").to_path_buf()
+}
+
+/// A plugin that `cargo xtask test` has built: one of `plugins/`, or of `tests/guests/`, by the name of its folder.
 pub fn plugin(name: &str) -> PathBuf {
-    let target = profile_folder().parent().expect("a profile folder is in a target folder").to_path_buf();
-    let path = target.join("plugins").join(format!("{name}.wasm"));
-    assert!(path.exists(), "{} is not built: run `cargo xtask test`", path.display());
-    path
+    let plugins = target_folder().join("plugins");
+    let file = format!("{name}.wasm");
+    let found = [plugins.join(&file), plugins.join("guests").join(&file)].into_iter().find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{} is not built: run `cargo xtask test`", plugins.join(&file).display()))
+}
+
+/// What `python3` prints, as JSON, that runs a script of `tests/compare` with the standard library alone.
+pub fn python(script: &str, arguments: &[&Path]) -> Value {
+    script_answer(Path::new("python3"), script, arguments)
+}
+
+/// The same in the environment that `cargo xtask setup` makes, which has junitparser.
+pub fn python_with_packages(script: &str, arguments: &[&Path]) -> Value {
+    let venv = target_folder().join("venv");
+    let made = if cfg!(windows) { venv.join("Scripts").join("python.exe") } else { venv.join("bin").join("python") };
+    let python = std::env::var_os("DROPFORGE_TEST_PYTHON").map_or(made, PathBuf::from);
+    assert!(python.exists(), "{} is not there: run `cargo xtask setup`", python.display());
+    script_answer(&python, script, arguments)
+}
+
+fn script_answer(python: &Path, script: &str, arguments: &[&Path]) -> Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("compare").join(script);
+    let output = Command::new(python).arg(&script).args(arguments).env("PYTHONDONTWRITEBYTECODE", "1").output();
+    let output = output.unwrap_or_else(|error| panic!("this test compares with Python, and `{}` does not start: {error}", python.display()));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{} failed (if a package is missing, run `cargo xtask setup`):\n{errors}", script.display());
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// A file of `tests/data`.
@@ -167,9 +195,10 @@ impl Setup {
     /// Starts the daemon, and waits for nothing.
     pub fn spawn(self) -> Daemon {
         let log = self.path("log");
+        let log_from = fs::metadata(&log).map_or(0, |metadata| metadata.len() as usize);
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let child = self.command().stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-        Daemon { child, setup: self, log, log_from: 0 }
+        Daemon { child, setup: self, log, log_from }
     }
 }
 
@@ -242,6 +271,40 @@ impl Daemon {
         serde_json::from_str(&self.get(path).1).unwrap()
     }
 
+    /// The newest jobs, of the queue and of its history.
+    pub fn jobs(&self) -> Vec<Value> {
+        self.json("/api/v1/jobs?limit=1000").as_array().unwrap().clone()
+    }
+
+    /// The newest job of a file, by its path below the intake.
+    pub fn job(&self, path: &str) -> Option<Value> {
+        self.jobs().into_iter().find(|job| job["path"] == path)
+    }
+
+    /// Waits until a file's job is in a state, or waits for something, and gives it.
+    pub fn wait_for_job(&self, path: &str, state: &str) -> Value {
+        wait_for(&format!("{path} to be {state}"), || self.job(path).filter(|job| job["state"] == state || job["waiting"] == state))
+    }
+
+    /// Every job must have been settled as converted, but for those whose paths are listed.
+    pub fn assert_all_converted(&self, but: &[&str]) {
+        let failed = |job: &Value| job["outcome"] != "converted" && !but.iter().any(|path| job["path"] == *path);
+        let failed: Vec<Value> = self.jobs().into_iter().filter(failed).collect();
+        assert!(failed.is_empty(), "not converted: {failed:#?}");
+    }
+
+    /// What the daemon says of a file of its plugins folder.
+    pub fn plugin_status(&self, file: &str) -> Option<Value> {
+        self.json("/api/v1/plugins").as_array()?.iter().find(|plugin| plugin["file"] == file).cloned()
+    }
+
+    /// Waits until a version of a plugin runs, loaded from a file.
+    pub fn wait_for_version(&self, file: &str, version: &str) {
+        wait_for(&format!("version {version} of {file} to run"), || {
+            self.plugin_status(file).filter(|plugin| plugin["running"]["version"] == version && plugin["refused"].is_null())
+        });
+    }
+
     /// The value of one series, such as `conversions_total{converter="csv",status="success"}`, with the labels in the exposition's order.
     pub fn metric(&self, series: &str) -> Option<f64> {
         let (status, body) = self.get("/metrics");
@@ -251,11 +314,23 @@ impl Daemon {
 
     /// Puts a file into the inbox as a careful writer does: under a temporary name, then renamed.
     pub fn drop_file(&self, name: &str, content: impl AsRef<[u8]>) {
-        let target = self.path("in").join(name);
+        self.drop_into("in", name, content);
+    }
+
+    /// The same for the inbox of another route, in a folder of that name.
+    pub fn drop_into(&self, inbox: &str, name: &str, content: impl AsRef<[u8]>) {
+        let target = self.path(inbox).join(name);
         let temporary = target.with_file_name(format!(".{}.tmp", target.file_name().unwrap().to_string_lossy()));
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         fs::write(&temporary, content).unwrap();
         fs::rename(temporary, target).unwrap();
+    }
+
+    /// Adds up the values of all series of a family that have this text among their labels.
+    pub fn metric_sum(&self, family: &str, label: &str) -> f64 {
+        let (_, body) = self.get("/metrics");
+        let of_family = |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(label);
+        body.lines().filter(of_family).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     /// Puts a plugin file into the plugins folder, replacing one of that name.
@@ -276,17 +351,31 @@ impl Daemon {
         wait_for(&format!("{count} documents"), || Some(self.documents()).filter(|documents| documents.len() >= count))
     }
 
+    /// Waits until the outbox holds a document of this name (its id left out), and gives where.
+    pub fn wait_for_document(&self, name: &str) -> PathBuf {
+        wait_for(&format!("the document {name}"), || self.documents().into_iter().find(|(file, _)| without_id(file) == name).map(|(_, path)| path))
+    }
+
     /// Waits until a source is settled in `done` or `failed` (with its date in between), and gives where.
     pub fn wait_for_settled(&self, folder: &str, name: &str) -> PathBuf {
+        self.wait_for_settled_in("in", folder, name)
+    }
+
+    fn wait_for_settled_in(&self, inbox: &str, folder: &str, name: &str) -> PathBuf {
         wait_for(&format!("{name} in {folder}"), || {
             let suffix = format!("/{name}");
-            files(&self.path("in").join(folder)).into_iter().find(|(path, _)| path.ends_with(&suffix)).map(|(_, path)| path)
+            files(&self.path(inbox).join(folder)).into_iter().find(|(path, _)| path.ends_with(&suffix)).map(|(_, path)| path)
         })
     }
 
     /// Waits until a source has failed, and gives its sidecar.
     pub fn wait_for_sidecar(&self, name: &str) -> Value {
-        let source = self.wait_for_settled("failed", name);
+        self.wait_for_sidecar_in("in", name)
+    }
+
+    /// The same for the inbox of another route.
+    pub fn wait_for_sidecar_in(&self, inbox: &str, name: &str) -> Value {
+        let source = self.wait_for_settled_in(inbox, "failed", name);
         let mut sidecar = source.into_os_string();
         sidecar.push(".dropforge.json");
         serde_json::from_slice(&fs::read(&sidecar).unwrap()).unwrap()
@@ -324,15 +413,24 @@ impl Daemon {
         wait_for("the daemon to end", || self.child.try_wait().unwrap())
     }
 
-    /// Starts it again on the same folders, with changes to its set-up.
-    pub fn restart(mut self, change: impl FnOnce(Setup) -> Setup) -> Daemon {
+    /// What it was started from, with its folders, for another start.
+    pub fn into_setup(mut self) -> Setup {
         self.kill();
-        let log_from = fs::metadata(&self.log).map_or(0, |metadata| metadata.len() as usize);
-        let setup = change(std::mem::take(&mut self.setup));
-        let mut daemon = setup.spawn();
-        daemon.log_from = log_from;
-        daemon
+        std::mem::take(&mut self.setup)
     }
+
+    /// Starts it again on the same folders, with changes to its set-up.
+    pub fn restart(self, change: impl FnOnce(Setup) -> Setup) -> Daemon {
+        change(self.into_setup()).spawn()
+    }
+}
+
+/// The name of a document in an outbox, without the id that keeps names from colliding: `a-3f09c2a1b4d5e6f7.jsonl` is `a.jsonl`.
+pub fn without_id(name: &str) -> String {
+    let (stem, extension) = name.rsplit_once('.').map_or((name, String::new()), |(stem, extension)| (stem, format!(".{extension}")));
+    let (stem, id) = stem.rsplit_once('-').unwrap_or_else(|| panic!("{name} has no id"));
+    assert!(id.len() >= 16 && id.chars().all(|c| c.is_ascii_hexdigit()), "{name} has no id");
+    format!("{stem}{extension}")
 }
 
 /// Gets a path from a port of this machine: status and body.
@@ -341,6 +439,13 @@ pub fn get(port: u16, path: &str) -> (u16, String) {
         ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build());
     let mut response = agent.get(format!("http://127.0.0.1:{port}{path}")).call().unwrap();
     (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+}
+
+/// What `dropforge plugin inspect --json` says of a plugin file.
+pub fn inspect(plugin: &Path) -> Value {
+    let (code, answer, errors) = run(Path::new("."), &["plugin", "inspect", "--json", plugin.to_str().unwrap()]);
+    assert_eq!(code, 0, "{errors}");
+    serde_json::from_str(&answer).unwrap()
 }
 
 /// Runs the binary to its end: exit code, standard output, standard error.
