@@ -196,9 +196,10 @@ impl Setup {
     /// Starts the daemon, and waits for nothing.
     pub fn spawn(self) -> Daemon {
         let log = self.path("log");
+        let log_from = fs::metadata(&log).map_or(0, |metadata| metadata.len() as usize);
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let child = self.command().stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-        Daemon { child, setup: self, log, log_from: 0 }
+        Daemon { child, setup: self, log, log_from }
     }
 }
 
@@ -420,14 +421,15 @@ impl Daemon {
         wait_for("the daemon to end", || self.child.try_wait().unwrap())
     }
 
-    /// Starts it again on the same folders, with changes to its set-up.
-    pub fn restart(mut self, change: impl FnOnce(Setup) -> Setup) -> Daemon {
+    /// What it was started from, with its folders, for another start.
+    pub fn into_setup(mut self) -> Setup {
         self.kill();
-        let log_from = fs::metadata(&self.log).map_or(0, |metadata| metadata.len() as usize);
-        let setup = change(std::mem::take(&mut self.setup));
-        let mut daemon = setup.spawn();
-        daemon.log_from = log_from;
-        daemon
+        std::mem::take(&mut self.setup)
+    }
+
+    /// Starts it again on the same folders, with changes to its set-up.
+    pub fn restart(self, change: impl FnOnce(Setup) -> Setup) -> Daemon {
+        change(self.into_setup()).spawn()
     }
 }
 
