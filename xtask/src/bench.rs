@@ -169,7 +169,7 @@ fn generate(path: &Path, rows: u64) -> Result<()> {
         };
         let status = if random.below(50) == 0 { "FAIL" } else { "PASS" };
         let serial = 1_000_000 + row / 40;
-        write!(file, "SN{serial},2026-03-{day:02}T{hours:02}:{minutes:02}:{seconds:02}Z,ICT-{station},R{step},{value:.4},")?;
+        write!(file, "SN{serial},2026-03-{day:02}T{hours:02}:{minutes:02}:{seconds:02},ICT-{station},{step},{value:.3},")?;
         match random.below(10) {
             0 => file.write_all(b",,")?,
             _ => write!(file, "{:.1},{:.1},", value - 1.5, value + 1.5)?,
@@ -177,8 +177,8 @@ fn generate(path: &Path, rows: u64) -> Result<()> {
         write!(file, "{unit},{status},")?;
         match random.below(20) {
             0 => file.write_all(b"\"probe moved, measured again\"")?,
-            1 => file.write_all(b"\"limit \"\"B\"\" of the customer\"")?,
-            2..8 => write!(file, "fixture {}", random.below(90) + 10)?,
+            1 => file.write_all(b"\"limit \"\"B\"\"\"")?,
+            2..5 => write!(file, "fixture {}", random.below(90) + 10)?,
             _ => {}
         }
         file.write_all(b"\n")?;
@@ -194,5 +194,28 @@ impl Random {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_input_has_the_size_that_is_reported() {
+        let path = std::env::temp_dir().join(format!("dropforge-bench-{}.csv", std::process::id()));
+        generate(&path, 20_000).unwrap();
+        let (size, lines) = (megabytes(&path).unwrap(), lines(&path).unwrap());
+        let header = fs::read_to_string(&path).unwrap().lines().next().unwrap().split(',').count();
+        fs::remove_file(&path).unwrap();
+        assert_eq!((lines, header), (20_001, 10));
+        assert!((1.385..1.395).contains(&size), "{size} MB for a hundredth of the rows");
+    }
+
+    #[test]
+    fn memory_is_read_as_the_kernel_writes_it() {
+        assert_eq!(high_water_mark("Name:\tdropforge\nVmHWM:\t   12345 kB\nVmRSS:\t 1 kB\n"), Some(12345 * 1024));
+        assert_eq!(high_water_mark("Name:\tdropforge\n"), None);
     }
 }

@@ -38,14 +38,9 @@ impl Workspace {
         self.target.join(profile).join(format!("dropforge{}", std::env::consts::EXE_SUFFIX))
     }
 
-    /// The bundled plugins, built.
+    /// Plugins and guests, built.
     pub(crate) fn plugins(&self) -> PathBuf {
         self.target.join("plugins")
-    }
-
-    /// The guests that only tests use, built.
-    pub(crate) fn guests(&self) -> PathBuf {
-        self.plugins().join("guests")
     }
 
     /// The Python environment of the tests that compare.

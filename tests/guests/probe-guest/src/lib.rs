@@ -148,7 +148,9 @@ impl<'a> Run<'a> {
             }),
             "copy" => self.copy(),
             "attribute" => self.with_document(|document| document.set_attribute(&text(first), &text(second))),
-            "attributes-up-to" => self.with_document(|document| (0..number()).try_for_each(|n| document.set_attribute(&n.to_string(), &text(second)))),
+            "attributes-up-to" => {
+                self.with_document(|document| (0..number()).try_for_each(|n| document.set_attribute(&n.to_string(), &text(second))))
+            }
             "key" => self.with_document(|document| document.set_key(&text(rest))),
             "finish" => self.with_document(Document::finish),
             "drop" => {
