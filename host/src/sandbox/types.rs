@@ -9,24 +9,36 @@ use serde::{Deserialize, Serialize};
 /// What a converter says about itself; the meanings are those of `wit/`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Descriptor {
+    /// Lower-case letters, digits, `-` and `_`.
     pub name: String,
+    /// The converter's own.
     pub version: String,
+    /// One sentence for people.
     pub description: String,
+    /// Globs of file names.
     pub patterns: Vec<String>,
+    /// What it reads.
     pub media_types_in: Vec<String>,
+    /// What it makes.
     pub media_types_out: Vec<String>,
     /// A JSON Schema as text; empty where the converter has no options.
     pub options_schema: String,
+    /// What it may observe.
     pub metrics: Vec<MetricDeclaration>,
 }
 
 /// A metric of the converter's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricDeclaration {
+    /// In base units.
     pub name: String,
+    /// What is done with the values.
     pub kind: MetricKind,
+    /// One sentence for people.
     pub help: String,
+    /// The base unit; empty for a plain number.
     pub unit: String,
+    /// The names of the labels.
     pub labels: Vec<String>,
     /// Upper bounds for a histogram; empty for the default.
     pub buckets: Vec<f64>,
@@ -36,9 +48,13 @@ pub struct MetricDeclaration {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricKind {
+    /// Adds up.
     Counter,
+    /// The last value counts.
     Gauge,
+    /// Counted into buckets.
     Histogram,
+    /// Summed and counted.
     Summary,
 }
 
@@ -47,6 +63,7 @@ pub enum MetricKind {
 pub struct Probe {
     /// 0 to 100.
     pub confidence: u8,
+    /// Why, for the history of the job.
     pub reason: String,
 }
 
@@ -54,12 +71,19 @@ pub struct Probe {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorType {
+    /// The input breaks its format.
     Malformed,
+    /// The bytes are not text in the expected encoding.
     Encoding,
+    /// A value is not allowed.
     Validation,
+    /// Something needed is not there.
     MissingField,
+    /// A variant of the format that is not read.
     Unsupported,
+    /// A service failed; tried again.
     Upstream,
+    /// A defect of the converter; tried again once.
     Internal,
     /// The guest trapped: a panic, `unreachable`, a stack overflow.
     Trap,
@@ -140,11 +164,14 @@ pub struct Location {
 /// One thing that went wrong, as the guest or the host says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConversionError {
+    /// What kind of error it is.
     pub error_type: ErrorType,
     /// The converter's own stable name for it; may be empty.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub code: String,
+    /// A sentence for people.
     pub message: String,
+    /// Where in the input.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub at: Option<Location>,
 }
@@ -180,7 +207,9 @@ pub enum Severity {
 /// Something in the input that did not become a (whole) document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
+    /// What it means for the documents.
     pub severity: Severity,
+    /// What it is.
     #[serde(flatten)]
     pub error: ConversionError,
 }
@@ -188,8 +217,11 @@ pub struct Problem {
 /// How a conversion ended, unless with an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
+    /// The documents are the result.
     Converted,
+    /// Not for this converter; the reason.
     Skipped(String),
+    /// Not yet.
     Suspended {
         reason: String,
         /// Between 1 s and 24 h.
@@ -197,6 +229,7 @@ pub enum Outcome {
         /// Plain file names, at most 64.
         awaits: Vec<String>,
     },
+    /// Never, and that is no defect.
     Rejected(ConversionError),
 }
 
@@ -219,11 +252,13 @@ pub struct Input {
     pub name: String,
     /// Relative to the intake, with `/`.
     pub path: String,
+    /// What came with the input.
     pub media_type: Option<String>,
     /// Seconds since the epoch, and nanoseconds below one second.
     pub modified: Option<(i64, u32)>,
     /// Sorted by name, each name once.
     pub attributes: Vec<(String, String)>,
+    /// The bytes.
     pub source: Box<dyn Source>,
     /// The other files of the job, sorted by name.
     pub members: Vec<Member>,
@@ -231,6 +266,7 @@ pub struct Input {
 
 /// One of the other files of a job.
 pub struct Member {
+    /// As the guest names it.
     pub name: String,
     /// Opens it; called once per `open-member`.
     pub open: Box<dyn Fn() -> io::Result<Box<dyn Source>> + Send>,
@@ -264,20 +300,26 @@ pub trait DocumentWriter: Send {
 pub struct Document {
     /// The number that [`DocumentSink::create`] was called with. Unfinished documents leave gaps.
     pub number: u32,
+    /// As the converter said.
     pub media_type: String,
     /// As the converter suggested it: not yet safe as a file name.
     pub name: String,
     /// In the order of their names.
     pub attributes: Vec<(String, String)>,
+    /// What it is about.
     pub key: Option<String>,
+    /// Its size.
     pub bytes: u64,
 }
 
 /// A line that the guest logged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
+    /// How important it is.
     pub level: LogLevel,
+    /// What was logged.
     pub message: String,
+    /// Besides the message.
     pub fields: Vec<(String, String)>,
 }
 
@@ -285,10 +327,15 @@ pub struct LogLine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogLevel {
+    /// Every step.
     Trace,
+    /// What was decided, and why.
     Debug,
+    /// What an operator wants to know.
     Info,
+    /// What an operator should look at.
     Warn,
+    /// What went wrong.
     Error,
 }
 
@@ -297,7 +344,9 @@ pub enum LogLevel {
 pub struct Observation {
     /// The position of the metric in [`Descriptor::metrics`].
     pub metric: usize,
+    /// What was observed.
     pub value: f64,
+    /// In the declared order.
     pub labels: Vec<String>,
 }
 
@@ -317,9 +366,11 @@ pub struct Usage {
 /// Everything that one run of `convert` gave.
 #[derive(Debug)]
 pub struct Conversion {
+    /// How it ended.
     pub result: Result<Outcome, ConversionError>,
     /// In the order of creation; empty unless the result is [`Outcome::Converted`].
     pub documents: Vec<Document>,
+    /// What was reported, oldest first.
     pub problems: Vec<Problem>,
     /// Problems beyond the limit, which are not in `problems`.
     pub problems_dropped: u64,
@@ -327,23 +378,30 @@ pub struct Conversion {
     pub observations: Vec<Observation>,
     /// The last lines logged, oldest first.
     pub log_tail: Vec<LogLine>,
+    /// What it used.
     pub usage: Usage,
 }
 
 /// The limits of one call. See `config` for the reasons behind the defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
+    /// From instantiation to return, host functions included.
     pub wall_time: Duration,
     /// Summed over all linear memories of the instance.
     pub memory_bytes: u64,
     /// Summed over all documents, finished or not.
     pub output_bytes: u64,
+    /// Created, finished or not.
     pub documents: u32,
     /// Open handles: documents and inputs that the guest has not dropped.
     pub handles: u32,
+    /// Lines kept; the others are dropped.
     pub log_lines: u32,
+    /// Bytes kept.
     pub log_bytes: u64,
+    /// Problems kept; the others are counted.
     pub problems: u32,
+    /// Size of the input.
     pub input_bytes: u64,
     /// Bytes that may cross the boundary in one host call.
     pub call_bytes: usize,
