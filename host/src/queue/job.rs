@@ -38,32 +38,6 @@ pub enum Enqueued {
     Known,
 }
 
-/// Where a job is on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobState {
-    /// Waiting for a worker.
-    Queued,
-    /// A worker has it.
-    Running,
-    /// Its documents are in the spool, or its failure is recorded; delivery and the source's settling follow.
-    Committed,
-    /// Nothing is left to do.
-    Settled,
-}
-
-impl JobState {
-    /// As stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            JobState::Queued => "queued",
-            JobState::Running => "running",
-            JobState::Committed => "committed",
-            JobState::Settled => "settled",
-        }
-    }
-}
-
 /// Why a queued job is not due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waiting {

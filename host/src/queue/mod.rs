@@ -15,7 +15,7 @@ mod wakeup;
 
 pub use committed::CommittedJob;
 pub use ids::{DocumentId, JobId};
-pub use job::{Committed, Enqueued, Job, JobState, NewJob, Outcome, Waiting};
+pub use job::{Committed, Enqueued, Job, NewJob, Outcome, Waiting};
 pub use listing::{JobSummary, Sizes, time};
 pub use store::{QueueError, Store};
 pub use transitions::now_ms;

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Committed, Enqueued, Job, JobId, JobState, NewJob, Outcome, Queue, QueueError, Store, Waiting};
+use super::{Committed, Enqueued, Job, JobId, NewJob, Queue, QueueError, Store, Waiting};
 use crate::files::{path_from_bytes, path_to_bytes};
 use crate::identity::FileIdentity;
-use crate::sandbox::{Document, ErrorType};
+use crate::sandbox::ErrorType;
 
 /// Milliseconds since the epoch, now.
 pub fn now_ms() -> i64 {

@@ -223,6 +223,7 @@ pub enum Outcome {
     Skipped(String),
     /// Not yet.
     Suspended {
+        /// A sentence for people.
         reason: String,
         /// Between 1 s and 24 h.
         retry_after: Duration,

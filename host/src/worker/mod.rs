@@ -101,7 +101,10 @@ fn spawn(shared: &Arc<Shared>, name: &str, body: fn(&Shared)) -> std::io::Result
         running.running.fetch_sub(1, Ordering::AcqRel);
         running.ended.notify();
     });
-    spawned.map(drop).inspect_err(|_| drop(shared.running.fetch_sub(1, Ordering::AcqRel)))
+    if spawned.is_err() {
+        shared.running.fetch_sub(1, Ordering::AcqRel);
+    }
+    spawned.map(drop)
 }
 
 impl Shared {
