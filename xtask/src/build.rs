@@ -9,6 +9,17 @@ use anyhow::{Context, Result};
 use crate::term;
 use crate::workspace::Workspace;
 
+/// Builds all that end-to-end tests run.
+///
+/// # Errors
+/// Where any of it does not build.
+pub(crate) fn all(workspace: &Workspace) -> Result<()> {
+    term::section("build");
+    host(workspace)?;
+    plugins(workspace, "debug")?;
+    guests(workspace)
+}
+
 /// Builds the host as the tests run it. The same command builds for the demo, so that one cold build serves both.
 ///
 /// # Errors
@@ -33,7 +44,7 @@ pub(crate) fn plugins(workspace: &Workspace, profile: &str) -> Result<()> {
 /// # Errors
 /// Where `dropforge plugin build` fails.
 pub(crate) fn guests(workspace: &Workspace) -> Result<()> {
-    plugin(workspace, "debug", &workspace.root.join("tests").join("guests").join("probe-guest"))
+    plugin(workspace, "debug", &workspace.root.join("tests").join("guests").join("misbehave"))
 }
 
 /// Builds one plugin.
@@ -44,6 +55,8 @@ fn plugin(workspace: &Workspace, profile: &str, folder: &Path) -> Result<()> {
     let mut command = Command::new(workspace.binary(profile));
     command.args(["plugin", "build"]).arg(folder).arg("-o").arg(into.join(format!("{name}.wasm")));
     command.current_dir(&workspace.root).env("CARGO_TARGET_DIR", &workspace.target);
+    // A guest is a workspace of its own: with the same profile as the bundled plugins, it shares their standard library and dependencies.
+    command.env("CARGO_PROFILE_RELEASE_LTO", "thin").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "4");
     term::command(&format!("plugin {name}"), &mut command)
 }
 

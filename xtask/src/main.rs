@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask setup|demo|test|bench`.
+//! The project's own commands: `cargo xtask setup|build|demo|test|bench`.
 //!
 //! It must stay quick to compile, so it depends on next to nothing, and on no other crate of the workspace: what it needs of Dropforge, it
 //! gets from the binary.
@@ -22,6 +22,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   setup            installs what is missing to build plugins and to run the tests
+  build            builds host, plugins and the guests of the tests: a plain `cargo test --workspace` works after it
   demo [--stay]    starts Dropforge on real files, hot-drops a converter, and shows what comes out
                    --stay keeps it running until Ctrl-C
   test [ARG...]    runs everything that must pass: format, lints, unit, doc and end-to-end tests
@@ -46,6 +47,7 @@ fn run(arguments: &[String]) -> Result<()> {
     let workspace = || Workspace::find();
     match arguments.as_slice() {
         ["setup"] => setup::all(&workspace()?),
+        ["build"] => setup::wasm_section(&workspace()?).and_then(|()| build::all(&workspace()?)),
         ["demo"] => demo::run(&workspace()?, false),
         ["demo", "--stay"] => demo::run(&workspace()?, true),
         ["test", rest @ ..] => test::run(&workspace()?, rest),

@@ -26,15 +26,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
         term::section("lints");
         term::command("clippy", &mut workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
-    timed("host", &|| {
-        term::section("host");
-        build::host(workspace)
-    })?;
-    timed("plugins", &|| {
-        term::section("plugins");
-        build::plugins(workspace, "debug")?;
-        build::guests(workspace)
-    })?;
+    timed("build", &|| build::all(workspace))?;
     timed("tests", &|| tests(workspace, arguments))?;
 
     term::section("everything passed");
