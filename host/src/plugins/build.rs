@@ -18,9 +18,11 @@ use super::{child, file};
 const PREFIX: &str = "dropforge-plugin-";
 
 /// What builds of converters set, whatever the crate's own profile says: speed counts, a panic cannot be caught, and names of functions
-/// stay for messages of traps.
-const PROFILE: [(&str, &str); 4] = [
+/// stay for the messages of traps. One profile for all also means one build of the standard library, where that has to be built.
+const PROFILE: [(&str, &str); 6] = [
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3"),
+    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
     ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
     ("CARGO_PROFILE_RELEASE_STRIP", "none"),
@@ -48,18 +50,18 @@ pub enum BuildError {
     #[error("cargo's answer makes no sense: {0}")]
     Answer(String),
     /// A file.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}: {error}", path.display())]
     Io {
         /// What was being done.
         doing: &'static str,
         /// To what.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The module does not parse.
     #[error("the module that cargo built is refused: {0}")]
-    Module(#[from] WrapError),
+    Module(WrapError),
     /// The plugin breaks the contract.
     #[error("the converter is refused: {0}")]
     Contract(String),
@@ -96,7 +98,7 @@ pub fn build_crate(folder: &Path, output: Option<&Path>, target: Option<&Path>) 
     let manifest = folder.join("Cargo.toml");
     let io = |doing, path: &Path| {
         let path = path.to_owned();
-        move |source| BuildError::Io { doing, path, source }
+        move |error| BuildError::Io { doing, path, error }
     };
     if !manifest.is_file() {
         return Err(BuildError::NoCrate(folder.to_owned()));
@@ -108,7 +110,7 @@ pub fn build_crate(folder: &Path, output: Option<&Path>, target: Option<&Path>) 
     let module = cargo_build(&toolchain, folder, &manifest, &krate, &target)?;
 
     let bytes = std::fs::read(&module).map_err(io("read", &module))?;
-    let stripped = wrap::strip(&bytes)?;
+    let stripped = wrap::strip(&bytes).map_err(BuildError::Module)?;
     let examined = child::examine(&stripped).map_err(BuildError::Contract)?;
     if examined.component.len() as u64 > file::MAX_BYTES {
         return Err(BuildError::TooLarge { size: examined.component.len() });
@@ -141,7 +143,7 @@ impl Crate {
         }
         let mut command = toolchain.cargo();
         command.current_dir(folder).args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest);
-        let output = command.stderr(Stdio::inherit()).output().map_err(|source| not_started(&command, source))?;
+        let output = command.stderr(Stdio::inherit()).output().map_err(|error| not_started(&command, error))?;
         if !output.status.success() {
             return Err(BuildError::Cargo(output.status));
         }
@@ -192,7 +194,7 @@ fn cargo_build(toolchain: &Toolchain, folder: &Path, manifest: &Path, krate: &Cr
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .stdout(Stdio::piped());
-    let mut cargo = command.spawn().map_err(|source| not_started(&command, source))?;
+    let mut cargo = command.spawn().map_err(|error| not_started(&command, error))?;
     let mut module = None;
     for line in cargo.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
         let Ok(line) = line else { break };
@@ -202,7 +204,7 @@ fn cargo_build(toolchain: &Toolchain, folder: &Path, manifest: &Path, krate: &Cr
             module = message.filenames.into_iter().find(|name| name.extension().is_some_and(|extension| extension == "wasm"));
         }
     }
-    let status = cargo.wait().map_err(|source| not_started(&command, source))?;
+    let status = cargo.wait().map_err(|error| not_started(&command, error))?;
     if !status.success() {
         return Err(BuildError::Cargo(status));
     }
@@ -220,6 +222,6 @@ fn rustflags() -> String {
     format!("target.{TARGET}.rustflags={}", serde_json::Value::from(flags))
 }
 
-fn not_started(command: &Command, source: io::Error) -> BuildError {
-    BuildError::Io { doing: "run", path: PathBuf::from(command.get_program()), source }
+fn not_started(command: &Command, error: io::Error) -> BuildError {
+    BuildError::Io { doing: "run", path: PathBuf::from(command.get_program()), error }
 }

@@ -48,14 +48,14 @@ pub struct Compiled {
 #[derive(Debug, thiserror::Error)]
 pub enum CompiledError {
     /// The file system said no.
-    #[error("cannot {doing} {path}: {source}; the state folder must be a writable local folder")]
+    #[error("cannot {doing} {}: {error}; the state folder must be a writable local folder", path.display())]
     Io {
         /// What was being done.
         doing: &'static str,
         /// To what.
         path: PathBuf,
         /// What the file system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// Somebody else could put code there.
     #[error("{0} belongs to another user (or is no folder), who could put code into it: remove it, or choose another state folder")]
@@ -158,8 +158,8 @@ impl CompiledFolder {
         short.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| self.folder.join(format!("{digest}-{}-{short}.cwasm", self.key)))
     }
 
-    fn io(&self, doing: &'static str, source: io::Error) -> CompiledError {
-        CompiledError::Io { doing, path: self.folder.clone(), source }
+    fn io(&self, doing: &'static str, error: io::Error) -> CompiledError {
+        CompiledError::Io { doing, path: self.folder.clone(), error }
     }
 }
 
@@ -170,7 +170,7 @@ const TEMPORARY: &str = ".tmp-";
 fn make_private(folder: &Path) -> Result<(), CompiledError> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 
-    let failed = |doing| move |source| CompiledError::Io { doing, path: folder.to_owned(), source };
+    let failed = |doing| move |error| CompiledError::Io { doing, path: folder.to_owned(), error };
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent).map_err(failed("create the parent of"))?;
     }
@@ -196,7 +196,7 @@ fn make_private(folder: &Path) -> Result<(), CompiledError> {
 /// Elsewhere the state folder is in the user's profile, whose access list the folder inherits.
 #[cfg(not(unix))]
 fn make_private(folder: &Path) -> Result<(), CompiledError> {
-    fs::create_dir_all(folder).map_err(|source| CompiledError::Io { doing: "create", path: folder.to_owned(), source })
+    fs::create_dir_all(folder).map_err(|error| CompiledError::Io { doing: "create", path: folder.to_owned(), error })
 }
 
 #[cfg(test)]

@@ -55,12 +55,12 @@ pub enum CompileError {
     #[error("the process that compiles plugins failed: {0}")]
     Failed(String),
     /// No child.
-    #[error("cannot start {program} to compile the plugin: {source}")]
+    #[error("cannot start {} to compile the plugin: {error}", program.display())]
     Start {
         /// What was started.
         program: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -86,7 +86,7 @@ fn program() -> io::Result<PathBuf> {
 /// # Errors
 /// [`CompileError`]; `output` may hold anything then.
 pub fn compile(plugin: File, digest: &str, output: &Path, stop: &AtomicBool) -> Result<Report, CompileError> {
-    let program = program().map_err(|source| CompileError::Start { program: PathBuf::from("dropforge"), source })?;
+    let program = program().map_err(|error| CompileError::Start { program: PathBuf::from("dropforge"), error })?;
     let mut command = Command::new(&program);
     command.arg(SUBCOMMAND).arg(digest).arg(output);
     run(command, plugin, WALL_TIME, stop)
@@ -97,7 +97,7 @@ fn run(mut command: Command, plugin: File, wall_time: Duration, stop: &AtomicBoo
     command.env("RAYON_NUM_THREADS", threads.to_string());
     command.stdin(Stdio::from(plugin)).stdout(Stdio::piped()).stderr(Stdio::piped());
     let spawned = command.spawn();
-    let mut child = spawned.map_err(|source| CompileError::Start { program: PathBuf::from(command.get_program()), source })?;
+    let mut child = spawned.map_err(|error| CompileError::Start { program: PathBuf::from(command.get_program()), error })?;
     let stdout = child.stdout.take().map(read_all);
     let stderr = child.stderr.take().map(read_all);
     let status = wait(&mut child, wall_time, stop)?;

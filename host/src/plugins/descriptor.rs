@@ -51,7 +51,7 @@ pub enum DescriptorError {
     MediaType(String),
     /// The options.
     #[error("the schema of its options is refused: {0}")]
-    Options(#[from] SchemaError),
+    Options(SchemaError),
     /// A metric.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -91,7 +91,7 @@ pub fn check(descriptor: &Descriptor) -> Result<Checked, DescriptorError> {
     if let Some((text, _)) = read.chain(made).find(|(text, essence)| text.len() > MAX_MEDIA_TYPE || !is_media_type(essence)) {
         return Err(DescriptorError::MediaType(shown(text)));
     }
-    let options = Options::new(&descriptor.options_schema)?;
+    let options = Options::new(&descriptor.options_schema).map_err(DescriptorError::Options)?;
     at_most("metrics", descriptor.metrics.len(), MAX_METRICS)?;
     for metric in &descriptor.metrics {
         at_most("labels in one metric", metric.labels.len(), MAX_LABELS)?;

@@ -429,7 +429,7 @@ impl Entry {
 /// Where the folder cannot be read, or there is no place for compiled code.
 pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, compiled_dir: &Path) -> Result<Arc<Registry>, PluginsError> {
     let mut folder = Folder::new(folder, sandbox, compiled_dir, None)?;
-    folder.load_all().map_err(|source| PluginsError::Folder { doing: "list", path: folder.folder.clone(), source })?;
+    folder.load_all().map_err(|error| PluginsError::Folder { doing: "list", path: folder.folder.clone(), error })?;
     Ok(folder.registry())
 }
 

@@ -23,7 +23,6 @@ pub struct LoadError {
     /// The file.
     pub path: PathBuf,
     /// What is wrong, and what to do.
-    #[source]
     pub cause: LoadCause,
 }
 
@@ -32,7 +31,7 @@ pub struct LoadError {
 pub enum LoadCause {
     /// The file system said no.
     #[error("cannot read the file: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// A folder, a device.
     #[error("it is not a file")]
     NotAFile,
@@ -50,13 +49,13 @@ pub enum LoadCause {
     Compiled(#[from] CompiledError),
     /// The engine does not take the compiled code.
     #[error("the sandbox does not take it: {0}")]
-    Sandbox(#[from] SandboxError),
+    Sandbox(SandboxError),
     /// `describe` did not answer.
     #[error("its `describe` failed: {0}")]
     Describe(ConversionError),
     /// `describe` answered against the rules.
     #[error("its descriptor breaks the contract: {0}")]
-    Descriptor(#[from] DescriptorError),
+    Descriptor(DescriptorError),
 }
 
 /// Loads one file.
@@ -96,19 +95,19 @@ impl Loader<'_> {
     /// Reads the file once, for its digest.
     pub fn examine(&self, path: &Path) -> Result<Examined, LoadCause> {
         // A FIFO would block in `open`.
-        if !fs::metadata(path)?.is_file() {
+        if !fs::metadata(path).map_err(LoadCause::Io)?.is_file() {
             return Err(LoadCause::NotAFile);
         }
-        let mut file = File::open(path)?;
-        let before = file.metadata()?;
+        let mut file = File::open(path).map_err(LoadCause::Io)?;
+        let before = file.metadata().map_err(LoadCause::Io)?;
         if !before.is_file() {
             return Err(LoadCause::NotAFile);
         }
         if before.len() > MAX_BYTES {
             return Err(LoadCause::TooLarge(before.len()));
         }
-        let (digest, size) = sha256_reader(&mut (&mut file).take(MAX_BYTES + 1))?;
-        if size != before.len() || Stamp::of(&file.metadata()?) != Stamp::of(&before) {
+        let (digest, size) = sha256_reader(&mut (&mut file).take(MAX_BYTES + 1)).map_err(LoadCause::Io)?;
+        if size != before.len() || Stamp::of(&file.metadata().map_err(LoadCause::Io)?) != Stamp::of(&before) {
             return Err(LoadCause::Changed);
         }
         Ok(Examined { path: path.to_owned(), file, digest, size })
@@ -122,15 +121,15 @@ impl Loader<'_> {
             Some(found) => found,
             // Not there, damaged, or not what this engine takes.
             None => {
-                file.rewind()?;
+                file.rewind().map_err(LoadCause::Io)?;
                 let code = self.cache.temporary()?;
                 let report = compiler::compile(file, &digest, &code, self.stop)?;
                 let compiled = self.cache.store(&digest, code, report)?;
-                (self.sandbox.load(&compiled.code)?, compiled)
+                (self.sandbox.load(&compiled.code).map_err(LoadCause::Sandbox)?, compiled)
             }
         };
         let descriptor = describe(&converter)?;
-        let descriptor::Checked { options, patterns } = descriptor::check(&descriptor)?;
+        let descriptor::Checked { options, patterns } = descriptor::check(&descriptor).map_err(LoadCause::Descriptor)?;
         Ok(Plugin { descriptor, digest, path, size, loaded_at: jiff::Timestamp::now(), converter, report, options, patterns })
     }
 }
@@ -147,6 +146,7 @@ fn describe(converter: &Converter) -> Result<Descriptor, LoadCause> {
             at: None,
         };
         Ok::<_, io::Error>(thread.join().unwrap_or_else(|_| Err(panicked())))
-    })?;
+    })
+    .map_err(LoadCause::Io)?;
     answer.map_err(LoadCause::Describe)
 }

@@ -36,14 +36,14 @@ const MAX_EVENTS: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum PluginsError {
     /// The file system said no.
-    #[error("cannot {doing} the plugins folder {}: {source}; check `plugins_dir` or `--plugins`", path.display())]
+    #[error("cannot {doing} the plugins folder {}: {error}; check `plugins_dir` or `--plugins`", path.display())]
     Folder {
         /// What was being done.
         doing: &'static str,
         /// The folder.
         path: PathBuf,
         /// What the file system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// No place for compiled code.
     #[error(transparent)]
@@ -84,7 +84,7 @@ impl PluginFolder {
     ) -> Result<PluginFolder, PluginsError> {
         let failed = |doing| {
             let path = folder.clone();
-            move |source| PluginsError::Folder { doing, path, source }
+            move |error| PluginsError::Folder { doing, path, error }
         };
         std::fs::create_dir_all(&folder).map_err(failed("create"))?;
         let (events, received) = crossbeam_channel::bounded(MAX_EVENTS);

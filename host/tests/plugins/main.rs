@@ -1,6 +1,7 @@
 //! Plugins with real components, the real sandbox and the real compiling process.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod cli;
 mod folder;
 mod guest;
 mod load;

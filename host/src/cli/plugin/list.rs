@@ -55,7 +55,7 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
             let url = plugins_url(&config);
             match ask(&url) {
                 Ok(plugins) => List { source: "daemon", from: url, plugins },
-                Err(Silence::NoDaemon) => load(&config)?,
+                Err(Silence::NoDaemon) => load(&config).with_context(|| format!("no daemon answers at {url}"))?,
                 Err(Silence::Other(error)) => return Err(error.context(format!("cannot read {url}"))),
             }
         }
