@@ -72,7 +72,9 @@ fn is_safe(c: char) -> bool {
 pub(super) fn remove_temporaries(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(files::TEMPORARY_PREFIX)) {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(files::TEMPORARY_PREFIX));
+        // A folder of that name belongs to a `dropforge convert` that runs.
+        if ours && entry.file_type()?.is_file() {
             fs::remove_file(entry.path())?;
         }
     }

@@ -48,12 +48,12 @@ pub(super) fn settle(job: &CommittedJob, route: &Route) -> io::Result<Settled> {
     }
     crash::point("before_move");
     let settled = match action {
-        AfterAction::Delete if success => {
+        AfterAction::Delete => {
             fs::remove_file(&private)?;
             files::sync_parent(&private)?;
             Settled::Deleted
         }
-        AfterAction::Delete | AfterAction::Move | AfterAction::Archive | AfterAction::Keep => {
+        AfterAction::Move | AfterAction::Archive | AfterAction::Keep => {
             let base = if success { route.intake.done_dir() } else { route.intake.failed_dir() };
             Settled::Moved(move_away(job, route, &private, &base, !success)?)
         }
