@@ -23,7 +23,7 @@ pub struct LoadError {
     /// The file.
     pub path: PathBuf,
     /// What is wrong, and what to do.
-    pub cause: LoadCause,
+    pub cause: Box<LoadCause>,
 }
 
 /// What is wrong with a plugin's file.
@@ -69,7 +69,7 @@ pub fn load_file(path: &Path, sandbox: &Sandbox, compiled_dir: &Path) -> Result<
         let loader = Loader { sandbox, cache: &cache, stop: &never };
         loader.load(loader.examine(path)?)
     };
-    load().map_err(|cause| LoadError { path: path.to_owned(), cause })
+    load().map_err(|cause| LoadError { path: path.to_owned(), cause: Box::new(cause) })
 }
 
 /// A file whose digest is known.

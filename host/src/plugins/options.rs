@@ -96,12 +96,14 @@ impl Options {
 
     /// The value that a person means who writes `text` for the option `name` on a command line: the text itself where the schema takes
     /// it as a string, else the JSON that it is, else the text.
-    pub fn from_text(&self, name: &str, text: &str) -> Value {
+    pub fn value_of_text(&self, name: &str, text: &str) -> Value {
         let string = Value::String(text.to_owned());
+        // An enumeration lists its texts as JSON.
+        let quoted = string.to_string();
         let takes_text = self.schema.as_ref().is_some_and(|schema| {
             let property = properties(schema, &schema.root).find(|(property, _)| *property == name);
             property.is_some_and(|(_, property)| {
-                kind(schema, property, 0).split(" | ").any(|kind| kind == "string" || kind == string.to_string())
+                kind(schema, property, 0).split(" | ").any(|kind| kind == "string" || kind == quoted)
             })
         });
         if takes_text { string } else { serde_json::from_str(text).unwrap_or(string) }
@@ -298,10 +300,10 @@ mod tests {
     #[test]
     fn text_from_a_command_line_becomes_what_the_schema_takes() {
         let options = options();
-        assert_eq!(options.from_text("delimiter", "5"), json!("5"));
-        assert_eq!(options.from_text("header", "yes"), json!("yes"));
-        assert_eq!(options.from_text("skip", "5"), json!(5));
-        assert_eq!(options.from_text("numbers", r#"{"infer":false}"#), json!({"infer": false}));
-        assert_eq!(options.from_text("skip", "many"), json!("many"));
+        assert_eq!(options.value_of_text("delimiter", "5"), json!("5"));
+        assert_eq!(options.value_of_text("header", "yes"), json!("yes"));
+        assert_eq!(options.value_of_text("skip", "5"), json!(5));
+        assert_eq!(options.value_of_text("numbers", r#"{"infer":false}"#), json!({"infer": false}));
+        assert_eq!(options.value_of_text("skip", "many"), json!("many"));
     }
 }

@@ -50,7 +50,7 @@ impl Plugin {
 
     /// The value that a person means who writes `text` for the option `name` on a command line.
     pub fn option_from_text(&self, name: &str, text: &str) -> Value {
-        self.options.from_text(name, text)
+        self.options.value_of_text(name, text)
     }
 
     /// How many literal characters the most specific pattern has that matches a file, by its name or its path below the intake; none
