@@ -1,6 +1,6 @@
 //! From a complete file to a durable job: read it once for its digest, make sure that it did not change meanwhile, queue it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::sync::Arc;
 
@@ -45,12 +45,17 @@ impl Arrivals for QueueArrivals {
             return Err(retry(format!("{} was replaced before it was read", arrival.path.display())));
         }
         let closed = |error: crate::queue::QueueError| retry(error.to_string());
-        if self.store.is_on_its_way(&arrival.path, identity).map_err(closed)? {
-            self.metrics.intake_file(&arrival.route.name, "duplicate");
-            return Ok(());
+        match self.store.known(&arrival.path, identity).map_err(closed)? {
+            None => {}
+            Some(Enqueued::Settling) => return Err(ArrivalError::Later),
+            Some(_) => {
+                self.metrics.intake_file(&arrival.route.name, "duplicate");
+                return Ok(());
+            }
         }
         let (digest, read) = sha256_reader(&mut file).map_err(unreadable)?;
-        if FileIdentity::of(&file.metadata().map_err(unreadable)?) != identity || read != identity.size {
+        // By its name and not by the open file: a job that the queue had a moment ago may have been settled since, and the file moved away.
+        if FileIdentity::of(&fs::metadata(&arrival.path).map_err(unreadable)?) != identity || read != identity.size {
             return Err(retry(format!("{} changed while it was read", arrival.path.display())));
         }
         let path = arrival.path.strip_prefix(&arrival.route.intake.path).unwrap_or(&arrival.path);
@@ -65,6 +70,9 @@ impl Arrivals for QueueArrivals {
         };
         let (id, path) = (job.id.clone(), job.path.clone());
         let enqueued = self.store.enqueue(job).map_err(closed)?;
+        if enqueued == Enqueued::Settling {
+            return Err(ArrivalError::Later);
+        }
         self.metrics.intake_file(&arrival.route.name, if enqueued == Enqueued::Known { "duplicate" } else { "queued" });
         tracing::debug!(job = %id, route = arrival.route.name, file = path, ?enqueued, "arrived");
         Ok(())

@@ -151,8 +151,9 @@ impl Shared {
             }
         }
         if delay.is_none() {
-            self.store.settle(&job.job.id)?;
+            // In this order: once it is settled, the job may be queued and run again, and then the folder is the new run's.
             self.spool.remove(&job.job.id);
+            self.store.settle(&job.job.id)?;
         }
         Ok(delay)
     }

@@ -13,6 +13,9 @@ use crate::files;
 use crate::identity::FileIdentity;
 use crate::queue::{CommittedJob, Outcome};
 
+/// Names that are tried for a source whose name is taken in `done/` or `failed/`.
+const MOST_NAMES: u32 = 10_000;
+
 /// What became of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Settled {
@@ -39,7 +42,12 @@ pub(super) fn settle(job: &CommittedJob, route: &Route) -> io::Result<Settled> {
         return Ok(if job.job.location.exists() { Settled::Kept } else { Settled::Gone });
     }
     let private = private_name(job);
+    let base = if success { route.intake.done_dir() } else { route.intake.failed_dir() };
     let Some(held) = take(job, &private)? else {
+        if let Some(target) = moved_already(job, route, &base)? {
+            remove_old_sidecar(job, route, &target);
+            return Ok(Settled::Moved(target));
+        }
         return Ok(if identity_at(&job.job.location)?.is_none() { Settled::Gone } else { Settled::Replaced });
     };
     if held != job.job.identity {
@@ -54,7 +62,6 @@ pub(super) fn settle(job: &CommittedJob, route: &Route) -> io::Result<Settled> {
             Settled::Deleted
         }
         AfterAction::Move | AfterAction::Archive | AfterAction::Keep => {
-            let base = if success { route.intake.done_dir() } else { route.intake.failed_dir() };
             Settled::Moved(move_away(job, route, &private, &base, !success)?)
         }
     };
@@ -103,16 +110,10 @@ fn put_back(private: &Path, location: &Path) -> io::Result<()> {
 /// Moves the source to `base/<date>/<its folders>/<its name>`, with its sidecar where it failed. The sidecar is there first: a source is
 /// never in `failed/` without its reason.
 fn move_away(job: &CommittedJob, route: &Route, private: &Path, base: &Path, failed: bool) -> io::Result<PathBuf> {
-    let wanted = base.join(date_of(job.finished_ms)).join(relative(job, route));
-    if let Some(folder) = wanted.parent() {
-        files::create_folder(folder)?;
-    }
-    let short_id: String = job.job.id.as_str().chars().take(8).collect();
-    let names = std::iter::once(wanted.clone()).chain((1..).map(|n| match n {
-        1 => with_suffix(&wanted, &format!("-{short_id}")),
-        n => with_suffix(&wanted, &format!("-{short_id}-{n}")),
-    }));
-    for target in names {
+    for target in targets(job, route, base) {
+        if let Some(folder) = target.parent() {
+            files::create_folder(folder)?;
+        }
         if fs::symlink_metadata(&target).is_ok() {
             continue;
         }
@@ -123,15 +124,40 @@ fn move_away(job: &CommittedJob, route: &Route, private: &Path, base: &Path, fai
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             other => other?,
         }
-        remove_old_sidecar(job, route);
+        remove_old_sidecar(job, route, &target);
         return Ok(target);
     }
-    Err(io::Error::other(format!("no free name beside {}", wanted.display())))
+    Err(io::Error::other(format!("no free name for {} in {}", job.job.path, base.display())))
 }
 
-/// A source that failed once and now left `failed/` leaves its old sidecar behind.
-fn remove_old_sidecar(job: &CommittedJob, route: &Route) {
-    if job.job.location.starts_with(route.intake.failed_dir()) {
+/// Where the source may go, the first choice first: `base/<date>/<its folders>/<its name>`, and names like it. Always the same for a job.
+fn targets(job: &CommittedJob, route: &Route, base: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let wanted = base.join(date_of(job.finished_ms)).join(relative(job, route));
+    let short_id: String = job.job.id.as_str().chars().take(8).collect();
+    (0..=MOST_NAMES).map(move |n| match n {
+        0 => wanted.clone(),
+        1 => with_suffix(&wanted, &format!("-{short_id}")),
+        n => with_suffix(&wanted, &format!("-{short_id}-{n}")),
+    })
+}
+
+/// Where the source is, if it was moved before a crash that came ahead of the record of it. A file that was copied from another file system
+/// has its size and time, and not its number.
+fn moved_already(job: &CommittedJob, route: &Route, base: &Path) -> io::Result<Option<PathBuf>> {
+    let wanted = job.job.identity;
+    for target in targets(job, route, base) {
+        let Some(found) = identity_at(&target)? else { break };
+        let copied = found.device != wanted.device && (found.size, found.modified_ns) == (wanted.size, wanted.modified_ns);
+        if found == wanted || copied {
+            return Ok(Some(target));
+        }
+    }
+    Ok(None)
+}
+
+/// A source that failed once and now left `failed/` leaves its old sidecar behind, unless it failed again and has a new one in its place.
+fn remove_old_sidecar(job: &CommittedJob, route: &Route, target: &Path) {
+    if job.job.location != target && job.job.location.starts_with(route.intake.failed_dir()) {
         let _ = fs::remove_file(sidecar::path(&job.job.location));
     }
 }

@@ -274,6 +274,7 @@ impl Folder {
                 }
                 return self.tracker.taken(relative, file.version);
             }
+            Err(ArrivalError::Later) => return self.tracker.put_back(relative, pending, Some(Instant::now() + FIRST_RETRY)),
             Err(ArrivalError::Retry(reason)) => (reason, true),
             Err(ArrivalError::Refused(reason)) => (reason, false),
         };

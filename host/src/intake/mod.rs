@@ -72,6 +72,10 @@ pub enum ArrivalError {
     /// It may go better later: the file is offered again, after 1 s at first and every 60 s in the end.
     #[error("{0}")]
     Retry(String),
+    /// The file was taken before and is about to be moved away; whoever puts it back in that moment means it to be taken again. It is
+    /// offered again after 1 s, if it is still there, and nothing is said.
+    #[error("an earlier job of this file is about to end")]
+    Later,
     /// The file will not be taken as it is: it is offered again when it has changed.
     #[error("{0}")]
     Refused(String),

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::transitions::{JOB_COLUMNS, job, json_error, now_ms};
+use super::transitions::{JOB_COLUMNS, job, json_error, now_ms, queue_again};
 use super::{Job, JobId, Outcome, QueueError, Store};
 use crate::files::path_to_bytes;
 use crate::sandbox::{Document, ErrorType};
@@ -111,15 +111,27 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a job: delivered everywhere, source settled.
+    /// Ends a job: delivered everywhere, source settled. One that no converter took while the plugins changed is queued again.
     ///
     /// # Errors
     /// Where the queue cannot write.
     pub fn settle(&self, id: &JobId) -> Result<(), QueueError> {
         let id = id.clone();
-        self.run(move |connection| {
-            connection.prepare_cached("UPDATE jobs SET state = 'settled' WHERE id = ?1 AND state = 'committed'")?.execute([id.as_str()])
+        let again = self.run(move |connection| {
+            connection.prepare_cached("UPDATE jobs SET state = 'settled' WHERE id = ?1 AND state = 'committed'")?.execute([id.as_str()])?;
+            let again = connection
+                .prepare_cached("SELECT waiting IS NOT NULL FROM jobs WHERE id = ?1")?
+                .query_row([id.as_str()], |row| row.get(0))
+                .optional()?
+                .unwrap_or(false);
+            if again {
+                queue_again(connection, id.as_str())?;
+            }
+            Ok(again)
         })?;
+        if again {
+            self.work().notify();
+        }
         Ok(())
     }
 

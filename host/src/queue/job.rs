@@ -34,8 +34,10 @@ pub enum Enqueued {
     New,
     /// It was settled before and runs again: somebody put the file back.
     Again,
-    /// It is on its way already.
+    /// It is on its way already, or was settled by leaving it where it is.
     Known,
+    /// Its conversion has ended, and its source is about to be settled: if the file is still there after that, it was put back.
+    Settling,
 }
 
 /// Why a queued job is not due.

@@ -24,7 +24,7 @@ pub use wakeup::Wakeup;
 /// What a worker needs of a queue. The embedded [`Store`] has it; a broker with acknowledgements (claim with lease, acknowledge, negative
 /// acknowledge with delay) can have it too.
 pub trait Queue: Send + Sync {
-    /// Adds a job, durably. A job that is on its way already stays as it is; one that was settled runs again.
+    /// Adds a job, durably. A job that is on its way already stays as it is, but for where its source is; one that was settled runs again.
     ///
     /// # Errors
     /// Where the queue cannot write.

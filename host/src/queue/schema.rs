@@ -41,7 +41,7 @@ CREATE TABLE jobs (
     digest         TEXT NOT NULL,
     priority       INTEGER NOT NULL,
     state          TEXT NOT NULL,     -- queued, running, committed, settled
-    waiting        TEXT,              -- why it is not due: retry, suspended, converter, route
+    waiting        TEXT,              -- why it is not due: retry, suspended, converter, route; plugins: they changed since it was claimed
     awaits         TEXT,              -- a JSON list of names, for suspended
     due_ms         INTEGER NOT NULL,
     attempts       INTEGER NOT NULL DEFAULT 0,

@@ -81,7 +81,8 @@ fn a_committed_job_survives_a_restart_with_its_documents() {
     drop(store);
     let store = Store::open(&path).unwrap();
     assert!(store.claim().unwrap().is_none());
-    assert_eq!(store.enqueue(job("a", 5)).unwrap(), Enqueued::Known);
+    assert_eq!(store.enqueue(job("a", 5)).unwrap(), Enqueued::Settling);
+    assert_eq!(store.known(Path::new("/in/a"), job("a", 5).identity).unwrap(), Some(Enqueued::Settling));
     let (jobs, next) = store.deliverable(10).unwrap();
     assert_eq!((jobs.len(), next), (1, None));
     assert_eq!(jobs[0].documents, converted(2).documents);
@@ -105,7 +106,8 @@ fn a_settled_file_that_is_put_back_runs_again_and_one_that_was_kept_does_not() {
         store.commit(&id, converted(1)).unwrap();
         store.source_settled(&id, None, kept).unwrap();
         store.settle(&id).unwrap();
-        assert_eq!(store.is_on_its_way(&Path::new("/in").join(path), job(path, 5).identity).unwrap(), kept);
+        let known = store.known(&Path::new("/in").join(path), job(path, 5).identity).unwrap();
+        assert_eq!(known, kept.then_some(Enqueued::Known));
         assert_eq!(store.enqueue(job(path, 5)).unwrap(), expected);
     }
 }
@@ -146,6 +148,50 @@ fn what_no_converter_took_runs_again_when_one_wants_it() {
     assert_eq!((again.path.as_str(), again.location), ("a.xml", PathBuf::from("/failed/a.xml")));
     store.commit(&again.id, converted(1)).unwrap();
     assert_eq!(store.deliverable(10).unwrap().0[0].outcome, Outcome::Converted);
+}
+
+#[test]
+fn a_plugin_that_comes_while_a_job_runs_is_not_missed() {
+    let (_folder, _, store) = store();
+    let no_converter = || Committed {
+        outcome: Outcome::Failed,
+        error_type: Some(ErrorType::NoConverter),
+        documents: Vec::new(),
+        destinations: Vec::new(),
+        ..converted(0)
+    };
+    for path in ["refused while they change", "refused before they change", "converted", "waits for its converter"] {
+        store.enqueue(job(path, 5)).unwrap();
+    }
+    let claim = || store.claim().unwrap().map(|job| (job.path, job.id));
+    let jobs: std::collections::HashMap<String, JobId> = std::iter::from_fn(claim).collect();
+    store.commit(&jobs["refused before they change"], no_converter()).unwrap();
+    store.plugins_changed(|_| true).unwrap();
+    store.commit(&jobs["refused while they change"], no_converter()).unwrap();
+    store.commit(&jobs["converted"], converted(1)).unwrap();
+    store.defer(&jobs["waits for its converter"], now_ms() + 1_000_000, Waiting::Converter).unwrap();
+    assert_eq!(claim().unwrap().0, "waits for its converter");
+    assert!(claim().is_none());
+    for id in jobs.values() {
+        store.settle(id).unwrap();
+    }
+    let mut again: Vec<String> = std::iter::from_fn(claim).map(|(path, _)| path).collect();
+    again.sort();
+    assert_eq!(again, ["refused before they change", "refused while they change"]);
+    for path in again {
+        store.commit(&jobs[&path], no_converter()).unwrap();
+        store.settle(&jobs[&path]).unwrap();
+    }
+    assert!(claim().is_none(), "each asks once more, and not for ever");
+}
+
+#[test]
+fn a_queued_job_follows_its_file() {
+    let (_folder, _, store) = store();
+    store.enqueue(job("a", 5)).unwrap();
+    let moved = NewJob { location: "/failed/a".into(), ..job("a", 5) };
+    assert_eq!(store.enqueue(moved).unwrap(), Enqueued::Known);
+    assert_eq!(store.claim().unwrap().unwrap().location, PathBuf::from("/failed/a"));
 }
 
 #[test]

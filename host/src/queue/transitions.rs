@@ -78,7 +78,8 @@ impl Queue for Store {
             let counted = matches!(waiting, Waiting::Retry);
             connection
                 .prepare_cached(
-                    "UPDATE jobs SET state = 'queued', waiting = ?2, awaits = ?3, due_ms = ?4, attempts = attempts - ?5
+                    "UPDATE jobs SET state = 'queued', awaits = ?3, due_ms = ?4, attempts = attempts - ?5,
+                            waiting = CASE WHEN waiting = 'plugins' AND ?2 = 'converter' THEN NULL ELSE ?2 END
                      WHERE id = ?1 AND state = 'running'",
                 )?
                 .execute(params![id.as_str(), waiting.as_str(), awaits, due_ms, u8::from(!counted)])
@@ -96,14 +97,25 @@ impl Queue for Store {
 }
 
 fn enqueue(connection: &Connection, new: &NewJob) -> rusqlite::Result<Enqueued> {
-    let runs_again: Option<bool> = connection
-        .prepare_cached("SELECT state = 'settled' AND source_settled <> 2 FROM jobs WHERE id = ?1")?
-        .query_row([new.id.as_str()], |row| row.get(0))
+    let known: Option<(String, bool)> = connection
+        .prepare_cached("SELECT state, source_settled = 2 FROM jobs WHERE id = ?1")?
+        .query_row([new.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let enqueued = match runs_again {
+    let enqueued = match known.as_ref().map(|(state, kept)| (state.as_str(), kept)) {
         None => Enqueued::New,
-        Some(true) => Enqueued::Again,
-        Some(false) => return Ok(Enqueued::Known),
+        Some((_, true)) => return Ok(Enqueued::Known),
+        Some(("settled", _)) => Enqueued::Again,
+        Some(("committed", _)) => return Ok(Enqueued::Settling),
+        Some(_) => {
+            // Somebody may have brought it from `failed/`, where a new plugin was to find it.
+            connection.prepare_cached("UPDATE jobs SET location = ?2, device = ?3, inode = ?4 WHERE id = ?1")?.execute(params![
+                new.id.as_str(),
+                path_to_bytes(&new.location),
+                new.identity.device.cast_signed(),
+                new.identity.inode.cast_signed()
+            ])?;
+            return Ok(Enqueued::Known);
+        }
     };
     if enqueued == Enqueued::Again {
         connection.prepare_cached("DELETE FROM jobs WHERE id = ?1")?.execute([new.id.as_str()])?;
@@ -129,11 +141,23 @@ fn enqueue(connection: &Connection, new: &NewJob) -> rusqlite::Result<Enqueued> 
     Ok(enqueued)
 }
 
+/// Queues a job again that no converter took.
+pub(super) fn queue_again(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
+    connection.prepare_cached("DELETE FROM deliveries WHERE job = ?1")?.execute([id])?;
+    connection
+        .prepare_cached(
+            "UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0, attempts = 0, outcome = NULL, error_type = NULL, source_settled = 0
+             WHERE id = ?1",
+        )?
+        .execute([id])
+}
+
 fn commit(connection: &Connection, id: &JobId, committed: &Committed) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE jobs SET state = 'committed', due_ms = 0, finished_ms = ?2, outcome = ?3, error_type = ?4, converter = ?5, plugin_version = ?6,
-             plugin_digest = ?7, detail = ?8, source_settled = 0 WHERE id = ?1 AND state = 'running'",
+             plugin_digest = ?7, detail = ?8, source_settled = 0, waiting = CASE WHEN ?4 = 'no_converter' THEN waiting END
+             WHERE id = ?1 AND state = 'running'",
         )?
         .execute(params![
             id.as_str(),
@@ -181,14 +205,16 @@ impl Store {
                 .prepare_cached("SELECT id, path FROM jobs WHERE state = 'settled' AND error_type = 'no_converter'")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
-            let mut again = connection.prepare_cached(
-                "UPDATE jobs SET state = 'queued', due_ms = 0, outcome = NULL, error_type = NULL, source_settled = 0 WHERE id = ?1",
-            )?;
             let mut count = waiting;
             for (id, _) in refused.iter().filter(|(_, path)| wants(path)) {
-                connection.prepare_cached("DELETE FROM deliveries WHERE job = ?1")?.execute([id])?;
-                count += again.execute([id])?;
+                count += queue_again(connection, id)?;
             }
+            // Those that run may have been refused already by the plugins that were loaded before: they ask once more.
+            connection
+                .prepare_cached(
+                    "UPDATE jobs SET waiting = 'plugins' WHERE state = 'running' OR (state = 'committed' AND error_type = 'no_converter')",
+                )?
+                .execute([])?;
             Ok(count)
         })?;
         self.work().notify();
@@ -229,17 +255,18 @@ impl Store {
         Ok(())
     }
 
-    /// Whether this very file at this place is on its way already, or was settled by leaving it there: then it need not be read to know that.
+    /// What is known of this very file at this place, without reading it: none where it is new, or was settled and put back.
     ///
     /// # Errors
     /// Where the queue cannot read.
-    pub fn is_on_its_way(&self, location: &Path, identity: FileIdentity) -> Result<bool, QueueError> {
+    pub fn known(&self, location: &Path, identity: FileIdentity) -> Result<Option<Enqueued>, QueueError> {
         let location = path_to_bytes(location);
         self.run(move |connection| {
-            connection
+            let settling: Option<bool> = connection
                 .prepare_cached(
-                    "SELECT EXISTS (SELECT 1 FROM jobs WHERE location = ?1 AND device = ?2 AND inode = ?3 AND size = ?4 AND modified_ns = ?5
-                     AND (state <> 'settled' OR source_settled = 2))",
+                    "SELECT state = 'committed' AND source_settled <> 2 FROM jobs
+                     WHERE location = ?1 AND device = ?2 AND inode = ?3 AND size = ?4 AND modified_ns = ?5
+                     AND (state <> 'settled' OR source_settled = 2)",
                 )?
                 .query_row(
                     params![
@@ -251,6 +278,8 @@ impl Store {
                     ],
                     |row| row.get(0),
                 )
+                .optional()?;
+            Ok(settling.map(|settling| if settling { Enqueued::Settling } else { Enqueued::Known }))
         })
     }
 
