@@ -97,7 +97,7 @@ fn rust_components(workspace: &Workspace) -> Result<()> {
     })
 }
 
-/// A Python with junitparser, for the tests that compare with it. Without one, those tests say so and the others go on.
+/// A Python with junitparser, for the tests that compare with it. Without one, setting up goes on: those tests say what is missing.
 fn python(workspace: &Workspace) -> Result<()> {
     term::step("Python with junitparser", || {
         let requirements = workspace.root.join("tests/compare/requirements.txt");
@@ -108,7 +108,7 @@ fn python(workspace: &Workspace) -> Result<()> {
         if ready() {
             return Ok(format!("junitparser {version} in {}", workspace.target.join("venv").display()));
         }
-        let without = "the tests that compare with it are left out, and say so";
+        let without = "the tests that compare with it will say that it is missing";
         let Some(python) = workspace.program("python3") else { return Ok(format!("no python3 here: {without}")) };
         let venv = workspace.target.join("venv");
         let create =
@@ -144,7 +144,7 @@ pub(crate) fn tool(workspace: &Workspace, program: &str, package: &str, what_for
         };
         match workspace.program(program) {
             Some(_) if unpacked => Ok(format!("Debian's {package}, unpacked into {}", tools.display())),
-            _ => Ok(format!("missing (Debian's package {package}): {what_for} is left out, and says so")),
+            _ => Ok(format!("missing (Debian's package {package}): {what_for} will say so")),
         }
     })
 }
