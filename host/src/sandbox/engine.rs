@@ -141,3 +141,78 @@ fn start_ticker(engine: &Engine) -> Result<(), SandboxError> {
     std::thread::Builder::new().name("epoch-ticker".to_owned()).spawn(tick).map_err(SandboxError::Ticker)?;
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::compile;
+
+    /// A component that holds one core module with these sections.
+    fn component(sections: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut module = b"\0asm\x01\0\0\0".to_vec();
+        for (id, content) in sections {
+            module.extend([*id, u8::try_from(content.len()).unwrap()]);
+            module.extend_from_slice(content);
+        }
+        let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+        component.extend([1, u8::try_from(module.len()).unwrap()]);
+        component.extend(module);
+        component
+    }
+
+    /// A component whose module has one function, with a memory and a table beside it.
+    fn function(instructions: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(instructions.len()).unwrap();
+        let mut code = vec![1, length + 2, 0];
+        code.extend_from_slice(instructions);
+        code.push(0x0b);
+        component(&[(1, &[1, 0x60, 0, 0]), (3, &[1, 0]), (4, &[1, 0x70, 0, 1]), (5, &[1, 0, 1]), (10, &code)])
+    }
+
+    #[test]
+    fn what_compilers_emit_is_accepted() {
+        let vector = [&[0xfd, 0x0c][..], &[0; 16], &[0x1a]].concat();
+        let accepted: [(&str, Vec<u8>); 8] = [
+            ("SIMD", function(&vector)),
+            ("sign extension", function(&[0x41, 0, 0xc0, 0x1a])),
+            ("saturating conversion", function(&[0x43, 0, 0, 0, 0, 0xfc, 0x00, 0x1a])),
+            ("bulk memory", function(&[0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 0x0b, 0])),
+            ("reference types", function(&[0xd0, 0x70, 0x1a])),
+            ("multi-value", component(&[(1, &[1, 0x60, 0, 2, 0x7f, 0x7f])])),
+            ("mutable globals", component(&[(6, &[1, 0x7f, 1, 0x41, 0, 0x0b]), (7, &[1, 1, b'g', 3, 0])])),
+            ("extended constants", component(&[(6, &[1, 0x7f, 0, 0x41, 1, 0x41, 2, 0x6a, 0x0b])])),
+        ];
+        for (feature, component) in accepted {
+            assert!(compile(&component).is_ok(), "{feature}: {}", compile(&component).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn all_else_is_refused() {
+        let wide = [&[0x42, 0].repeat(4)[..], &[0xfc, 0x13, 0x1a, 0x1a]].concat();
+        let vector = [&[0xfd, 0x0c][..], &[0; 16]].concat();
+        let relaxed = [&vector[..], &vector, &[0xfd, 0x80, 0x02, 0x1a]].concat();
+        let stream_type = b"\0asm\x0d\0\x01\0\x07\x03\x01\x66\0".to_vec();
+        // Each with a part of what wasmtime says, so that it is refused for this reason and no other.
+        let refused: [(&str, Vec<u8>); 14] = [
+            ("threads must be enabled", component(&[(5, &[1, 3, 1, 1])])),
+            ("threads support is not enabled", function(&[0xfe, 0x03, 0x00])),
+            ("memory64 must be enabled", component(&[(5, &[1, 4, 1])])),
+            ("multiple memories", component(&[(5, &[2, 0, 1, 0, 1])])),
+            ("custom page sizes", component(&[(5, &[1, 8, 1, 0])])),
+            ("the gc feature", component(&[(1, &[1, 0x5f, 0])])),
+            ("gc types are disallowed", component(&[(1, &[1, 0x60, 1, 0x6f, 0])])),
+            ("function references", component(&[(1, &[2, 0x60, 0, 0, 0x60, 1, 0x63, 0, 0])])),
+            ("exceptions proposal not enabled", component(&[(1, &[1, 0x60, 0, 0]), (13, &[1, 0, 0])])),
+            ("legacy_exceptions", function(&[0x06, 0x40, 0x0b])),
+            ("tail calls support is not enabled", function(&[0x12, 0])),
+            ("relaxed SIMD support is not enabled", function(&relaxed)),
+            ("wide arithmetic support is not enabled", function(&wide)),
+            ("component model async", stream_type),
+        ];
+        for (reason, component) in refused {
+            let error = compile(&component).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error} instead of {reason}");
+        }
+    }
+}

@@ -106,3 +106,61 @@ impl ResourceLimiter for MemoryLimiter {
         MAX_MEMORIES
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io;
+
+    use wasmtime::ResourceLimiter;
+
+    use super::{MAX_TABLE_ELEMENTS, MemoryLimitExceeded, MemoryLimiter};
+
+    #[test]
+    fn the_sum_over_all_memories_counts() {
+        let mut limiter = MemoryLimiter::new(100);
+        assert!(limiter.memory_growing(0, 60, None).unwrap());
+        assert!(limiter.memory_growing(0, 30, None).unwrap());
+        let error = limiter.memory_growing(30, 41, None).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&MemoryLimitExceeded::Memory { wanted: 101, limit: 100 }));
+        assert!(limiter.memory_growing(30, 40, None).unwrap());
+        assert_eq!(limiter.peak(), 100);
+    }
+
+    #[test]
+    fn a_growth_that_the_system_refused_is_taken_back_once() {
+        let mut limiter = MemoryLimiter::new(100);
+        assert!(limiter.memory_growing(0, 40, None).unwrap());
+        assert!(limiter.memory_growing(40, 90, None).unwrap());
+        for _ in 0..2 {
+            limiter.memory_grow_failed(io::Error::from(io::ErrorKind::OutOfMemory).into()).unwrap();
+        }
+        assert_eq!(limiter.peak(), 40);
+        assert!(limiter.memory_growing(40, 101, None).is_err());
+        assert!(limiter.memory_growing(40, 100, None).unwrap());
+    }
+
+    #[test]
+    fn a_growth_that_was_never_asked_about_is_not_taken_back() {
+        let mut limiter = MemoryLimiter::new(100);
+        assert!(limiter.memory_growing(0, 100, None).unwrap());
+        limiter.memory_grow_failed(wasmtime::Error::msg("memory growth exceeds memory type's limits")).unwrap();
+        assert!(limiter.memory_growing(100, 101, None).is_err());
+    }
+
+    #[test]
+    fn a_memory_s_own_maximum_is_no_limit_of_ours() {
+        let mut limiter = MemoryLimiter::new(100);
+        assert!(!limiter.memory_growing(0, 200, Some(150)).unwrap());
+        assert_eq!(limiter.peak(), 0);
+    }
+
+    #[test]
+    fn the_elements_of_all_tables_count() {
+        let mut limiter = MemoryLimiter::new(0);
+        assert!(limiter.table_growing(0, MAX_TABLE_ELEMENTS - 1, None).unwrap());
+        assert!(limiter.table_growing(0, 1, None).unwrap());
+        assert!(limiter.table_growing(1, 2, None).is_err());
+        assert!(!limiter.table_growing(1, 2, Some(1)).unwrap());
+    }
+}

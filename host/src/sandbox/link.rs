@@ -1,10 +1,12 @@
 //! Checks a component against the contract, by name, and links it.
 
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, ComponentExportIndex, ComponentNamedList, Lift, Linker, Lower, Resource};
 
 use super::bindings::PluginPre;
+use super::bindings::dropforge::converter::types::{ConversionError, Descriptor, Outcome, ProbeResult};
 use super::error::SandboxError;
+use super::input::OpenInput;
 use super::limits::{MAX_MEMORIES, MAX_TABLES};
 use super::state::State;
 use super::text::cut;
@@ -25,7 +27,7 @@ const MAX_NAMES: usize = 4_096;
 pub fn link(linker: &Linker<State>, component: &Component) -> Result<PluginPre<State>, SandboxError> {
     check_size(component)?;
     check_imports(linker, component)?;
-    check_exports(component)?;
+    check_exports(linker, component)?;
     let instance = linker.instantiate_pre(component).map_err(|error| SandboxError::ImportType(format!("{error:#}")))?;
     PluginPre::new(instance).map_err(|error| SandboxError::ExportType(format!("{error:#}")))
 }
@@ -54,9 +56,8 @@ fn check_imports(linker: &Linker<State>, component: &Component) -> Result<(), Sa
             ComponentItem::ComponentInstance(instance) => {
                 // Not resources: one that an interface only takes over from another (`use`) looks like one of its own. One that is
                 // missing shows by its functions, or when it is linked.
-                let functions = instance
-                    .exports(component.engine())
-                    .filter_map(|(item, ty)| matches!(ty.ty, ComponentItem::ComponentFunc(_)).then_some(item));
+                let exports = instance.exports(component.engine());
+                let functions = exports.filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))).map(|(name, _)| name);
                 let absent = absent_functions(linker, name, functions);
                 if absent.is_empty() {
                     continue;
@@ -73,26 +74,52 @@ fn check_imports(linker: &Linker<State>, component: &Component) -> Result<(), Sa
     if missing.is_empty() { Ok(()) } else { Err(SandboxError::MissingImports { imports: missing, lookup }) }
 }
 
-/// Which of the interface's functions the linker does not have. A linker cannot be asked, but it refuses to define a name
-/// twice: what it lets a copy of itself define was missing.
+/// Which of the interface's functions the linker does not have. A linker cannot be asked, but it refuses to define a name twice: what it
+/// lets a copy of itself define was missing.
 fn absent_functions<'a>(linker: &Linker<State>, interface: &str, functions: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut copy = linker.clone();
     let name = offered(interface).unwrap_or_else(|| interface.to_owned());
     let Ok(mut instance) = copy.instance(&name) else { return vec![interface.to_owned()] };
     functions
-        .filter(|name| instance.func_new(name, |_, _, _, _| Ok(())).is_ok())
-        .map(|name| format!("`{}`", name.split_once(']').map_or(name, |(_, name)| name)))
+        .filter(|function| instance.func_new(function, |_, _, _, _| Ok(())).is_ok())
+        // `[method]socket.send` is `socket.send` for people.
+        .map(|function| format!("`{}`", function.split_once(']').map_or(function, |(_, name)| name)))
         .collect()
 }
 
-fn check_exports(component: &Component) -> Result<(), SandboxError> {
-    let instance = component.get_export_index(None, format!("{CONVERTER}@{CONTRACT_VERSION}").as_str());
-    let Some(instance) = instance else {
-        return Err(SandboxError::MissingExports(vec![format!("the interface `{CONVERTER}@{CONTRACT_VERSION}`")]));
+fn check_exports(linker: &Linker<State>, component: &Component) -> Result<(), SandboxError> {
+    let name = format!("{CONVERTER}@{CONTRACT_VERSION}");
+    let Some(instance) = component.get_export_index(None, name.as_str()) else {
+        return Err(SandboxError::MissingExports(vec![format!("the interface `{name}`")]));
     };
     let missing = EXPORTS.iter().filter(|name| component.get_export_index(Some(&instance), name).is_none());
     let missing: Vec<String> = missing.map(|name| format!("`{CONVERTER}.{name}`")).collect();
-    if missing.is_empty() { Ok(()) } else { Err(SandboxError::MissingExports(missing)) }
+    if !missing.is_empty() {
+        return Err(SandboxError::MissingExports(missing));
+    }
+    let [describe, probe, convert] = EXPORTS;
+    check_type::<(), (Descriptor,)>(linker, component, &instance, describe)?;
+    check_type::<(Resource<OpenInput>,), (ProbeResult,)>(linker, component, &instance, probe)?;
+    check_type::<(Resource<OpenInput>, String), (Result<Outcome, ConversionError>,)>(linker, component, &instance, convert)
+}
+
+/// Checks one exported function's type. Wasmtime would do it at each instantiation, when it is too late to refuse the plugin.
+fn check_type<Params, Return>(
+    linker: &Linker<State>,
+    component: &Component,
+    instance: &ComponentExportIndex,
+    function: &str,
+) -> Result<(), SandboxError>
+where
+    Params: ComponentNamedList + Lower,
+    Return: ComponentNamedList + Lift,
+{
+    let mismatch = |reason: String| SandboxError::ExportType(format!("`{CONVERTER}.{function}`: {reason}"));
+    let Some((ComponentItem::ComponentFunc(ty), _)) = component.get_export(Some(instance), function) else {
+        return Err(mismatch("is no function".to_owned()));
+    };
+    let linked = linker.substituted_component_type(component).map_err(|error| SandboxError::ImportType(format!("{error:#}")))?;
+    ty.typecheck::<Params, Return>(&linked.instance_type()).map_err(|error| mismatch(format!("{error:#}")))
 }
 
 /// The name under which the linker has the interface that a component calls `import`: the same, with the version that the host offers.

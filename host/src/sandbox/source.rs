@@ -54,3 +54,29 @@ impl Source for MemorySource {
         Ok(taken)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs::File;
+
+    use super::{FileSource, MemorySource};
+    use crate::sandbox::Source;
+
+    #[test]
+    fn both_read_at_any_position() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "0123456789").unwrap();
+        let file = FileSource::new(File::open(&path).unwrap()).unwrap();
+        let sources: [Box<dyn Source>; 2] = [Box::new(file), Box::new(MemorySource(b"0123456789".as_slice().into()))];
+        for mut source in sources {
+            assert_eq!(source.size(), 10);
+            let mut buffer = [0; 4];
+            for (offset, expected) in [(8, "89"), (2, "2345"), (10, ""), (u64::from(u32::MAX), "")] {
+                let read = source.read_at(offset, &mut buffer).unwrap();
+                assert_eq!(buffer.get(..read).unwrap(), expected.as_bytes());
+            }
+        }
+    }
+}

@@ -209,3 +209,34 @@ impl OutputStream for LogStream {
         Ok(STREAM_ROOM)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use wasmtime::Engine;
+    use wasmtime::component::Linker;
+
+    use super::{INTERFACES, VERSION, add_to_linker};
+    use crate::sandbox::engine_config;
+
+    /// The list and the version are written down here and not asked of wasmtime-wasi, which cannot say them.
+    #[test]
+    fn the_list_is_what_the_linker_has() {
+        let mut linker = Linker::new(&Engine::new(&engine_config()).unwrap());
+        add_to_linker(&mut linker).unwrap();
+        let known = [
+            ("wasi:cli/environment", "get-environment"),
+            ("wasi:cli/stdin", "get-stdin"),
+            ("wasi:clocks/wall-clock", "now"),
+            ("wasi:filesystem/preopens", "get-directories"),
+            ("wasi:io/poll", "poll"),
+            ("wasi:random/insecure-seed", "insecure-seed"),
+            ("wasi:sockets/udp-create-socket", "create-udp-socket"),
+        ];
+        for (interface, function) in known {
+            assert!(INTERFACES.contains(&interface));
+            let mut instance = linker.instance(&format!("{interface}@{VERSION}")).unwrap();
+            assert!(instance.func_new(function, |_, _, _, _| Ok(())).is_err(), "{interface}@{VERSION} has no {function}");
+        }
+    }
+}

@@ -4,7 +4,9 @@
 mod ending;
 mod guests;
 mod limits;
+mod linking;
 mod observing;
 mod reading;
 mod support;
+mod wasi;
 mod writing;

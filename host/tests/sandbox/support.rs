@@ -13,7 +13,7 @@ use crate::guests;
 /// One sandbox for all tests, as the daemon has one.
 pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new().unwrap());
 /// The guest that follows scripts.
-pub static CONVERTER: LazyLock<Converter> = LazyLock::new(|| load(&guests::component("probe-guest")));
+pub static CONVERTER: LazyLock<Converter> = LazyLock::new(|| load(&guests::component("probe-guest", &[])));
 pub static DESCRIPTOR: LazyLock<Descriptor> = LazyLock::new(|| CONVERTER.describe(&Limits::for_describe()).unwrap());
 
 /// Compiles and loads a component.

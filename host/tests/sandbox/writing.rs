@@ -11,7 +11,10 @@ fn documents_keep_the_order_of_their_creation() {
     let documents: Vec<_> = ran.conversion.documents.iter().map(|d| (d.number, d.name.as_str(), d.media_type.as_str(), d.bytes)).collect();
     assert_eq!(documents, [(0, "first", "text/plain", 3), (1, "second", "text/csv;header=present", 3)]);
     assert_eq!(ran.conversion.usage.output_bytes, 6);
-    assert_eq!(ran.written[0].bytes, b"one");
+    assert_eq!(
+        (ran.written[0].media_type.as_str(), ran.written[0].name.as_str(), ran.written[0].bytes.as_slice()),
+        ("text/plain", "first", b"one".as_slice())
+    );
     assert!(ran.written.iter().all(|document| document.finished));
 }
 

@@ -295,5 +295,5 @@ fn error_type(name: &str) -> ErrorType {
 #[inline(never)]
 fn recurse(depth: u64) -> u64 {
     static BOTTOM: AtomicU64 = AtomicU64::new(u64::MAX);
-    if depth == BOTTOM.load(Ordering::Relaxed) { 0 } else { recurse(depth + 1) + 1 + BOTTOM.load(Ordering::Relaxed) }
+    if depth == BOTTOM.load(Ordering::Relaxed) { 0 } else { recurse(depth + 1).rotate_left(3) ^ BOTTOM.load(Ordering::Relaxed) }
 }
