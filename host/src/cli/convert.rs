@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 
 use super::progress::{Watched, bar};
-use super::{Usage, is_broken_pipe, print};
+use super::{Usage, is_broken_pipe, print, sentence};
 use crate::config::{Config, Need, Overrides, Sources, load};
 use crate::delivery::{plain_file_name, unique_file_name};
 use crate::digest::sha256_reader;
@@ -82,7 +82,7 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
                 if is_broken_pipe(&error) {
                     return Err(error);
                 }
-                eprintln!("{}: {error:#}", input.display());
+                eprintln!("{}: {}", input.display(), sentence(&error));
                 failed += 1;
             }
         }

@@ -79,8 +79,16 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
         return config::report(errors);
     }
-    eprintln!("dropforge: {error:#}");
+    eprintln!("dropforge: {}", sentence(error));
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// An error with its causes, less those that it names already.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
 /// Whether a reader of standard output has gone: one that has seen enough (`| head`) is no failure.
