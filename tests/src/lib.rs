@@ -37,10 +37,9 @@ pub fn target_folder() -> PathBuf {
 
 /// A plugin that `cargo xtask test` has built: one of `plugins/`, or of `tests/guests/`, by the name of its folder.
 pub fn plugin(name: &str) -> PathBuf {
-    let plugins = target_folder().join("plugins");
-    let file = format!("{name}.wasm");
-    let found = [plugins.join(&file), plugins.join("guests").join(&file)].into_iter().find(|path| path.exists());
-    found.unwrap_or_else(|| panic!("{} is not built: run `cargo xtask test`", plugins.join(&file).display()))
+    let path = target_folder().join("plugins").join(format!("{name}.wasm"));
+    assert!(path.exists(), "{} is not built: run `cargo xtask test`", path.display());
+    path
 }
 
 /// What `python3` prints, as JSON, that runs a script of `tests/compare` with the standard library alone.
@@ -471,7 +470,14 @@ pub fn inspect(plugin: &Path) -> Value {
 
 /// Runs the binary to its end: exit code, standard output, standard error.
 pub fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(dropforge()).args(arguments).current_dir(folder).env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap();
+    let output = command(folder).args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// The binary, to be run in a folder. What it compiles is kept for all tests, as it is for a user.
+pub fn command(folder: &Path) -> Command {
+    let mut command = Command::new(dropforge());
+    command.current_dir(folder).env("NO_COLOR", "1").env("DROPFORGE_STATE_DIR", target_folder().join("tests-state")).stdin(Stdio::null());
+    command
 }

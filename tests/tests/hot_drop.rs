@@ -221,11 +221,8 @@ fn hundreds_of_files_outlive_a_plugin_that_is_replaced_again_and_again() {
 #[test]
 fn a_core_module_straight_from_cargo_is_wrapped_at_load() {
     // What `cargo build` left before `dropforge plugin build` made a component of it.
-    let module = ["wasm/wasm-plugin", "wasm-plugin"]
-        .iter()
-        .map(|folder| target_folder().join(folder).join("wasm32-unknown-unknown/release/misbehave.wasm"))
-        .find(|path| path.exists())
-        .expect("cargo has left no core module of `misbehave`: run `cargo xtask test`");
+    let module = target_folder().join("wasm-plugin/wasm32-unknown-unknown/release/misbehave.wasm");
+    assert!(module.exists(), "cargo has left no {}: run `cargo xtask test`", module.display());
     let module = fs::read(module).unwrap();
     assert_eq!(module[..8], *b"\0asm\x01\0\0\0", "it is no core module");
     assert_eq!(fs::read(plugin("misbehave")).unwrap()[..8], *b"\0asm\x0d\0\x01\0", "the built plugin is no component");

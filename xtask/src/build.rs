@@ -44,7 +44,8 @@ pub(crate) fn plugins(workspace: &Workspace, profile: &str) -> Result<()> {
 /// # Errors
 /// Where `dropforge plugin build` fails.
 pub(crate) fn guests(workspace: &Workspace) -> Result<()> {
-    plugin(workspace, "debug", &workspace.root.join("tests").join("guests").join("misbehave"))
+    let guests = workspace.root.join("tests").join("guests");
+    ["misbehave", "probe-guest"].iter().try_for_each(|name| plugin(workspace, "debug", &guests.join(name)))
 }
 
 /// Builds one plugin.

@@ -12,14 +12,14 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 
-use super::config;
 use super::progress::{Watched, bar};
+use super::{Usage, is_broken_pipe, print, sentence};
 use crate::config::{Config, Need, Overrides, Sources, load};
 use crate::delivery::{plain_file_name, unique_file_name};
 use crate::digest::sha256_reader;
 use crate::files;
 use crate::identity::FileIdentity;
-use crate::plugins::{Plugin, load_file, load_folder};
+use crate::plugins::{OptionsError, Plugin, load_file, load_folder};
 use crate::queue::{DocumentId, JobId};
 use crate::sandbox::{
     Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Limits, Outcome, Sandbox, Severity, THREAD_STACK,
@@ -63,18 +63,13 @@ pub(super) fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
 
 fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     let overrides = Overrides { plugins: args.plugins.clone(), ..Overrides::default() };
-    let config = match load(&Sources::of_process(args.config.clone(), overrides, Need::Nothing)?) {
-        Ok(loaded) => loaded.config,
-        Err(errors) => return Ok(config::report(&errors)),
-    };
-    let options = match parse_options(&args.options) {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("dropforge: {error}");
-            return Ok(ExitCode::from(2));
-        }
-    };
+    let config = load(&Sources::of_process(args.config.clone(), overrides, Need::Nothing)?)?.config;
+    let options = parse_options(&args.options)?;
     let plugins = plugins(args, &config)?;
+    if let [only] = plugins.as_slice() {
+        // What is wrong with the options is wrong for every file.
+        complete_options(only, &options).map_err(|error| Usage(error.to_string()))?;
+    }
     let output = Output::of(args.output.as_deref())?;
     let limits = config.limits.to_limits();
     let mut names = Names::of_inputs(&args.inputs);
@@ -84,14 +79,10 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
             Ok(true) => {}
             Ok(false) => failed += 1,
             Err(error) => {
-                // A reader that has seen enough (`| head`) is no failure of ours to report.
-                if error
-                    .chain()
-                    .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
-                {
-                    return Ok(ExitCode::FAILURE);
+                if is_broken_pipe(&error) {
+                    return Err(error);
                 }
-                eprintln!("{}: {error:#}", input.display());
+                eprintln!("{}: {}", input.display(), sentence(&error));
                 failed += 1;
             }
         }
@@ -102,14 +93,20 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn parse_options(options: &[String]) -> Result<Vec<(String, String)>, String> {
+fn parse_options(options: &[String]) -> Result<Vec<(String, String)>, Usage> {
     options
         .iter()
         .map(|option| match option.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
-            _ => Err(format!("--option {option}: write it as NAME=VALUE")),
+            _ => Err(Usage(format!("--option {option}: write it as NAME=VALUE"))),
         })
         .collect()
+}
+
+/// The options of the command line as a converter gets them.
+fn complete_options(plugin: &Plugin, options: &[(String, String)]) -> Result<String, OptionsError> {
+    let values: Map<String, Value> = options.iter().map(|(key, text)| (key.clone(), plugin.option_from_text(key, text))).collect();
+    plugin.options(&values)
 }
 
 /// The converters that may take the inputs.
@@ -123,17 +120,19 @@ fn plugins(args: &ConvertArgs, config: &Config) -> anyhow::Result<Vec<Arc<Plugin
     let registry = load_folder(folder, sandbox, &compiled).with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
     let all = registry.all();
     match &args.converter {
-        None if all.is_empty() => bail!("there is no converter in {}; name a plugin with --converter FILE.wasm", folder.display()),
+        None if all.is_empty() => {
+            bail!(Usage(format!("there is no converter in {}; name a plugin with --converter FILE.wasm", folder.display())))
+        }
         None => Ok(all),
         Some(name) => match registry.get(name) {
             Some(plugin) => Ok(vec![plugin]),
             None => {
                 let loaded: Vec<&str> = all.iter().map(|plugin| plugin.descriptor.name.as_str()).collect();
-                bail!(
+                bail!(Usage(format!(
                     "there is no converter `{name}` in {} (there: {}); a plugin file is named with its .wasm",
                     folder.display(),
                     loaded.join(", ")
-                )
+                )))
             }
         },
     }
@@ -172,8 +171,7 @@ fn convert_one(
     };
     for plugin in by_confidence(plugins, &name, &|| input(&ProgressBar::hidden()))? {
         let descriptor = &plugin.descriptor;
-        let values: Map<String, Value> = options.iter().map(|(key, text)| (key.clone(), plugin.option_from_text(key, text))).collect();
-        let completed = plugin.options(&values)?;
+        let completed = complete_options(&plugin, options)?;
         let (sink, written) = output.begin(path)?;
         let conversion = plugin.converter.convert(input(&bar)?, &completed, &descriptor.metrics, sink, limits);
         if let (Ok(Outcome::Skipped(_)), true) = (&conversion.result, plugins.len() > 1) {
@@ -318,7 +316,8 @@ impl Output {
         let target = names
             .free(&folder.join(plain_file_name(document)), &folder.join(unique_file_name(document, DocumentId::new(id, document.number))));
         fs::rename(&from, &target).with_context(|| format!("cannot write {}", target.display()))?;
-        println!("{}", target.display());
+        // The documents count, and not whether somebody reads their names.
+        let _ = print(&format!("{}\n", target.display()));
         Ok(())
     }
 }

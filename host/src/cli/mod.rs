@@ -6,10 +6,12 @@ mod plugin;
 mod progress;
 mod run;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::ConfigErrors;
 use crate::logging::{self, LogFormat};
 
 /// Turns files into documents with sandboxed WebAssembly converters.
@@ -61,8 +63,45 @@ pub fn main() -> ExitCode {
         Command::Plugin(args) => plugin::run(args),
         Command::Config(command) => return config::run(&command),
     };
-    result.unwrap_or_else(|error| {
-        eprintln!("dropforge: {error:#}");
-        ExitCode::FAILURE
+    result.unwrap_or_else(|error| report(&error))
+}
+
+/// A command was given what it cannot work with.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// Says on standard error why a command failed, and gives the exit code for it.
+fn report(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
+        return config::report(errors);
+    }
+    eprintln!("dropforge: {}", sentence(error));
+    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// An error with its causes, less those that it names already.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
     })
+}
+
+/// Whether a reader of standard output has gone: one that has seen enough (`| head`) is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Writes to standard output. (`println!` panics where its reader has gone.)
+///
+/// # Errors
+/// What the system says.
+fn print(text: &str) -> io::Result<()> {
+    let mut standard = io::stdout().lock();
+    standard.write_all(text.as_bytes())?;
+    standard.flush()
 }

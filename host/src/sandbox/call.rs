@@ -239,13 +239,15 @@ fn trap_message(trap: Trap, log: &JobLog) -> String {
             None => "the converter trapped: it executed `unreachable`, as a panic does".to_owned(),
         },
         Trap::StackOverflow => "the converter used up its call stack".to_owned(),
+        // Languages keep a stack of their own at the bottom of the memory; what grows beyond it lands here.
+        Trap::MemoryOutOfBounds => "the converter reached outside of its memory: it used up its stack, or has a defect".to_owned(),
         trap => format!("the converter trapped: {trap}"),
     }
 }
 
 /// The innermost function that is the converter's own, and not its language's machinery of panics.
 fn function_name(backtrace: &WasmBacktrace) -> Option<String> {
-    const MACHINERY: [&str; 6] = ["std::", "core::", "alloc::", "__", "rust_", "abort"];
+    const MACHINERY: [&str; 7] = ["std::", "core::", "alloc::", "dlmalloc::", "__", "rust_", "abort"];
     let names = backtrace.frames().iter().filter_map(|frame| frame.func_name());
     // `{:#}` leaves out the hash that the compiler appended.
     let names: Vec<String> = names.map(|name| format!("{:#}", rustc_demangle::demangle(name))).collect();

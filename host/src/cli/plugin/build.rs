@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::plugins::build::build_crate;
 
+use super::super::print;
 use super::table::thousands;
 
 /// Build a converter's crate into a plugin
@@ -26,12 +27,7 @@ pub(super) struct BuildArgs {
 
 pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     let built = build_crate(&args.folder, args.output.as_deref(), None)?;
-    println!(
-        "{}: {} bytes, sha256 {}, built with {}",
-        built.path.display(),
-        thousands(built.size as u64),
-        built.digest,
-        built.toolchain.name()
-    );
+    let (path, size, toolchain) = (built.path.display(), thousands(built.size as u64), built.toolchain.name());
+    print(&format!("{path}: {size} bytes, sha256 {}, built with {toolchain}\n", built.digest))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::plugins::{OptionInfo, Plugin, Report, load_file};
 use crate::sandbox::{Descriptor, Sandbox};
 
+use super::super::print;
 use super::CompiledDir;
 use super::table::{align, printable, thousands};
 
@@ -54,9 +55,9 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
             capabilities: plugin.report.interfaces.capabilities(),
             report: &plugin.report,
         };
-        println!("{}", serde_json::to_string_pretty(&inspection)?);
+        print(&(serde_json::to_string_pretty(&inspection)? + "\n"))?;
     } else {
-        print!("{}", describe(&plugin));
+        print(&describe(&plugin))?;
     }
     Ok(ExitCode::SUCCESS)
 }

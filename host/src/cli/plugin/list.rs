@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::plugins::{PluginStatus, load_folder};
 use crate::sandbox::Sandbox;
 
+use super::super::print;
 use super::CompiledDir;
 use super::table::align;
 
@@ -61,14 +62,14 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
         }
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&list)?);
+        print(&(serde_json::to_string_pretty(&list)? + "\n"))?;
     } else {
         match list.source {
             "daemon" => eprintln!("As the daemon at {} says:", list.from),
             _ if args.plugins.is_some() => eprintln!("In {}, without asking a daemon:", list.from),
             _ => eprintln!("No daemon answers at {}; in {}:", plugins_url(&config), list.from),
         }
-        print!("{}", table(&list.plugins));
+        print(&table(&list.plugins))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
+use super::super::print;
 use crate::plugins::is_name;
 
 const MANIFEST: &str = include_str!("template/Cargo.toml.template");
@@ -29,11 +30,14 @@ pub(super) struct NewArgs {
 pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     create(&args.name, &folder, args.sdk.as_deref())?;
-    let shown = folder.display();
-    println!("Created the converter `{}` in {shown}. What it does is in {shown}/src/lib.rs. Next:", args.name);
-    println!("  cd {shown}");
-    println!("  cargo test");
-    println!("  dropforge plugin build .        # makes {}.wasm; drop it into the plugins folder", args.name);
+    let (name, shown) = (&args.name, folder.display());
+    print(&format!(
+        "Created the converter `{name}` in {shown}. What it does is in {shown}/src/lib.rs. Next:
+  cd {shown}
+  cargo test
+  dropforge plugin build .        # makes {name}.wasm; drop it into the plugins folder
+"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

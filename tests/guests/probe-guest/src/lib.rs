@@ -55,7 +55,9 @@ impl Guest for ProbeGuest {
     fn convert(input: &Input, options: String) -> Result<Outcome, ConversionError> {
         report_panics();
         let mut guest = Run::new(input);
-        for step in options.lines() {
+        // Options from a configuration are JSON; there, the script is the file itself.
+        let script = if input.name().ends_with(".script") { guest.content() } else { options };
+        for step in script.lines() {
             let answer = guest.step(step);
             log(Level::Info, &format!("{step} -> {answer}"), &[]);
             if let Some(end) = guest.end.take() {
@@ -238,6 +240,16 @@ impl<'a> Run<'a> {
                 Err(error) => return told(error),
             }
         }
+    }
+
+    fn content(&self) -> String {
+        let mut content = Vec::new();
+        while let Ok(bytes) = self.input().read(64 << 10)
+            && !bytes.is_empty()
+        {
+            content.extend(bytes);
+        }
+        String::from_utf8_lossy(&content).into_owned()
     }
 
     fn copy(&self) -> String {
