@@ -88,7 +88,8 @@ fn files_arrive_in_every_way() {
     fs::write(daemon.path("elsewhere/line 3/wednesday/moved folder.csv"), table(6)).unwrap();
     fs::rename(daemon.path("elsewhere/line 3"), daemon.path("in/line 3")).unwrap();
     daemon.wait_for_documents(6);
-    for name in ["before", "line 1/monday/deep before", "in place", "renamed", "line 2/tuesday/new folder", "line 3/wednesday/moved folder"] {
+    for name in ["before", "line 1/monday/deep before", "in place", "renamed", "line 2/tuesday/new folder", "line 3/wednesday/moved folder"]
+    {
         daemon.wait_for_settled("done", &format!("{name}.csv"));
     }
     assert_eq!(

@@ -539,7 +539,11 @@ fn the_log_has_one_line_for_each_job_in_json_too() {
         let of_job: Vec<&Value> = lines.iter().filter(|line| line["file"] == file && line["level"] == "INFO").collect();
         assert_eq!(of_job.len(), 1, "{of_job:#?}");
         let line = of_job[0];
-        assert_eq!((&line["message"], &line["converter"], &line["route"]), (&message.into(), &converter.into(), &"default".into()), "{line}");
+        assert_eq!(
+            (&line["message"], &line["converter"], &line["route"]),
+            (&message.into(), &converter.into(), &"default".into()),
+            "{line}"
+        );
         if message == "suspended" {
             continue;
         }

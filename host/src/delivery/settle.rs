@@ -61,9 +61,7 @@ pub(super) fn settle(job: &CommittedJob, route: &Route) -> io::Result<Settled> {
             files::sync_parent(&private)?;
             Settled::Deleted
         }
-        AfterAction::Move | AfterAction::Archive | AfterAction::Keep => {
-            Settled::Moved(move_away(job, route, &private, &base, !success)?)
-        }
+        AfterAction::Move | AfterAction::Archive | AfterAction::Keep => Settled::Moved(move_away(job, route, &private, &base, !success)?),
     };
     crash::point("after_move");
     Ok(settled)

@@ -102,9 +102,7 @@ impl Options {
         let quoted = string.to_string();
         let takes_text = self.schema.as_ref().is_some_and(|schema| {
             let property = properties(schema, &schema.root).find(|(property, _)| *property == name);
-            property.is_some_and(|(_, property)| {
-                kind(schema, property, 0).split(" | ").any(|kind| kind == "string" || kind == quoted)
-            })
+            property.is_some_and(|(_, property)| kind(schema, property, 0).split(" | ").any(|kind| kind == "string" || kind == quoted))
         });
         if takes_text { string } else { serde_json::from_str(text).unwrap_or(string) }
     }
