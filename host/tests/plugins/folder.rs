@@ -34,7 +34,9 @@ impl Watched {
         let metrics = Arc::new(Metrics::new(&instance));
         let changes = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&changes);
-        let on_change = Box::new(move || drop(count.fetch_add(1, Ordering::SeqCst)));
+        let on_change = Box::new(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        });
         let (plugins, compiled) = (root.path().join("plugins"), root.path().join("compiled"));
         let folder = PluginFolder::start(plugins, sandbox(), compiled, Arc::clone(&metrics), on_change).unwrap();
         Watched { registry: folder.registry(), folder: Some(folder), root, metrics, changes }
