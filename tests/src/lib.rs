@@ -180,7 +180,13 @@ impl Setup {
         if !self.arguments.iter().any(|argument| argument.starts_with("--metrics-port")) {
             command.arg("--metrics-port=0");
         }
-        command.args(&self.arguments).env_remove("DROPFORGE_CRASH_AT").env("NO_COLOR", "1");
+        command
+            .args(&self.arguments)
+            .env_remove("DROPFORGE_CRASH_AT")
+            .env_remove("DROPFORGE_BIN")
+            .env_remove("DROPFORGE_TEST_PLUGINS")
+            .env_remove("DROPFORGE_TEST_PYTHON")
+            .env("NO_COLOR", "1");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -118,11 +118,12 @@ fn move_away(job: &CommittedJob, route: &Route, private: &Path, base: &Path, fai
         if failed {
             files::write_whole(&sidecar::path(&target), &sidecar::content(job))?;
         }
+        // Before the move: a file that is in `done/` has no reason left in `failed/`.
+        remove_old_sidecar(job, route, &target);
         match files::move_new(private, &target) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             other => other?,
         }
-        remove_old_sidecar(job, route, &target);
         return Ok(target);
     }
     Err(io::Error::other(format!("no free name for {} in {}", job.job.path, base.display())))
