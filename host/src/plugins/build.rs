@@ -218,7 +218,7 @@ fn rustflags() -> String {
     if let Some(home) = cargo_home.as_deref().and_then(Path::to_str) {
         flags.push(format!("--remap-path-prefix={home}=cargo"));
     }
-    // A JSON array of strings is a TOML array of strings, but for escapes that paths do not need.
+    // A JSON array of strings is a TOML array of strings.
     format!("target.{TARGET}.rustflags={}", serde_json::Value::from(flags))
 }
 

@@ -233,3 +233,27 @@ fn compare(contract: &Resolve, ours: &Interface, guest: &Resolve, theirs: &Inter
     }
     problems
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_parses_and_is_of_the_version_that_is_said() {
+        let contract = Contract::embedded().unwrap();
+        let package = contract.resolve.packages.iter().next().unwrap().1;
+        assert_eq!(package.name.to_string(), format!("{NAMESPACE}:{PACKAGE}@{VERSION}"));
+        for interface in FREE.into_iter().chain([EXPORT]) {
+            assert!(contract.interface(interface).is_some(), "{interface}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_free_is_a_capability() {
+        let imports =
+            ["dropforge:converter/io@0.1.0", "wasi:io/streams@0.2.3", "dropforge:converter/lookup@0.1.0", "wasi:http/handler@0.2.0"];
+        let interfaces = Interfaces { imports: imports.map(str::to_owned).to_vec(), ..Interfaces::default() };
+        assert_eq!(interfaces.capabilities(), ["dropforge:converter/lookup@0.1.0", "wasi:http/handler@0.2.0"]);
+    }
+}

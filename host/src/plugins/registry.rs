@@ -33,7 +33,7 @@ pub struct Running {
     pub size: u64,
     /// When it was loaded, as RFC 3339 in UTC.
     pub loaded_at: String,
-    /// The capabilities that it has; none in most cases.
+    /// Whether it can reach anything beyond its input, its output, its log and its metrics.
     pub capabilities: bool,
     /// What the converter says it does.
     pub description: String,

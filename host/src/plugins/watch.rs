@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
@@ -199,15 +199,22 @@ impl Watch {
     fn subscribe(&self) -> notify::Result<RecommendedWatcher> {
         let events = self.events.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let closed = event.map(|event| closed(&event)).unwrap_or_default();
-            match events.try_send(Event { closed }) {
-                // When the queue is full, whoever reads it looks at the whole folder anyway; what was closed settles by itself.
-                Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
-            }
+            let closed = match event {
+                Ok(event) if !is_change(&event.kind) => return,
+                Ok(event) => closed(&event),
+                Err(_) => Vec::new(),
+            };
+            // When the queue is full, whoever reads it looks at the whole folder anyway; what was closed settles by itself.
+            let _ = events.try_send(Event { closed });
         })?;
         watcher.watch(&self.folder, RecursiveMode::NonRecursive)?;
         Ok(watcher)
     }
+}
+
+/// Whether the folder may hold something else now. Every look at the folder opens it, and that is an event too.
+fn is_change(kind: &EventKind) -> bool {
+    !matches!(kind, EventKind::Access(access) if *access != AccessKind::Close(AccessMode::Write))
 }
 
 /// The names of files that are complete after this event: closed by who wrote them, or moved here.
@@ -234,4 +241,19 @@ fn folder_id(folder: &Path) -> Option<FolderId> {
         (0, 0)
     };
     Some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::CreateKind;
+
+    use super::*;
+
+    #[test]
+    fn a_look_at_the_folder_is_no_change() {
+        assert!(!is_change(&EventKind::Access(AccessKind::Open(AccessMode::Any))));
+        assert!(!is_change(&EventKind::Access(AccessKind::Close(AccessMode::Read))));
+        assert!(is_change(&EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        assert!(is_change(&EventKind::Create(CreateKind::File)));
+    }
 }
