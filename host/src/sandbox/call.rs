@@ -93,12 +93,11 @@ impl Converter {
         let started = Instant::now();
         let mut state = State::new(Call::Convert, limits, metrics, Some(sink), self.log(limits));
         state.set_job(&mut input);
-        let (result, state) = match state.check_size(&input.path, input.source.size()) {
-            Ok(()) => self.call_with_input(state, input, |plugin, store, input| {
-                plugin.dropforge_converter_converter().call_convert(store, input, options)
-            }),
-            Err(_) => (Err(failure_of(&state).unwrap_or_else(|| bad_output(String::new()))), state),
-        };
+        // Too large an input is remembered as the call's failure, and the guest never runs.
+        let _ = state.check_size(&input.path, input.source.size());
+        let (result, state) = self.call_with_input(state, input, |plugin, store, input| {
+            plugin.dropforge_converter_converter().call_convert(store, input, options)
+        });
         let result = match result {
             Ok(Ok(outcome)) => accept(from_guest::outcome(outcome), &state),
             Ok(Err(error)) => Err(from_guest::conversion_error(error)),
@@ -131,6 +130,9 @@ impl Converter {
         state: State,
         call: impl FnOnce(&Plugin, &mut Store<State>) -> wasmtime::Result<R>,
     ) -> (Result<R, ConversionError>, State) {
+        if let Some(failure) = state.failure.clone() {
+            return (Err(failure), state);
+        }
         let limits = &state.limits;
         let call_bytes = limits.call_bytes;
         let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX).saturating_add(EXTRA_HANDLES);
@@ -157,17 +159,13 @@ impl Converter {
         }
         log.close();
         drop(log);
-        let result = match failure_of(&state) {
+        // The first limit that the guest hit, or the first failure of the host, outlives what the guest made of it.
+        let result = match state.failure.clone() {
             Some(failure) => Err(failure),
             None => result,
         };
         (result, state)
     }
-}
-
-/// The first limit that the guest hit, or the first failure of the host.
-fn failure_of(state: &State) -> Option<ConversionError> {
-    state.failure.clone()
 }
 
 /// `converted` loses nothing in silence: a document that was written to is finished, or a problem accounts for it.
