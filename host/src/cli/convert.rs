@@ -19,7 +19,7 @@ use crate::delivery::{plain_file_name, unique_file_name};
 use crate::digest::sha256_reader;
 use crate::files;
 use crate::identity::FileIdentity;
-use crate::plugins::{OptionsError, Plugin, load_file, load_folder};
+use crate::plugins::{OptionsError, Plugin, ask, load_file, load_folder};
 use crate::queue::{DocumentId, JobId};
 use crate::sandbox::{
     Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Limits, Outcome, Sandbox, Severity, THREAD_STACK,
@@ -169,7 +169,7 @@ fn convert_one(
             members: Vec::new(),
         })
     };
-    for plugin in by_confidence(plugins, &name, &|| input(&ProgressBar::hidden()))? {
+    for plugin in willing(plugins, &name, &|| input(&ProgressBar::hidden()))? {
         let descriptor = &plugin.descriptor;
         let completed = complete_options(&plugin, options)?;
         let (sink, written) = output.begin(path)?;
@@ -186,22 +186,12 @@ fn convert_one(
 }
 
 /// With one converter, that one; with several, those that want the file, the surest first.
-fn by_confidence(plugins: &[Arc<Plugin>], name: &str, input: &dyn Fn() -> io::Result<Input>) -> anyhow::Result<Vec<Arc<Plugin>>> {
+fn willing(plugins: &[Arc<Plugin>], name: &str, input: &dyn Fn() -> io::Result<Input>) -> io::Result<Vec<Arc<Plugin>>> {
     if let [only] = plugins {
         return Ok(vec![Arc::clone(only)]);
     }
-    let mut willing = Vec::new();
-    for plugin in plugins {
-        match plugin.converter.probe(input()?, &Limits::for_probe()) {
-            Ok(probe) if probe.confidence > 0 => {
-                willing.push((probe.confidence, plugin.specificity(name, name).unwrap_or(0), Arc::clone(plugin)))
-            }
-            Ok(_) => {}
-            Err(error) => eprintln!("{}: probe failed: {error}", plugin.descriptor.name),
-        }
-    }
-    willing.sort_by_key(|(confidence, specificity, _)| std::cmp::Reverse((*confidence, *specificity)));
-    Ok(willing.into_iter().map(|(_, _, plugin)| plugin).collect())
+    let answers = ask(plugins.to_vec(), name, name, input)?;
+    Ok(answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect())
 }
 
 /// Publishes what was made, and prints one line a file and one a problem.

@@ -9,6 +9,7 @@ pub mod contract;
 pub mod file;
 pub mod wrap;
 
+mod ask;
 mod compiled;
 mod compiler;
 mod descriptor;
@@ -22,6 +23,7 @@ mod schema;
 mod signature;
 mod watch;
 
+pub use ask::{Answer, ask};
 pub use compiled::{COMPILED_FOLDER, CompiledError, Report};
 pub use compiler::{CompileError, set_compiler};
 pub use descriptor::{DescriptorError, is_name};

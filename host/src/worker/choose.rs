@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::config::{ConverterChoice, Route};
-use crate::plugins::{Plugin, Registry};
-use crate::sandbox::{Input, Limits};
+use crate::plugins::{Answer, Plugin, Registry, ask};
+use crate::sandbox::Input;
 
 /// What a converter that was asked has answered: part of the job's history.
 #[derive(Debug, Clone, Serialize)]
@@ -15,6 +15,14 @@ pub(super) struct Candidate {
     pub version: String,
     pub confidence: u8,
     pub reason: String,
+}
+
+impl From<&Answer> for Candidate {
+    fn from(answer: &Answer) -> Self {
+        let descriptor = &answer.plugin.descriptor;
+        let (converter, version) = (descriptor.name.clone(), descriptor.version.clone());
+        Candidate { converter, version, confidence: answer.confidence, reason: answer.reason.clone() }
+    }
 }
 
 /// The converters for a job.
@@ -34,34 +42,14 @@ pub(super) fn choose(
     input: &dyn Fn() -> std::io::Result<Input>,
 ) -> std::io::Result<Choice> {
     let ConverterChoice::Named { name: wanted, digest } = &route.converter else {
-        return ask_all(registry, name, path, input);
+        let answers = ask(registry.all(), name, path, input)?;
+        let candidates = answers.iter().map(Candidate::from).collect();
+        let willing = answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect();
+        return Ok(Choice::Offer(willing, candidates));
     };
     Ok(match registry.get(wanted) {
         Some(plugin) if digest.as_ref().is_none_or(|digest| *digest == plugin.digest) => Choice::Offer(vec![plugin], Vec::new()),
         Some(plugin) => Choice::Missing(format!("the route pins `{}`, loaded is sha256:{}", route.converter, plugin.digest)),
         None => Choice::Missing(format!("converter `{wanted}` is not loaded")),
     })
-}
-
-/// Asks every converter. The highest confidence comes first, then the more specific pattern, then the name.
-fn ask_all(registry: &Registry, name: &str, path: &str, input: &dyn Fn() -> std::io::Result<Input>) -> std::io::Result<Choice> {
-    let mut candidates = Vec::new();
-    let mut willing = Vec::new();
-    for plugin in registry.all() {
-        let (confidence, reason) = match plugin.converter.probe(input()?, &Limits::for_probe()) {
-            Ok(probe) => (probe.confidence, probe.reason),
-            Err(error) => {
-                tracing::warn!(converter = plugin.descriptor.name, file = path, %error, "probe failed; the file is not offered to this converter");
-                (0, error.to_string())
-            }
-        };
-        let (converter, version) = (plugin.descriptor.name.clone(), plugin.descriptor.version.clone());
-        candidates.push(Candidate { converter, version, confidence, reason });
-        if confidence > 0 {
-            willing.push((confidence, plugin.specificity(name, path).unwrap_or(0), plugin));
-        }
-    }
-    // The registry lists by name, and the sort keeps the order of equals.
-    willing.sort_by_key(|(confidence, specificity, _)| std::cmp::Reverse((*confidence, *specificity)));
-    Ok(Choice::Offer(willing.into_iter().map(|(_, _, plugin)| plugin).collect(), candidates))
 }

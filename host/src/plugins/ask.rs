@@ -1,0 +1,41 @@
+//! Asks converters which of them a file is for. The order of the answers is part of the contract.
+
+use std::cmp::Reverse;
+use std::io;
+use std::sync::Arc;
+
+use super::Plugin;
+use crate::sandbox::{Input, Limits};
+
+/// What a converter says of a file.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Who says it.
+    pub plugin: Arc<Plugin>,
+    /// 0 (not mine) to 100; 0 where the probe failed.
+    pub confidence: u8,
+    /// Why.
+    pub reason: String,
+}
+
+/// Asks every converter. The answers come best first: the highest confidence, then the more specific pattern, then the name. `plugins` are
+/// in the order of their names; `input` opens the file once for each.
+///
+/// # Errors
+/// Where the file cannot be opened.
+pub fn ask(plugins: Vec<Arc<Plugin>>, name: &str, path: &str, input: &dyn Fn() -> io::Result<Input>) -> io::Result<Vec<Answer>> {
+    let mut answers = Vec::with_capacity(plugins.len());
+    for plugin in plugins {
+        let (confidence, reason) = match plugin.converter.probe(input()?, &Limits::for_probe()) {
+            Ok(probe) => (probe.confidence, probe.reason),
+            Err(error) => {
+                tracing::warn!(converter = plugin.descriptor.name, file = path, %error, "probe failed; the file is not offered to this converter");
+                (0, error.to_string())
+            }
+        };
+        answers.push(Answer { plugin, confidence, reason });
+    }
+    // The sort keeps the order of equals, which is that of the names.
+    answers.sort_by_key(|answer| Reverse((answer.confidence, answer.plugin.specificity(name, path).unwrap_or(0))));
+    Ok(answers)
+}
