@@ -12,6 +12,7 @@ pub mod wrap;
 mod compiled;
 mod compiler;
 mod descriptor;
+mod entry;
 mod folder;
 mod load;
 mod options;
