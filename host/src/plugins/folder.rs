@@ -16,10 +16,11 @@ use crate::sandbox::Sandbox;
 
 use super::compiled::CompiledFolder;
 use super::compiler::CompileError;
+use super::entry::{Again, Entry};
 use super::file::{self, Stamp};
 use super::load::{LoadCause, Loader};
 use super::plugin::Plugin;
-use super::registry::{PluginStatus, Present, Refusal, Registry, Running};
+use super::registry::{PluginStatus, Present, Registry, Running};
 use super::watch::PluginsError;
 
 /// A file that two looks see alike, this long apart, is taken; so is one whose writer was seen to close it.
@@ -50,26 +51,6 @@ pub(super) struct Folder {
     freed: bool,
     /// Files beyond [`MAX_FILES`] were reported.
     overfull: bool,
-}
-
-/// One file.
-struct Entry {
-    /// What the last look saw, and since when.
-    seen: (Stamp, Instant),
-    /// What was last loaded or refused.
-    handled: Option<Stamp>,
-    running: Option<Arc<Plugin>>,
-    refused: Option<Refusal>,
-    /// It is tried again although it has not changed.
-    again: Option<Again>,
-}
-
-/// What an unchanged file waits for.
-enum Again {
-    /// For other plugins to change: one of them has its name, or a metric of its.
-    Plugins,
-    /// For a point in time.
-    At(Instant),
 }
 
 /// What one update found.
@@ -393,36 +374,6 @@ impl Folder {
     }
 }
 
-impl Entry {
-    fn new(stamp: Stamp, now: Instant) -> Entry {
-        Entry { seen: (stamp, now), handled: None, running: None, refused: None, again: None }
-    }
-
-    /// Keeps the reason, and says it once: some files are tried again and again.
-    fn refuse(&mut self, name: &OsStr, reason: String, took: Duration) {
-        let (file, duration_ms) = (name.display(), milliseconds(took));
-        if self.refused.as_ref().is_none_or(|before| before.reason != reason) {
-            match &self.running {
-                Some(running) => tracing::warn!(
-                    %file, duration_ms, running_version = running.descriptor.version, running_digest = file::short(&running.digest),
-                    "plugin refused, the version that ran goes on: {reason}"
-                ),
-                None => tracing::warn!(%file, duration_ms, "plugin refused: {reason}"),
-            }
-        }
-        self.refused = Some(Refusal { reason, at: jiff::Timestamp::now().to_string() });
-    }
-
-    fn say_loaded(&self, name: &OsStr, former: Option<&Plugin>, took: Duration) {
-        let Some(plugin) = &self.running else { return };
-        let descriptor = &plugin.descriptor;
-        tracing::info!(
-            converter = descriptor.name, version = descriptor.version, digest = file::short(&plugin.digest), file = %name.display(),
-            duration_ms = milliseconds(took), replaces = former.map(|former| former.descriptor.version.as_str()), "plugin loaded"
-        );
-    }
-}
-
 /// Loads a folder once, without watching it: for commands that run without a daemon. What is refused is in the registry's status.
 ///
 /// # Errors
@@ -431,10 +382,6 @@ pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, compiled_dir: &Path) ->
     let mut folder = Folder::new(folder, sandbox, compiled_dir, None)?;
     folder.load_all().map_err(|error| PluginsError::Folder { doing: "list", path: folder.folder.clone(), error })?;
     Ok(folder.registry())
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether a file of this name may be a plugin: `.wasm`, and none of the temporary names that begin with a dot.

@@ -13,6 +13,7 @@ mod ask;
 mod compiled;
 mod compiler;
 mod descriptor;
+mod entry;
 mod folder;
 mod load;
 mod options;
