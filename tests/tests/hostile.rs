@@ -40,7 +40,7 @@ fn assert_nothing_left(daemon: &Daemon) {
 
 #[test]
 fn spinning_and_hungry_and_panicking_jobs_fail_alone() {
-    let daemon = daemon(&format!("wall_seconds = 3.0, memory_bytes = {}", 32 * MEBIBYTE));
+    let daemon = daemon(&format!("wall_seconds = 5.0, memory_bytes = {}", 32 * MEBIBYTE));
     // One spins on one worker, and the other worker goes on meanwhile.
     daemon.drop_file("spin.mis", "");
     daemon.wait_for_job("spin.mis", "running");
@@ -59,8 +59,8 @@ fn spinning_and_hungry_and_panicking_jobs_fail_alone() {
 
     let spin = daemon.wait_for_sidecar("spin.mis");
     assert_eq!(spin["error_type"], "timeout", "{spin:#}");
-    assert!(spin["error"]["message"].as_str().unwrap().contains("3 s"), "{spin:#}");
-    assert!(spin["milliseconds"].as_f64().unwrap() >= 2_999.0, "{spin:#}");
+    assert!(spin["error"]["message"].as_str().unwrap().contains("5 s"), "{spin:#}");
+    assert!(spin["milliseconds"].as_f64().unwrap() >= 4_999.0, "{spin:#}");
     let job = daemon.job("spin.mis").unwrap();
     assert_eq!(job["attempts"], 1, "a timeout is not tried again");
     // Ten small files take milliseconds; that they were done while it span is what this test is about.
@@ -180,7 +180,9 @@ fn every_outcome_ends_as_the_contract_says() {
     daemon.wait_for_sidecar("sibling-a.txt");
     assert_eq!(daemon.job("suspend.first.mis").unwrap()["waiting"], "suspended");
     assert_eq!(daemon.metric("queue_waiting{queue_name=\"converter_queue\",reason=\"suspended\"}"), Some(1.0));
-    assert_eq!(errors(&daemon, "upstream"), daemon.job("upstream.mis").unwrap()["attempts"].as_f64().unwrap());
+    wait_for("every attempt to be counted", || {
+        (daemon.job("upstream.mis").unwrap()["attempts"].as_f64() == Some(errors(&daemon, "upstream"))).then_some(())
+    });
 
     // Documents keep their number, and each has its own bytes.
     daemon.wait_for_settled("done", "documents.mis");
