@@ -177,7 +177,7 @@ fn junit_suites_are_what_junitparser_counts() {
     let documents = daemon.wait_for_documents(suites);
     assert_eq!(documents.len(), suites);
     let mut unreadable = Vec::new();
-    for (number, (name, _)) in reports.iter().enumerate() {
+    for (number, (name, source)) in reports.iter().enumerate() {
         let Some(expected) = counted[name]["suites"].as_array() else {
             unreadable.push(name.as_str());
             daemon.wait_for_sidecar(&format!("{number:02}-{name}"));
@@ -191,7 +191,8 @@ fn junit_suites_are_what_junitparser_counts() {
         ours.sort_by_key(Value::to_string);
         expected.sort_by_key(Value::to_string);
         assert_eq!(ours, expected, "{name}");
-        daemon.wait_for_settled("done", &format!("{number:02}-{name}"));
+        let settled = daemon.wait_for_settled("done", &format!("{number:02}-{name}"));
+        assert_eq!(fs::read(settled).unwrap(), fs::read(source).unwrap(), "{name} is no longer what was dropped");
     }
     assert_eq!(unreadable, ["non-junit.xml", "pytest-corrupt-xml.xml"]);
     let cases: f64 = documents

@@ -40,6 +40,9 @@ pub struct ConfigArgs {
 
 /// Check, describe or show the configuration
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Examples:
+  dropforge config show --inbox in --outbox out > dropforge.toml
+  dropforge config check")]
 pub enum ConfigCommand {
     /// Say everything that is wrong with a configuration; exit with 2 if anything is
     #[command(after_help = "Examples:

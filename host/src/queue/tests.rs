@@ -131,6 +131,20 @@ fn deferred_jobs_wait_for_their_time_and_only_failures_count() {
 }
 
 #[test]
+fn a_job_is_resumed_once_for_the_files_that_it_awaits() {
+    let (_folder, _, store) = store();
+    store.enqueue(job("a", 5)).unwrap();
+    let due = now_ms() + 1_000_000;
+    for (awaits, waiting_for_them) in [(["b"], 1), (["b"], 0), (["c"], 1)] {
+        let id = store.claim().unwrap().unwrap().id;
+        store.defer(&id, due, Waiting::Suspended { awaits: awaits.map(String::from).to_vec() }).unwrap();
+        assert_eq!(store.awaiting().unwrap().len(), waiting_for_them, "{awaits:?}");
+        assert!(store.claim().unwrap().is_none());
+        store.resume(&id).unwrap();
+    }
+}
+
+#[test]
 fn what_no_converter_took_runs_again_when_one_wants_it() {
     let (_folder, _, store) = store();
     for path in ["a.csv", "a.xml"] {

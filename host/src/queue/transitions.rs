@@ -76,9 +76,11 @@ impl Queue for Store {
             };
             // Only what failed counts as an attempt: whoever waits for a file or a plugin has not used one up.
             let counted = matches!(waiting, Waiting::Retry);
+            // A job that was resumed because its files had come, and awaits the same files again, waits for its time: else it would be
+            // resumed for them for ever.
             connection
                 .prepare_cached(
-                    "UPDATE jobs SET state = 'queued', awaits = ?3, due_ms = ?4, attempts = attempts - ?5,
+                    "UPDATE jobs SET state = 'queued', awaits = CASE WHEN awaits = ?3 THEN NULL ELSE ?3 END, due_ms = ?4, attempts = attempts - ?5,
                             waiting = CASE WHEN waiting = 'plugins' AND ?2 = 'converter' THEN NULL ELSE ?2 END
                      WHERE id = ?1 AND state = 'running'",
                 )?
@@ -240,7 +242,7 @@ impl Store {
             .collect())
     }
 
-    /// Makes a suspended job due now.
+    /// Makes a suspended job due now, because the files that it awaits have come.
     ///
     /// # Errors
     /// Where the queue cannot write.
@@ -248,7 +250,7 @@ impl Store {
         let id = id.clone();
         self.run(move |connection| {
             connection
-                .prepare_cached("UPDATE jobs SET waiting = NULL, awaits = NULL, due_ms = 0 WHERE id = ?1 AND state = 'queued'")?
+                .prepare_cached("UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE id = ?1 AND state = 'queued'")?
                 .execute([id.as_str()])
         })?;
         self.work().notify();

@@ -17,6 +17,9 @@ use crate::plugins::COMPILED_FOLDER;
 
 /// What `dropforge plugin` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dropforge plugin new spea && dropforge plugin build spea -o plugins/spea.wasm
+  dropforge plugin list")]
 pub struct PluginArgs {
     #[command(subcommand)]
     command: PluginCommand,
