@@ -50,8 +50,7 @@ pub fn python(script: &str, arguments: &[&Path]) -> Value {
 /// The same in the environment that `cargo xtask setup` makes, which has junitparser.
 pub fn python_with_packages(script: &str, arguments: &[&Path]) -> Value {
     let venv = target_folder().join("venv");
-    let made = if cfg!(windows) { venv.join("Scripts").join("python.exe") } else { venv.join("bin").join("python") };
-    let python = std::env::var_os("DROPFORGE_TEST_PYTHON").map_or(made, PathBuf::from);
+    let python = if cfg!(windows) { venv.join("Scripts").join("python.exe") } else { venv.join("bin").join("python") };
     assert!(python.exists(), "{} is not there: run `cargo xtask setup`", python.display());
     script_answer(&python, script, arguments)
 }
@@ -180,13 +179,7 @@ impl Setup {
         if !self.arguments.iter().any(|argument| argument.starts_with("--metrics-port")) {
             command.arg("--metrics-port=0");
         }
-        command
-            .args(&self.arguments)
-            .env_remove("DROPFORGE_CRASH_AT")
-            .env_remove("DROPFORGE_BIN")
-            .env_remove("DROPFORGE_TEST_PLUGINS")
-            .env_remove("DROPFORGE_TEST_PYTHON")
-            .env("NO_COLOR", "1");
+        command.args(&self.arguments).env_remove("DROPFORGE_CRASH_AT").env("NO_COLOR", "1");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -49,15 +49,10 @@ fn format(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// The tests find the binary and the plugins by these variables.
+/// The tests find the binary, the plugins and Python in the target folder.
 fn tests(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     term::section("unit, doc and end-to-end tests");
     let mut command = workspace.cargo(&["test", "--workspace"]);
-    command
-        .args(arguments)
-        .env("PATH", workspace.path())
-        .env("DROPFORGE_BIN", workspace.binary("debug"))
-        .env("DROPFORGE_TEST_PLUGINS", workspace.plugins())
-        .env("DROPFORGE_TEST_PYTHON", workspace.python());
+    command.args(arguments).env("PATH", workspace.path());
     term::command("tests", &mut command)
 }
