@@ -330,6 +330,20 @@ impl Daemon {
         fs::rename(temporary, target).unwrap();
     }
 
+    /// Waits until a series has a value: what is counted when a job has ended is there an instant after the job's files are.
+    pub fn assert_metric(&self, series: &str, expected: f64) {
+        wait_for(&format!("{series} to be {expected}; it is {:?}", self.metric(series)), || {
+            (self.metric(series) == Some(expected)).then_some(())
+        });
+    }
+
+    /// The same for [`Daemon::metric_sum`].
+    pub fn assert_metric_sum(&self, family: &str, label: &str, expected: f64) {
+        wait_for(&format!("{family} to sum to {expected}; it is {}", self.metric_sum(family, label)), || {
+            (self.metric_sum(family, label) == expected).then_some(())
+        });
+    }
+
     /// Adds up the values of all series of a family that have this text among their labels.
     pub fn metric_sum(&self, family: &str, label: &str) -> f64 {
         let (_, body) = self.get("/metrics");

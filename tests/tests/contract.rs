@@ -47,7 +47,7 @@ fn both_convert_through_the_daemon() {
         assert_eq!(documents.len(), 1, "{documents:?}");
         assert_eq!(fs::read_to_string(documents.values().next().unwrap()).unwrap(), "the good part\n");
     }
-    assert_eq!(daemon.metric("rows_total{converter=\"probe-guest\",kind=\"good\"}"), Some(2.0));
+    daemon.assert_metric("rows_total{converter=\"probe-guest\",kind=\"good\"}", 2.0);
 
     // And both end with an error in the same way.
     daemon.drop_into("misbehave", "missing-field.mis", "x");

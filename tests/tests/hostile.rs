@@ -34,8 +34,8 @@ fn assert_well(daemon: &Daemon, name: &str) {
 /// No job that failed leaves a document, or bytes in the spool.
 fn assert_nothing_left(daemon: &Daemon) {
     wait_for("the spool to be empty", || files(&daemon.path("state/spool")).is_empty().then_some(()));
-    assert_eq!(daemon.metric("spool_bytes"), Some(0.0));
-    assert_eq!(daemon.metric("queue_active_workers{queue_name=\"converter_queue\"}"), Some(0.0));
+    daemon.assert_metric("spool_bytes", 0.0);
+    daemon.assert_metric("queue_active_workers{queue_name=\"converter_queue\"}", 0.0);
 }
 
 #[test]
@@ -95,8 +95,8 @@ fn spinning_and_hungry_and_panicking_jobs_fail_alone() {
     assert_eq!(daemon.wait_for_sidecar("panic-after-document.mis")["error_type"], "trap");
 
     assert_eq!((errors(&daemon, "timeout"), errors(&daemon, "memory_limit"), errors(&daemon, "trap")), (1.0, 1.0, 3.0));
-    assert_eq!(daemon.metric("conversions_total{converter=\"misbehave\",status=\"error\"}"), Some(5.0));
-    assert_eq!(daemon.metric("conversions_total{converter=\"misbehave\",status=\"success\"}"), Some(10.0));
+    daemon.assert_metric("conversions_total{converter=\"misbehave\",status=\"error\"}", 5.0);
+    daemon.assert_metric("conversions_total{converter=\"misbehave\",status=\"success\"}", 10.0);
     assert_well(&daemon, "echo.after.mis");
     assert_eq!(daemon.documents().len(), 11, "only what succeeded came out: {:?}", daemon.documents());
     assert_nothing_left(&daemon);
@@ -179,7 +179,7 @@ fn every_outcome_ends_as_the_contract_says() {
     fs::rename(daemon.path("in/.sibling"), daemon.path("in/sibling-a.txt")).unwrap();
     daemon.wait_for_sidecar("sibling-a.txt");
     assert_eq!(daemon.job("suspend.first.mis").unwrap()["waiting"], "suspended");
-    assert_eq!(daemon.metric("queue_waiting{queue_name=\"converter_queue\",reason=\"suspended\"}"), Some(1.0));
+    daemon.assert_metric("queue_waiting{queue_name=\"converter_queue\",reason=\"suspended\"}", 1.0);
     wait_for("every attempt to be counted", || {
         (daemon.job("upstream.mis").unwrap()["attempts"].as_f64() == Some(errors(&daemon, "upstream"))).then_some(())
     });
@@ -206,11 +206,11 @@ fn every_outcome_ends_as_the_contract_says() {
     ];
     let exposition = daemon.get("/metrics").1;
     for (series, value) in series {
-        assert_eq!(daemon.metric(series), Some(value), "{series} in\n{exposition}");
+        daemon.assert_metric(series, value);
     }
     assert!(!exposition.contains("misbehave_undeclared_total"));
     for (status, count) in [("rejected", 1.0), ("skipped", 1.0), ("suspended", 1.0), ("success", 2.0)] {
-        assert_eq!(daemon.metric(&format!("conversions_total{{converter=\"misbehave\",status=\"{status}\"}}")), Some(count), "{status}");
+        daemon.assert_metric(&format!("conversions_total{{converter=\"misbehave\",status=\"{status}\"}}"), count);
     }
     // What sums up to what: errors by type are the errors.
     assert_eq!(
@@ -244,7 +244,7 @@ fn awaited_files_resume_a_suspended_job() {
     daemon.wait_for_job("suspend.other.mis", "suspended");
     assert_eq!(suspensions(), 4.0, "a job is resumed again and again for files that it has been told of");
     assert_eq!(daemon.job("suspend.mis").unwrap()["waiting"], "suspended");
-    assert_eq!(daemon.metric_sum("conversion_errors_total", "misbehave"), 0.0);
+    daemon.assert_metric_sum("conversion_errors_total", "misbehave", 0.0);
 }
 
 #[test]
@@ -261,5 +261,5 @@ fn a_probe_that_misbehaves_costs_its_converter_the_file_and_nobody_else() {
     }
     assert!(daemon.log().contains("the probe panics on purpose"));
     daemon.assert_all_converted(&[]);
-    assert_eq!(daemon.metric_sum("conversion_errors_total", ""), 0.0);
+    daemon.assert_metric_sum("conversion_errors_total", "", 0.0);
 }

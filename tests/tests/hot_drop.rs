@@ -53,31 +53,31 @@ fn a_plugin_comes_changes_and_leaves_while_files_flow() {
     assert!(status == 503 && body.contains("no converter is loaded"), "{status} {body}");
     daemon.drop_file("echo.early.mis", "x");
     daemon.wait_for_job("echo.early.mis", "converter");
-    assert_eq!(daemon.metric("queue_waiting{queue_name=\"converter_queue\",reason=\"converter\"}"), Some(1.0));
+    daemon.assert_metric("queue_waiting{queue_name=\"converter_queue\",reason=\"converter\"}", 1.0);
 
     daemon.drop_plugin("misbehave.wasm", misbehave("AAAA"));
     assert_eq!(made_by(&daemon, "echo.early.mis"), version("AAAA"));
     assert_eq!(daemon.get("/health/ready").0, 200);
-    assert_eq!(daemon.metric("plugin_loads_total{result=\"loaded\"}"), Some(1.0));
+    daemon.assert_metric("plugin_loads_total{result=\"loaded\"}", 1.0);
 
     daemon.drop_plugin("misbehave.wasm", misbehave("BBBB"));
     daemon.wait_for_version("misbehave.wasm", &version("BBBB"));
     daemon.drop_file("echo.second.mis", "x");
     assert_eq!(made_by(&daemon, "echo.second.mis"), version("BBBB"));
-    assert_eq!(daemon.metric_sum("plugin_info", &version("BBBB")), 1.0);
-    assert_eq!(daemon.metric_sum("plugin_info", &version("AAAA")), 0.0);
+    daemon.assert_metric_sum("plugin_info", &version("BBBB"), 1.0);
+    daemon.assert_metric_sum("plugin_info", &version("AAAA"), 0.0);
 
     // The same bytes again, under a new time: nothing is loaded.
     daemon.drop_plugin("misbehave.wasm", misbehave("BBBB"));
     wait_for("the unchanged plugin to be noticed", || {
         daemon.metric("plugin_loads_total{result=\"unchanged\"}").filter(|count| *count >= 1.0)
     });
-    assert_eq!(daemon.metric("plugin_loads_total{result=\"loaded\"}"), Some(2.0));
+    daemon.assert_metric("plugin_loads_total{result=\"loaded\"}", 2.0);
 
     // Gone: files wait, and go on when it is back.
     fs::remove_file(daemon.path("plugins/misbehave.wasm")).unwrap();
     wait_for("the plugin to be unloaded", || daemon.plugin_status("misbehave.wasm").is_none().then_some(()));
-    assert_eq!(daemon.metric("plugin_loads_total{result=\"unloaded\"}"), Some(1.0));
+    daemon.assert_metric("plugin_loads_total{result=\"unloaded\"}", 1.0);
     for number in 0..5 {
         daemon.drop_file(&format!("echo.waiting-{number}.mis"), "x");
     }
@@ -209,7 +209,7 @@ fn hundreds_of_files_outlive_a_plugin_that_is_replaced_again_and_again() {
         assert_eq!(texts, (0..number).map(|number| number.to_string()).collect());
         let versions: BTreeSet<&str> = echoes.iter().map(|echo| echo["version"].as_str().unwrap()).collect();
         assert!(versions.len() > 1, "only {versions:?} converted anything");
-        assert_eq!(daemon.metric("conversions_total{converter=\"misbehave\",status=\"success\"}"), Some(number as f64));
+        daemon.assert_metric("conversions_total{converter=\"misbehave\",status=\"success\"}", number as f64);
         for status in ["error", "partial", "skipped", "rejected"] {
             let series = format!("conversions_total{{converter=\"misbehave\",status=\"{status}\"}}");
             assert_eq!(daemon.metric(&series).unwrap_or(0.0), 0.0, "{status}");
@@ -241,7 +241,7 @@ fn a_file_that_nobody_took_is_converted_once_a_plugin_for_it_is_there() {
     let sidecar = daemon.wait_for_sidecar("echo.orphan.mis");
     assert_eq!(sidecar["error_type"], "no_converter");
     assert_eq!(sidecar["candidates"][0]["converter"], "csv");
-    assert_eq!(daemon.metric_sum("dead_letters", "route=\"default\""), 1.0);
+    daemon.assert_metric_sum("dead_letters", "route=\"default\"", 1.0);
 
     daemon.drop_plugin("misbehave.wasm", misbehave("AAAA"));
     let done = daemon.wait_for_settled("done", "echo.orphan.mis");
@@ -250,5 +250,5 @@ fn a_file_that_nobody_took_is_converted_once_a_plugin_for_it_is_there() {
     assert_eq!(failed, [""; 0], "source and sidecar leave `failed`");
     let document: Value = serde_json::from_slice(&fs::read(daemon.wait_for_document("echo.json")).unwrap()).unwrap();
     assert_eq!(document["path"], json!("line-3/echo.orphan.mis"));
-    assert_eq!(daemon.metric_sum("dead_letters", "route=\"default\""), 0.0);
+    daemon.assert_metric_sum("dead_letters", "route=\"default\"", 0.0);
 }

@@ -96,7 +96,7 @@ fn files_arrive_in_every_way() {
         document_names(&daemon),
         ["before.jsonl", "deep before.jsonl", "in place.jsonl", "moved folder.jsonl", "new folder.jsonl", "renamed.jsonl"]
     );
-    assert_eq!(daemon.metric(r#"intake_files_total{result="queued",route="default"}"#), Some(6.0));
+    daemon.assert_metric(r#"intake_files_total{result="queued",route="default"}"#, 6.0);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_file_that_came_before_its_converter_is_converted_from_failed() {
     assert_eq!(settled(&daemon, "failed"), [""; 0], "neither the file nor its sidecar");
     assert_eq!(daemon.jobs().len(), 1);
     daemon.assert_all_converted(&[]);
-    assert_eq!(daemon.metric(r#"dead_letters{route="default"}"#), Some(0.0));
+    daemon.assert_metric(r#"dead_letters{route="default"}"#, 0.0);
 }
 
 #[test]

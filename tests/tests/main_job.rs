@@ -202,7 +202,7 @@ fn junit_suites_are_what_junitparser_counts() {
             document["cases"].as_array().unwrap().len() as f64
         })
         .sum();
-    assert_eq!(daemon.metric_sum("junit_cases_total", "converter=\"junit\""), cases);
+    daemon.assert_metric_sum("junit_cases_total", "converter=\"junit\"", cases);
 }
 
 #[test]
@@ -230,9 +230,9 @@ fn broken_files_fail_with_a_type_and_a_place() {
     assert!(corrupt["error"]["at"]["column"].as_u64().is_some_and(|column| column > 1), "{corrupt:#}");
     assert_eq!(corrupt["source"]["path"], "pytest-corrupt-xml.xml");
     for error_type in ["unsupported", "malformed"] {
-        assert_eq!(daemon.metric(&format!("conversion_errors_total{{converter=\"junit\",error_type=\"{error_type}\"}}")), Some(1.0));
+        daemon.assert_metric(&format!("conversion_errors_total{{converter=\"junit\",error_type=\"{error_type}\"}}"), 1.0);
     }
-    assert_eq!(daemon.metric("conversions_total{converter=\"junit\",status=\"error\"}"), Some(2.0));
+    daemon.assert_metric("conversions_total{converter=\"junit\",status=\"error\"}", 2.0);
 
     // On a route that asks everybody, a foreign file is nobody's, and the sidecar says who was asked and what they answered.
     let foreign = fs::read(data("junit").join("non-junit.xml")).unwrap();
@@ -243,7 +243,7 @@ fn broken_files_fail_with_a_type_and_a_place() {
     let answers: Vec<(&str, bool)> = candidates.iter().map(|one| (one["converter"].as_str().unwrap(), one["reason"].is_string())).collect();
     assert_eq!(answers, [("csv", true), ("junit", true)]);
     assert!(candidates[1]["reason"].as_str().unwrap().contains("<suites>"), "{sidecar:#}");
-    assert_eq!(daemon.metric("conversions_total{converter=\"none\",status=\"error\"}"), Some(1.0));
+    daemon.assert_metric("conversions_total{converter=\"none\",status=\"error\"}", 1.0);
     assert!(daemon.documents().is_empty());
 }
 
@@ -277,8 +277,8 @@ fn a_partial_conversion_is_delivered_or_held() {
             assert_eq!(fs::read_to_string(path).unwrap(), "the good part\n");
         }
     }
-    assert_eq!(daemon.metric("conversions_total{converter=\"misbehave\",status=\"partial\"}"), Some(2.0));
-    assert_eq!(daemon.metric_sum("conversion_errors_total", "misbehave"), 0.0);
+    daemon.assert_metric("conversions_total{converter=\"misbehave\",status=\"partial\"}", 2.0);
+    daemon.assert_metric_sum("conversion_errors_total", "misbehave", 0.0);
 }
 
 #[test]
