@@ -35,7 +35,9 @@ fn assert_well(daemon: &Daemon, name: &str) {
 fn assert_nothing_left(daemon: &Daemon) {
     wait_for("the spool to be empty", || files(&daemon.path("state/spool")).is_empty().then_some(()));
     assert_eq!(daemon.metric("spool_bytes"), Some(0.0));
-    assert_eq!(daemon.metric("queue_active_workers{queue_name=\"converter_queue\"}"), Some(0.0));
+    wait_for("the workers to be idle", || {
+        (daemon.metric("queue_active_workers{queue_name=\"converter_queue\"}") == Some(0.0)).then_some(())
+    });
 }
 
 #[test]
