@@ -105,13 +105,19 @@ fn a_broken_plugin_leaves_the_running_version_in_place() {
         // A component of nothing: well-formed, and no converter.
         ("foreign", b"\0asm\x0d\0\x01\0".to_vec()),
     ];
+    let mut shown_at = Value::Null;
     for (number, (what, content)) in broken.iter().enumerate() {
         daemon.drop_plugin("misbehave.wasm", content);
         let refusals = (number + 1) as f64;
         wait_for(&format!("the {what} plugin to be refused"), || {
             daemon.metric("plugin_loads_total{result=\"refused\"}").filter(|count| *count >= refusals)
         });
-        let status = daemon.plugin_status("misbehave.wasm").unwrap();
+        let status = wait_for("the refusal to be shown", || {
+            daemon
+                .plugin_status("misbehave.wasm")
+                .filter(|status| status["refused"]["at"].is_string() && status["refused"]["at"] != shown_at)
+        });
+        shown_at = status["refused"]["at"].clone();
         let reason = status["refused"]["reason"].as_str().unwrap_or_else(|| panic!("{what}: {status:#}"));
         assert!(!reason.is_empty());
         assert_eq!(status["running"]["version"], version("AAAA"), "{what}");

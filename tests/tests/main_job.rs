@@ -239,10 +239,11 @@ fn broken_files_fail_with_a_type_and_a_place() {
     daemon.drop_into("auto", "foreign.xml", foreign);
     let sidecar = daemon.wait_for_sidecar_in("auto", "foreign.xml");
     assert_eq!(sidecar["error_type"], "no_converter");
+    // The one with the more specific pattern stands first.
     let candidates = sidecar["candidates"].as_array().unwrap();
-    let answers: Vec<(&str, bool)> = candidates.iter().map(|one| (one["converter"].as_str().unwrap(), one["reason"].is_string())).collect();
-    assert_eq!(answers, [("csv", true), ("junit", true)]);
-    assert!(candidates[1]["reason"].as_str().unwrap().contains("<suites>"), "{sidecar:#}");
+    let answers: Vec<(&Value, &Value)> = candidates.iter().map(|one| (&one["converter"], &one["confidence"])).collect();
+    assert_eq!(answers, [(&json!("junit"), &json!(0)), (&json!("csv"), &json!(0))]);
+    assert!(candidates[0]["reason"].as_str().unwrap().contains("<suites>"), "{sidecar:#}");
     daemon.assert_metric("conversions_total{converter=\"none\",status=\"error\"}", 1.0);
     assert!(daemon.documents().is_empty());
 }
