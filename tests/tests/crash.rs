@@ -310,18 +310,23 @@ fn a_failed_file_whose_move_was_not_recorded_is_still_converted_when_its_plugin_
 
 #[test]
 fn a_crash_on_the_way_out_of_failed_leaves_no_sidecar() {
+    let mut setup = Setup::new();
+    let mut batch = Contents::new();
     for point in POINTS {
-        let setup = Setup::new();
-        let batch: Contents = [("a.csv".to_string(), b"serial,value\n1,1\n".to_vec())].into();
-        lay_out(&setup, &batch);
+        let (name, content) = (format!("{point}.csv"), b"serial,value\n1,1\n".to_vec());
+        lay_out(&setup, &[(name.clone(), content.clone())].into());
+        batch.insert(name.clone(), content);
         let mut daemon = setup.start();
-        assert_eq!(daemon.wait_for_sidecar("a.csv")["error_type"], "no_converter");
+        assert_eq!(daemon.wait_for_sidecar(&name)["error_type"], "no_converter");
         assert!(daemon.terminate().success());
-        let daemon = recover(crash(daemon.into_setup().plugins(&["csv"]), point));
-        daemon.wait_for_documents(1);
-        wait_for_end(&daemon, 1);
+        let mut daemon = recover(crash(daemon.into_setup().plugins(&["csv"]), point));
+        daemon.wait_for_documents(batch.len());
+        wait_for_end(&daemon, batch.len());
         assert_one_document_each(&daemon, &batch);
         assert_history(&daemon, &batch);
         assert_settled(&daemon, &batch, &Contents::new());
+        assert!(daemon.terminate().success());
+        fs::remove_file(daemon.path("plugins/csv.wasm")).unwrap();
+        setup = daemon.into_setup();
     }
 }
