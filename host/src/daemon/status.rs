@@ -61,8 +61,8 @@ impl Status for DaemonStatus {
     }
 
     fn api_status(&self) -> ApiStatus {
-        // Nothing talks to an upstream yet: a configured one has not been reached.
-        if self.config.upstream.is_some() { ApiStatus::Offline } else { ApiStatus::NotConfigured }
+        // Nothing talks to an upstream yet, so `upstream` has no effect, and start-up says so.
+        ApiStatus::NotConfigured
     }
 
     fn plugins(&self) -> Value {

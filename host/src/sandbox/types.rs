@@ -91,7 +91,7 @@ pub enum ErrorType {
     Timeout,
     /// More linear memory, tables, instances or handles than allowed.
     MemoryLimit,
-    /// More documents, document bytes or log than allowed.
+    /// More documents or document bytes than allowed. (Log over its limit is dropped and fails nothing.)
     OutputLimit,
     /// What the guest returned breaks the contract.
     BadOutput,
