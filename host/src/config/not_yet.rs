@@ -27,10 +27,6 @@ impl Config {
                     sentences.push(format!("`{path}.after.{key} = \"archive\"` has no effect yet: files are moved and not compressed"));
                 }
             }
-            let keep_days = format!("{path}.after.keep_days");
-            if explicit.contains(&keep_days) {
-                sentences.push(format!("`{keep_days}` has no effect yet: moved files are kept until somebody deletes them"));
-            }
         }
         sentences
     }
@@ -65,7 +61,6 @@ mod tests {
                 "`cache_max_size` has no effect yet: there are no answers of a server to cache",
                 "`routes[0].intake.take = \"superseded\"` has no effect yet: files are taken as with \"closed\"",
                 "`routes[0].after.success = \"archive\"` has no effect yet: files are moved and not compressed",
-                "`routes[0].after.keep_days` has no effect yet: moved files are kept until somebody deletes them",
             ]
         );
     }

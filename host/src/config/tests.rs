@@ -127,7 +127,7 @@ fn json_gives_the_same_as_toml() {
 #[test]
 fn everything_but_the_cache_has_an_effect_or_says_that_it_has_none() {
     let loaded = case().file("c.toml", SAMPLE).load();
-    assert_eq!(loaded.config.not_yet_effective(&loaded.explicit).len(), 5);
+    assert_eq!(loaded.config.not_yet_effective(&loaded.explicit).len(), 4);
 }
 
 #[test]
