@@ -432,7 +432,12 @@ impl Daemon {
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
-        wait_for("the daemon to end", || self.child.try_wait().unwrap())
+        wait_for("the daemon to end", || self.ended())
+    }
+
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// What it was started from, with its folders, for another start.

@@ -239,6 +239,15 @@ mod stopping {
     }
 
     #[test]
+    fn a_signal_that_comes_twice_at_once_drains_too() {
+        let mut daemon = busy("60");
+        daemon.signal(Signal::TERM);
+        daemon.signal(Signal::INT);
+        assert_eq!(daemon.wait().code(), Some(0));
+        assert_all_is_done_after_a_restart(daemon, 1);
+    }
+
+    #[test]
     fn a_job_that_outlasts_the_drain_is_converted_after_the_next_start() {
         let mut daemon = busy("0.2");
         assert_eq!(daemon.terminate().code(), Some(0));
@@ -252,12 +261,34 @@ mod stopping {
         let mut daemon = busy("60");
         daemon.signal(Signal::TERM);
         daemon.wait_for_log("stopping: nothing new is taken");
-        daemon.signal(Signal::INT);
-        assert_eq!(daemon.wait().code(), Some(1));
+        // Two in quick succession are one request, as `timeout` sends it: so it is repeated as an impatient person does.
+        let status = wait_for("the daemon to end", || {
+            daemon.signal(Signal::INT);
+            daemon.ended()
+        });
+        assert_eq!(status.code(), Some(1));
         assert!(daemon.log().contains("WARN a second signal: ending at once"), "{}", daemon.log());
         assert!(daemon.documents().is_empty());
         assert_all_is_done_after_a_restart(daemon, 2);
     }
+}
+
+#[test]
+fn settled_files_go_when_they_are_older_than_the_route_keeps_them() {
+    let today = "2999-01-01";
+    let config = format!("{ROUTE}after = {{ keep_days = 30 }}\n");
+    let setup = Setup::new().plugins(&["csv"]).config(&config);
+    for file in ["done/2020-01-01/line 1/old.csv", "failed/2020-01-02/old.csv", "done/by hand/kept.csv", &format!("failed/{today}/new.csv")]
+    {
+        let path = setup.path("in").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, TABLE).unwrap();
+    }
+    let daemon = setup.start();
+    let expected = vec!["done/by hand/kept.csv".to_owned(), format!("failed/{today}/new.csv")];
+    wait_for("the old files to go", || (files(&daemon.path("in")).into_keys().collect::<Vec<_>>() == expected).then_some(()));
+    assert!(!daemon.path("in/done/2020-01-01").exists());
+    assert!(!daemon.log().contains("has no effect"), "{}", daemon.log());
 }
 
 // Health.

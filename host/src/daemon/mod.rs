@@ -180,33 +180,36 @@ fn stop_signals() -> anyhow::Result<StopSignals> {
     Ok(StopSignals {})
 }
 
+/// Signals that follow the first within this time are the same request: `timeout` and some supervisors signal a process and its group.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
+
 impl StopSignals {
     /// Returns at the first signal, and leaves a task behind that ends the process at the second.
-    #[cfg(unix)]
     async fn received(mut self) {
+        self.any().await;
+        tokio::spawn(async {
+            tokio::time::sleep(SAME_REQUEST).await;
+            // A new listener has not heard those before it.
+            if let Ok(mut again) = stop_signals() {
+                again.any().await;
+                tracing::warn!("a second signal: ending at once; what was running is converted again after the next start");
+                std::process::exit(1);
+            }
+        });
+    }
+
+    #[cfg(unix)]
+    async fn any(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = self.terminate.recv() => {}
-                _ = self.interrupt.recv() => {}
-            }
-            tracing::warn!("a second signal: ending at once; what was running is converted again after the next start");
-            std::process::exit(1);
-        });
     }
 
-    /// Returns at the first Ctrl-C, and leaves a task behind that ends the process at the second.
     #[cfg(not(unix))]
-    async fn received(self) {
+    async fn any(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-        tokio::spawn(async {
-            let _ = tokio::signal::ctrl_c().await;
-            std::process::exit(1);
-        });
     }
 }
