@@ -4,11 +4,11 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dropforge_tests::{Daemon, Setup, data, files, plugin, wait_for, without_id};
+use dropforge_tests::{Daemon, PATIENCE, Setup, data, files, plugin, wait_for, without_id};
 use serde_json::Value;
 
 /// One route in the flags' folders, which looks often.
@@ -36,12 +36,6 @@ fn document_names(daemon: &Daemon) -> Vec<String> {
 /// What is settled in `done` or `failed`, below the date.
 fn settled(daemon: &Daemon, folder: &str) -> Vec<String> {
     files(&daemon.path("in").join(folder)).into_keys().map(|name| name.split_once('/').unwrap().1.to_owned()).collect()
-}
-
-fn sidecar_of(source: &Path) -> PathBuf {
-    let mut name = source.as_os_str().to_owned();
-    name.push(".dropforge.json");
-    name.into()
 }
 
 /// A step count for the guest's `work`: seconds of work, so that a test has the time to do something meanwhile.
@@ -185,18 +179,19 @@ fn a_file_that_is_replaced_while_its_job_runs_is_not_taken_for_the_old_one() {
 fn a_file_that_is_put_back_from_failed_is_converted_again() {
     let daemon = Setup::new().plugins(&["junit"]).start();
     daemon.drop_file("x.xml", fs::read(data("junit/pytest-corrupt-xml.xml")).unwrap());
-    // Unchanged, at once and again and again: it fails each time.
-    let mut finished = Value::Null;
-    for _ in 0..5 {
-        let sidecar = wait_for("the file to fail again", || {
-            let source = files(&daemon.path("in/failed")).into_values().find(|path| path.ends_with("x.xml"))?;
-            let sidecar: Value = serde_json::from_slice(&fs::read(sidecar_of(&source)).ok()?).unwrap();
-            (sidecar["finished_at"] != finished).then_some((source, sidecar))
-        });
-        assert_eq!(sidecar.1["error_type"], "malformed");
-        finished = sidecar.1["finished_at"].clone();
-        fs::rename(sidecar.0, daemon.path("in/x.xml")).unwrap();
+    // Unchanged, again and again, each time in the very moment in which it comes to failed/: it fails each time.
+    let put_back = || {
+        let source = files(&daemon.path("in/failed")).into_values().find(|path| path.ends_with("x.xml"))?;
+        fs::rename(source, daemon.path("in/x.xml")).ok()
+    };
+    let end = Instant::now() + PATIENCE;
+    for time in 0..10 {
+        while put_back().is_none() {
+            assert!(Instant::now() < end, "it did not come to failed/ after it was put back {time} times");
+            thread::yield_now();
+        }
     }
+    assert_eq!(daemon.wait_for_sidecar("x.xml")["error_type"], "malformed");
     // Mended.
     let source = daemon.wait_for_settled("failed", "x.xml");
     fs::remove_file(&source).unwrap();
