@@ -14,12 +14,12 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// # Errors
 /// What the reader says.
 pub fn sha256_reader(reader: &mut dyn Read) -> io::Result<(String, u64)> {
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::default();
     let mut buffer = vec![0; 128 * 1024];
     let mut total = 0;
     loop {
         match reader.read(&mut buffer) {
-            Ok(0) => return Ok((hex(&hasher.finalize()), total)),
+            Ok(0) => return Ok((hasher.finish(), total)),
             Ok(count) => {
                 hasher.update(buffer.get(..count).unwrap_or_default());
                 total += count as u64;
@@ -27,6 +27,22 @@ pub fn sha256_reader(reader: &mut dyn Read) -> io::Result<(String, u64)> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// A digest of what comes piece by piece.
+#[derive(Debug, Clone, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all bytes that were added.
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize())
     }
 }
 

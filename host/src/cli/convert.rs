@@ -350,7 +350,7 @@ impl DocumentWriter for CollectedDocument {
         self.file.write_all(bytes)
     }
 
-    fn finish(self: Box<Self>) -> io::Result<()> {
-        Ok(())
+    fn finish(self: Box<Self>) -> io::Result<Option<String>> {
+        Ok(None)
     }
 }

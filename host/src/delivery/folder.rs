@@ -90,7 +90,15 @@ mod tests {
     fn names_are_safe_and_do_not_collide() {
         let job = JobId::from_stored("0".into());
         let name = |name: &str, number| {
-            let document = Document { number, media_type: String::new(), name: name.into(), attributes: Vec::new(), key: None, bytes: 0 };
+            let document = Document {
+                number,
+                media_type: String::new(),
+                name: name.into(),
+                attributes: Vec::new(),
+                key: None,
+                bytes: 0,
+                digest: None,
+            };
             unique_file_name(&document, DocumentId::new(&job, number))
         };
         let id = DocumentId::new(&job, 0).short();

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::crash;
+use crate::digest::Hasher;
 use crate::files;
 use crate::queue::JobId;
 use crate::sandbox::{DocumentSink, DocumentWriter};
@@ -120,26 +121,28 @@ impl DocumentSink for Incomplete {
         }
         let path = self.folder.join(number.to_string());
         let file = File::create_new(&path)?;
-        Ok(Box::new(Spooled { file, path, finished: false }))
+        Ok(Box::new(Spooled { file, path, hasher: Hasher::default(), finished: false }))
     }
 }
 
 struct Spooled {
     file: File,
     path: PathBuf,
+    hasher: Hasher,
     finished: bool,
 }
 
 impl DocumentWriter for Spooled {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
         self.file.write_all(bytes)
     }
 
-    fn finish(mut self: Box<Self>) -> io::Result<()> {
+    fn finish(mut self: Box<Self>) -> io::Result<Option<String>> {
         self.file.sync_all()?;
         self.finished = true;
         crash::point("after_first_document");
-        Ok(())
+        Ok(Some(std::mem::take(&mut self.hasher).finish()))
     }
 }
 

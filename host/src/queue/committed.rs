@@ -44,7 +44,7 @@ impl Store {
         self.run(move |connection| {
             let now = now_ms();
             let ids: Vec<String> = connection
-                .prepare_cached("SELECT id FROM jobs WHERE state = 'committed' AND due_ms <= ?1 ORDER BY due_ms, finished_ms LIMIT ?2")?
+                .prepare_cached("SELECT id FROM jobs WHERE state = 'committed' AND due_ms <= ?1 ORDER BY finished_ms LIMIT ?2")?
                 .query_map(params![now, limit as i64], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             let jobs = ids.iter().map(|id| committed_job(connection, id)).collect::<rusqlite::Result<_>>()?;
@@ -63,7 +63,9 @@ impl Store {
         let (id, destination) = (id.clone(), destination.to_string());
         self.run(move |connection| {
             connection
-                .prepare_cached("UPDATE deliveries SET delivered_ms = ?3, error = NULL WHERE job = ?1 AND destination = ?2")?
+                .prepare_cached(
+                    "UPDATE deliveries SET state = 'delivered', ended_ms = ?3, error = NULL WHERE job = ?1 AND destination = ?2",
+                )?
                 .execute(params![id.as_str(), destination, now_ms()])
         })?;
         Ok(())
@@ -118,7 +120,9 @@ impl Store {
     pub fn settle(&self, id: &JobId) -> Result<(), QueueError> {
         let id = id.clone();
         let again = self.run(move |connection| {
-            connection.prepare_cached("UPDATE jobs SET state = 'settled' WHERE id = ?1 AND state = 'committed'")?.execute([id.as_str()])?;
+            connection
+                .prepare_cached("UPDATE jobs SET state = 'settled', settled_ms = ?2 WHERE id = ?1 AND state = 'committed'")?
+                .execute(params![id.as_str(), now_ms()])?;
             let again = connection
                 .prepare_cached("SELECT waiting IS NOT NULL FROM jobs WHERE id = ?1")?
                 .query_row([id.as_str()], |row| row.get(0))
@@ -148,7 +152,7 @@ impl Store {
 
 fn committed_job(connection: &Connection, id: &str) -> rusqlite::Result<CommittedJob> {
     let documents = connection
-        .prepare_cached("SELECT number, media_type, name, attributes, key, bytes FROM documents WHERE job = ?1 ORDER BY number")?
+        .prepare_cached("SELECT number, media_type, name, attributes, key, bytes, digest FROM documents WHERE job = ?1 ORDER BY number")?
         .query_map([id], |row| {
             Ok(Document {
                 number: row.get(0)?,
@@ -157,11 +161,12 @@ fn committed_job(connection: &Connection, id: &str) -> rusqlite::Result<Committe
                 attributes: serde_json::from_str(&row.get::<_, String>(3)?).map_err(json_error)?,
                 key: row.get(4)?,
                 bytes: row.get::<_, i64>(5)?.cast_unsigned(),
+                digest: row.get(6)?,
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
     let outstanding = connection
-        .prepare_cached("SELECT destination, attempts FROM deliveries WHERE job = ?1 AND delivered_ms IS NULL ORDER BY destination")?
+        .prepare_cached("SELECT destination, attempts FROM deliveries WHERE job = ?1 AND state = 'pending' ORDER BY destination")?
         .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     connection

@@ -93,7 +93,7 @@ impl Store {
                 .prepare_cached("SELECT count(*) FROM jobs WHERE state = 'committed' AND due_ms > ?1")?
                 .query_row([now], |row| row.get(0))?;
             let spool_bytes: i64 = connection
-                .prepare_cached("SELECT coalesce(sum(bytes), 0) FROM documents WHERE job IN (SELECT id FROM jobs WHERE state = 'committed')")?
+                .prepare_cached("SELECT coalesce(sum(spool_bytes), 0) FROM jobs WHERE state = 'committed'")?
                 .query_row([], |row| row.get(0))?;
             let dead_letters = connection
                 .prepare_cached("SELECT route, count(*) FROM jobs WHERE state = 'settled' AND outcome IN ('failed', 'rejected', 'skipped') GROUP BY route")?

@@ -1,34 +1,87 @@
-//! The tables. `user_version` holds the version; a newer database than this program is refused.
+//! The tables. `user_version` holds their version: an older database is migrated forwards, a newer one than this program is refused.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::QueueError;
 
-/// The version of the tables below.
-const VERSION: i64 = 1;
+/// What makes a database of version n one of version n + 1. A released step never changes.
+const STEPS: [&str; 2] = [VERSION_1, VERSION_2];
 
-/// Opens the database for writing, and creates or checks its tables.
+/// The version of the tables that this program works with.
+pub(super) const VERSION: i64 = STEPS.len() as i64;
+
+/// Opens the database for writing, and brings its tables to this program's version. An older database is copied aside first, and all
+/// steps are one transaction.
 pub(super) fn open(path: &Path) -> Result<Connection, QueueError> {
     let failed = |source| QueueError::Open { path: path.to_path_buf(), source };
-    let connection = Connection::open(path).map_err(failed)?;
-    connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+    let connection = connect(path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-    connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    match version {
-        0 => connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")).map_err(failed)?,
+    match version(&connection, path)? {
         VERSION => {}
-        newer => return Err(QueueError::Newer { path: path.to_path_buf(), found: newer, known: VERSION }),
+        older => migrate(&connection, path, older).map_err(failed)?,
     }
-    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
-const TABLES: &str = "
+/// Opens a database that is there and has this program's version, beside the daemon that may be using it.
+pub(super) fn open_beside(path: &Path) -> Result<Connection, QueueError> {
+    if !path.exists() {
+        return Err(QueueError::Absent { path: path.to_path_buf() });
+    }
+    let connection = connect(path)?;
+    match version(&connection, path)? {
+        VERSION => Ok(connection),
+        found => Err(QueueError::Older { path: path.to_path_buf(), found, known: VERSION }),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, QueueError> {
+    let failed = |source| QueueError::Open { path: path.to_path_buf(), source };
+    let connection = Connection::open(path).map_err(failed)?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// The version of the tables that are there, if this program knows it.
+fn version(connection: &Connection, path: &Path) -> Result<i64, QueueError> {
+    let version = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|source| QueueError::Open { path: path.to_path_buf(), source })?;
+    if (0..=VERSION).contains(&version) {
+        return Ok(version);
+    }
+    Err(QueueError::Newer { path: path.to_path_buf(), found: version, known: VERSION })
+}
+
+fn migrate(connection: &Connection, path: &Path, from: i64) -> rusqlite::Result<()> {
+    if from > 0 {
+        let copy = copy_name(path, from);
+        // A copy that is there is of an earlier try; what it was made from is still as it was.
+        if !copy.exists() {
+            connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+        }
+        tracing::info!(from, to = VERSION, copy = %copy.display(), "the queue is of an earlier version: it is migrated, and a copy kept");
+    }
+    let steps: String = STEPS.iter().skip(usize::try_from(from).unwrap_or_default()).copied().collect();
+    connection
+        .execute_batch(&format!("BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;"))
+        .inspect_err(|_| drop(connection.execute_batch("ROLLBACK")))
+}
+
+/// Where the copy of a database of an earlier version is.
+fn copy_name(path: &Path, version: i64) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".version-{version}"));
+    path.with_file_name(name)
+}
+
+const VERSION_1: &str = "
 CREATE TABLE jobs (
     id             TEXT PRIMARY KEY,
     route          TEXT NOT NULL,
@@ -41,7 +94,7 @@ CREATE TABLE jobs (
     digest         TEXT NOT NULL,
     priority       INTEGER NOT NULL,
     state          TEXT NOT NULL,     -- queued, running, committed, settled
-    waiting        TEXT,              -- why it is not due: retry, suspended, converter, route; plugins: they changed since it was claimed
+    waiting        TEXT,              -- why it is not due: a reason of `Waiting`; plugins: they changed since it was claimed
     awaits         TEXT,              -- a JSON list of names, for suspended
     due_ms         INTEGER NOT NULL,
     attempts       INTEGER NOT NULL DEFAULT 0,
@@ -82,4 +135,62 @@ CREATE TABLE deliveries (
     PRIMARY KEY (job, destination)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE heartbeat (id INTEGER PRIMARY KEY CHECK (id = 1), at_ms INTEGER NOT NULL) STRICT;
+";
+
+/// Ranks in place of priorities; what the history needs; deliveries with a state of their own.
+const VERSION_2: &str = "
+DROP INDEX jobs_due;
+DROP INDEX jobs_committed;
+DROP INDEX jobs_running;
+DROP INDEX jobs_settled;
+ALTER TABLE jobs ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;       -- the lowest is claimed first: when it was queued, later by priority
+ALTER TABLE jobs ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;    -- how often the process ended while it ran
+ALTER TABLE jobs ADD COLUMN claimed_ms INTEGER;
+ALTER TABLE jobs ADD COLUMN settled_ms INTEGER;
+ALTER TABLE jobs ADD COLUMN options TEXT;                          -- JSON: those that the converter was given
+ALTER TABLE jobs ADD COLUMN members TEXT;                          -- a JSON list of the files that belong to the source
+ALTER TABLE jobs ADD COLUMN origin TEXT NOT NULL DEFAULT 'folder'; -- folder, http, replay
+ALTER TABLE jobs ADD COLUMN spool_bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET rank = created_ms + (priority - 1) * 3600000,
+    spool_bytes = (SELECT coalesce(sum(bytes), 0) FROM documents WHERE job = jobs.id);
+CREATE INDEX jobs_due ON jobs (route, rank, id) WHERE state = 'queued' AND waiting IS NULL;
+CREATE INDEX jobs_running ON jobs (route) WHERE state = 'running';
+CREATE INDEX jobs_busy ON jobs (converter, rank, id) WHERE state = 'queued' AND waiting = 'busy';
+CREATE INDEX jobs_unsettled_source ON jobs (due_ms) WHERE state = 'committed' AND source_settled = 0;
+CREATE INDEX jobs_committed ON jobs (finished_ms, spool_bytes) WHERE state = 'committed';
+CREATE INDEX jobs_settled ON jobs (route, finished_ms) WHERE state = 'settled';
+CREATE INDEX jobs_dead ON jobs (route) WHERE state = 'settled' AND outcome IN ('failed', 'rejected', 'skipped');
+CREATE INDEX jobs_path ON jobs (path);
+CREATE INDEX jobs_digest ON jobs (digest);
+ALTER TABLE documents ADD COLUMN digest TEXT;                      -- SHA-256; none in what version 1 made
+CREATE TABLE attributes (             -- of documents, to find a job by: a serial number
+    name   TEXT NOT NULL,
+    value  TEXT NOT NULL,
+    job    TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    PRIMARY KEY (name, value, job)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attributes_of_job ON attributes (job);
+INSERT OR IGNORE INTO attributes (name, value, job)
+    SELECT pair.value ->> 0, pair.value ->> 1, documents.job FROM documents, json_each(documents.attributes) AS pair;
+ALTER TABLE deliveries RENAME TO old_deliveries;
+CREATE TABLE deliveries (
+    job           TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    destination   TEXT NOT NULL,
+    state         TEXT NOT NULL,      -- pending, delivered, dead
+    due_ms        INTEGER NOT NULL,
+    committed_ms  INTEGER NOT NULL,   -- when its job was: they go out in this order
+    next_document INTEGER NOT NULL DEFAULT 0,   -- those before it are there
+    attempts      INTEGER NOT NULL DEFAULT 0,   -- that failed
+    ended_ms      INTEGER,            -- when it was delivered or given up
+    error         TEXT,
+    response      TEXT,               -- what a server answered to a document that it refused
+    PRIMARY KEY (job, destination)
+) STRICT, WITHOUT ROWID;
+INSERT INTO deliveries (job, destination, state, due_ms, committed_ms, attempts, ended_ms, error)
+    SELECT job, destination, iif(delivered_ms IS NULL, 'pending', 'delivered'), 0, coalesce(finished_ms, 0), old_deliveries.attempts, delivered_ms, error
+    FROM old_deliveries JOIN jobs ON jobs.id = job;
+DROP TABLE old_deliveries;
+CREATE INDEX deliveries_pending ON deliveries (destination, committed_ms, job) WHERE state = 'pending';
+CREATE INDEX deliveries_due ON deliveries (due_ms) WHERE state = 'pending';
+CREATE INDEX deliveries_dead ON deliveries (destination) WHERE state = 'dead';
 ";

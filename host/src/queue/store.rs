@@ -34,6 +34,22 @@ pub enum QueueError {
         /// This program's.
         known: i64,
     },
+    /// There is no database.
+    #[error("there is no queue at {path}; no daemon has run with this state_dir yet, so check `state_dir` or --state")]
+    Absent {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// An earlier version of Dropforge wrote it, and only the daemon migrates it.
+    #[error("the queue {path} has version {found}, this program works with {known}; start the daemon once, which migrates it")]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
     /// A statement or the commit failed: nothing of it is in the database.
     #[error("the queue could not be read or written: {0}")]
     Sqlite(#[from] rusqlite::Error),

@@ -29,6 +29,7 @@ fn converted(documents: u32) -> Committed {
         attributes: vec![("a".into(), "1".into())],
         key: None,
         bytes: 10,
+        digest: Some(format!("{number:064}")),
     };
     Committed {
         outcome: Outcome::Converted,
@@ -232,7 +233,7 @@ fn a_newer_database_is_refused_with_both_versions() {
     drop(store);
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = Store::open(&path).err().unwrap().to_string();
-    assert!(error.contains("version 99") && error.contains("up to 1"), "{error}");
+    assert!(error.contains("version 99") && error.contains("up to 2"), "{error}");
 }
 
 #[test]

@@ -14,6 +14,13 @@ pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
+/// How much later a job would have to come to be as urgent with the next higher priority. So an urgent job overtakes what came in the hours
+/// before it, and nothing waits for ever.
+const PRIORITY_STEP_MS: i64 = 3_600_000;
+
+/// Longer values of attributes are no names that anybody looks for; in bytes.
+const MAX_INDEXED_VALUE: usize = 256;
+
 pub(super) const JOB_COLUMNS: &str = "id, route, path, location, device, inode, size, modified_ns, digest, attempts, created_ms";
 
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -59,7 +66,7 @@ impl Queue for Store {
             connection
                 .prepare_cached(&format!(
                     "UPDATE jobs SET state = 'running', attempts = attempts + 1
-                     WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND waiting IS NULL ORDER BY priority, created_ms, id LIMIT 1)
+                     WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND waiting IS NULL ORDER BY rank, id LIMIT 1)
                      RETURNING {JOB_COLUMNS}"
                 ))?
                 .query_row([], job)
@@ -124,8 +131,8 @@ fn enqueue(connection: &Connection, new: &NewJob) -> rusqlite::Result<Enqueued> 
     }
     connection
         .prepare_cached(
-            "INSERT INTO jobs (id, route, path, location, device, inode, size, modified_ns, digest, priority, state, due_ms, created_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', 0, ?11)",
+            "INSERT INTO jobs (id, route, path, location, device, inode, size, modified_ns, digest, priority, state, due_ms, created_ms, rank)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', 0, ?11, ?11 + (?10 - 1) * ?12)",
         )?
         .execute(params![
             new.id.as_str(),
@@ -139,13 +146,16 @@ fn enqueue(connection: &Connection, new: &NewJob) -> rusqlite::Result<Enqueued> 
             new.digest,
             new.priority,
             now_ms(),
+            PRIORITY_STEP_MS,
         ])?;
     Ok(enqueued)
 }
 
 /// Queues a job again that no converter took.
 pub(super) fn queue_again(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
-    connection.prepare_cached("DELETE FROM deliveries WHERE job = ?1")?.execute([id])?;
+    for table in ["deliveries", "documents", "attributes"] {
+        connection.prepare_cached(&format!("DELETE FROM {table} WHERE job = ?1"))?.execute([id])?;
+    }
     connection
         .prepare_cached(
             "UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0, attempts = 0, outcome = NULL, error_type = NULL, source_settled = 0
@@ -155,25 +165,28 @@ pub(super) fn queue_again(connection: &Connection, id: &str) -> rusqlite::Result
 }
 
 fn commit(connection: &Connection, id: &JobId, committed: &Committed) -> rusqlite::Result<()> {
+    let now = now_ms();
     connection
         .prepare_cached(
             "UPDATE jobs SET state = 'committed', due_ms = 0, finished_ms = ?2, outcome = ?3, error_type = ?4, converter = ?5, plugin_version = ?6,
-             plugin_digest = ?7, detail = ?8, source_settled = 0, waiting = CASE WHEN ?4 = 'no_converter' THEN waiting END
+             plugin_digest = ?7, detail = ?8, spool_bytes = ?9, source_settled = 0, waiting = CASE WHEN ?4 = 'no_converter' THEN waiting END
              WHERE id = ?1 AND state = 'running'",
         )?
         .execute(params![
             id.as_str(),
-            now_ms(),
+            now,
             committed.outcome.as_str(),
             committed.error_type.map(ErrorType::as_str),
             committed.converter,
             committed.plugin.0,
             committed.plugin.1,
             committed.detail.to_string(),
+            committed.documents.iter().map(|document| document.bytes).sum::<u64>().cast_signed(),
         ])?;
     let mut insert = connection.prepare_cached(
-        "INSERT INTO documents (job, number, name, media_type, attributes, key, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO documents (job, number, name, media_type, attributes, key, bytes, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
+    let mut index = connection.prepare_cached("INSERT OR IGNORE INTO attributes (name, value, job) VALUES (?1, ?2, ?3)")?;
     for document in &committed.documents {
         insert.execute(params![
             id.as_str(),
@@ -183,11 +196,16 @@ fn commit(connection: &Connection, id: &JobId, committed: &Committed) -> rusqlit
             serde_json::to_string(&document.attributes).map_err(json_error)?,
             document.key,
             document.bytes.cast_signed(),
+            document.digest,
         ])?;
+        for (name, value) in document.attributes.iter().filter(|(_, value)| value.len() <= MAX_INDEXED_VALUE) {
+            index.execute(params![name, value, id.as_str()])?;
+        }
     }
-    let mut insert = connection.prepare_cached("INSERT INTO deliveries (job, destination) VALUES (?1, ?2)")?;
+    let mut insert = connection
+        .prepare_cached("INSERT INTO deliveries (job, destination, state, due_ms, committed_ms) VALUES (?1, ?2, 'pending', 0, ?3)")?;
     for destination in &committed.destinations {
-        insert.execute(params![id.as_str(), destination])?;
+        insert.execute(params![id.as_str(), destination, now])?;
     }
     Ok(())
 }

@@ -95,7 +95,7 @@ impl State {
             Ok(writer) => writer,
             Err(error) => return Err(self.fail(ErrorType::Io, "write", format!("cannot begin the document `{name}`: {error}"))),
         };
-        let document = Document { number, media_type, name, attributes: Vec::new(), key: None, bytes: 0 };
+        let document = Document { number, media_type, name, attributes: Vec::new(), key: None, bytes: 0, digest: None };
         self.documents.entries.push(Entry { document, writer: Some(writer), finished: false });
         Ok(self.table.push(OpenDocument(number))?)
     }
@@ -186,8 +186,9 @@ impl HostDocument for State {
             return failed("another document of this conversion has the same key");
         }
         let entry = self.documents.get_unfinished(number)?;
-        if let Err(error) = entry.writer.take().map_or(Ok(()), |writer| writer.finish()) {
-            return Err(self.write_failed(number, &error));
+        match entry.writer.take().map_or(Ok(None), |writer| writer.finish()) {
+            Ok(digest) => entry.document.digest = digest,
+            Err(error) => return Err(self.write_failed(number, &error)),
         }
         entry.finished = true;
         self.documents.keys.extend(key);

@@ -289,11 +289,12 @@ pub trait DocumentWriter: Send {
     /// # Errors
     /// What the file system says; the job fails as `io`.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Completes the document. A writer that is dropped without it discards what was written.
+    /// Completes the document, and gives the SHA-256 of its bytes where it was computed. A writer that is dropped without it discards what was
+    /// written.
     ///
     /// # Errors
     /// What the file system says; the job fails as `io`.
-    fn finish(self: Box<Self>) -> io::Result<()>;
+    fn finish(self: Box<Self>) -> io::Result<Option<String>>;
 }
 
 /// A finished document, less its bytes.
@@ -311,6 +312,8 @@ pub struct Document {
     pub key: Option<String>,
     /// Its size.
     pub bytes: u64,
+    /// SHA-256 of its bytes, in lower-case hexadecimal; none where nobody computed it.
+    pub digest: Option<String>,
 }
 
 /// A line that the guest logged.

@@ -62,9 +62,9 @@ impl DocumentWriter for Writer {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> io::Result<()> {
+    fn finish(self: Box<Self>) -> io::Result<Option<String>> {
         self.0.documents.lock().unwrap()[self.1].finished = true;
-        Ok(())
+        Ok(None)
     }
 }
 
