@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -48,7 +49,11 @@ pub struct Route {
     /// This route's own limits, where they differ from the general ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsOverrides>,
-    /// From 1, which is converted first, to 10. Files of equal priority are converted in the order of their arrival.
+    /// How many files of this route are converted at the same time; as many as there are workers if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroU32>,
+    /// From 1, which is converted first, to 10. Files of equal priority are converted in the order of their arrival. Each step counts as much
+    /// as an hour of waiting, so that nothing waits for ever.
     #[serde(default = "middle")]
     #[schemars(range(min = 1, max = 10))]
     pub priority: u8,
@@ -163,6 +168,7 @@ impl Route {
             after: After::default(),
             on_problem: OnProblem::default(),
             limits: None,
+            concurrency: None,
             priority: middle(),
         }
     }

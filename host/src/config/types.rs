@@ -1,7 +1,8 @@
 //! The root of the configuration.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -56,11 +57,23 @@ pub struct Config {
     pub min_free_bytes: u64,
     /// What one conversion may use.
     pub limits: LimitsConfig,
+    /// What is set for single converters, by the names that they give themselves.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub plugins: BTreeMap<String, PluginConfig>,
     /// The server that converters may ask and documents may go to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Upstream>,
     /// Where files come from, who converts them, and where their documents go.
     pub routes: Vec<Route>,
+}
+
+/// What is set for one converter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginConfig {
+    /// How many files it converts at the same time, over all routes; as many as there are workers if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroU32>,
 }
 
 /// The server that converters may ask and documents may go to.
@@ -94,6 +107,7 @@ impl Default for Config {
             drain_seconds: 30.0,
             min_free_bytes: 1 << 30,
             limits: LimitsConfig::default(),
+            plugins: BTreeMap::new(),
             upstream: None,
             routes: Vec::new(),
         }
@@ -101,6 +115,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How many files a converter converts at the same time; none where as many as there are workers.
+    pub fn concurrency_of(&self, converter: &str) -> Option<u32> {
+        self.plugins.get(converter)?.concurrency.map(NonZeroU32::get)
+    }
+
     /// The limits of one conversion on `route`: the route's own where it sets them, else the general ones.
     pub fn limits_for(&self, route: &Route) -> Limits {
         match &route.limits {

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::load::{DEFAULT_FILE, Need};
 use super::patterns::{self, Patterns};
 use super::shape::{Finding, nearest};
-use super::{AfterAction, Config, Destination, Intake, Route, Template, paths};
+use super::{AfterAction, Config, ConverterChoice, Destination, Intake, Route, Template, paths};
 
 /// The longest text that becomes the label of a metric or an attribute's name, in bytes.
 const MAX_LABEL_BYTES: usize = 128;
@@ -66,6 +66,14 @@ impl Report {
             && let Err(message) = check_url(&upstream.url)
         {
             self.error("upstream.url", message);
+        }
+        for name in config.plugins.keys() {
+            if !matches!(name.parse(), Ok(ConverterChoice::Named { digest: None, .. })) {
+                self.error(
+                    format!("plugins.{name}"),
+                    format!("{name:?} cannot be the name of a converter: it has 1 to 64 of a-z, 0-9, - and _, and starts with a letter"),
+                );
+            }
         }
         self.not_empty("state_dir", &config.state_dir);
         self.not_empty("plugins_dir", &config.plugins_dir);

@@ -5,7 +5,7 @@ mod lock;
 mod status;
 mod upkeep;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::config::Config;
+use crate::config::{Config, ConverterChoice, Route};
 use crate::delivery::{Deliverer, Spool};
 use crate::files;
 use crate::intake::Intake;
 use crate::metrics::{Instance, Metrics, QueueName};
 use crate::plugins::PluginFolder;
-use crate::queue::Store;
+use crate::queue::{Lane, Store};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, ServerConfig, Token};
 use crate::worker::{Context, Workers};
@@ -59,6 +59,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 struct Daemon {
     config: Arc<Config>,
     draining: Arc<AtomicBool>,
+    store: Arc<Store>,
     server: Server,
     plugins: PluginFolder,
     deliverer: Deliverer,
@@ -102,9 +103,12 @@ impl Daemon {
         status.plugins_are_loaded(plugins.registry());
 
         let deliverer = Deliverer::start(Arc::clone(&config), Arc::clone(&store), spool.clone(), Arc::clone(&metrics))?;
+        let lanes = lanes(&config);
+        store.wait_for_routes(&lanes)?;
         let context = Context {
             config: Arc::clone(&config),
             store: Arc::clone(&store),
+            lanes,
             spool,
             registry: plugins.registry(),
             metrics: Arc::clone(&metrics),
@@ -112,13 +116,13 @@ impl Daemon {
         let workers = Workers::start(context, worker_count(&config)).context("cannot start the workers")?;
         upkeep::plugins_changed(&store, &status.registry_cell());
         let upkeep = Upkeep::start(Arc::clone(&config), Arc::clone(&store)).context("cannot start the upkeep")?;
-        let arrivals = Arc::new(QueueArrivals::new(Arc::clone(&config), store, Arc::clone(&metrics)));
+        let arrivals = Arc::new(QueueArrivals::new(Arc::clone(&config), Arc::clone(&store), Arc::clone(&metrics)));
         let intakes = config
             .routes
             .iter()
             .map(|route| Intake::start(Arc::new(route.clone()), Arc::clone(&arrivals) as _, Arc::clone(&metrics)))
             .collect::<Result<_, _>>()?;
-        Ok(Daemon { config, draining, server, plugins, deliverer, workers, upkeep, intakes })
+        Ok(Daemon { config, draining, store, server, plugins, deliverer, workers, upkeep, intakes })
     }
 
     fn stop(self, runtime: &tokio::runtime::Runtime) {
@@ -129,6 +133,9 @@ impl Daemon {
         self.plugins.stop();
         if !self.workers.stop(Duration::from_secs_f64(self.config.drain_seconds)) {
             tracing::warn!("jobs that still run are abandoned; they are converted again after the next start");
+            if let Err(error) = self.store.release_running() {
+                tracing::error!(%error, "cannot give back the jobs that still run");
+            }
         }
         self.deliverer.stop();
         runtime.block_on(self.server.stop());
@@ -151,6 +158,23 @@ fn report_queue_at_scrape(config: &Arc<Config>, metrics: &Metrics, store: &Arc<S
         }
         Err(error) => tracing::error!(%error, "cannot read the queue for its metrics; they keep their last values"),
     }));
+}
+
+/// One lane per route, with the bounds that the configuration sets.
+fn lanes(config: &Config) -> Arc<[Lane]> {
+    let lane = |route: &Route| {
+        let converter = match &route.converter {
+            ConverterChoice::Named { name, .. } => Some(name.clone()),
+            ConverterChoice::Auto => None,
+        };
+        Lane {
+            route: route.name.clone(),
+            at_most: route.concurrency.map(NonZeroU32::get),
+            converter_at_most: converter.as_deref().and_then(|name| config.concurrency_of(name)),
+            converter,
+        }
+    };
+    config.routes.iter().map(lane).collect()
 }
 
 fn worker_count(config: &Config) -> usize {

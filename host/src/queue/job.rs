@@ -52,6 +52,8 @@ pub enum Waiting {
     },
     /// The converter that the route names is not loaded.
     Converter,
+    /// As many jobs run with its converter as may.
+    Busy,
     /// The route is not configured; looked at again at the next start.
     Route,
 }
@@ -63,12 +65,16 @@ impl Waiting {
             Waiting::Retry => "retry",
             Waiting::Suspended { .. } => "suspended",
             Waiting::Converter => "converter",
+            Waiting::Busy => "busy",
             Waiting::Route => "route",
         }
     }
 
     /// Every reason, for metrics.
-    pub const REASONS: [&'static str; 4] = ["retry", "suspended", "converter", "route"];
+    pub const REASONS: [&'static str; 5] = ["retry", "suspended", "converter", "busy", "route"];
+
+    /// When a job is due that waits until something releases it; in milliseconds since the epoch, in the year 9999.
+    pub const NEVER_DUE_MS: i64 = 253_402_300_799_000;
 }
 
 /// A claimed or committed job.
@@ -90,6 +96,8 @@ pub struct Job {
     pub attempts: u32,
     /// When it was queued, in milliseconds since the epoch.
     pub created_ms: i64,
+    /// How often the process ended while it ran.
+    pub crashes: u32,
 }
 
 /// How a job ended.
@@ -139,6 +147,8 @@ pub struct Committed {
     pub converter: String,
     /// The plugin's version and digest; empty where there was none.
     pub plugin: (String, String),
+    /// The options that the converter was given, as JSON; none where there was no converter.
+    pub options: Option<String>,
     /// What the sidecar says besides: a JSON object.
     pub detail: serde_json::Value,
     /// In the spool, to be delivered to `destinations`.

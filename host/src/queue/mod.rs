@@ -4,6 +4,7 @@
 //! job is where it was: what ran is queued again, what was committed is delivered and settled. This module knows neither folders nor
 //! converters.
 
+mod claim;
 mod committed;
 mod ids;
 mod job;
@@ -13,6 +14,7 @@ mod store;
 mod transitions;
 mod wakeup;
 
+pub use claim::Lane;
 pub use committed::CommittedJob;
 pub use ids::{DocumentId, JobId};
 pub use job::{Committed, Enqueued, Job, NewJob, Outcome, Waiting};
@@ -20,6 +22,8 @@ pub use listing::{JobSummary, Sizes, time};
 pub use store::{QueueError, Store};
 pub use transitions::now_ms;
 pub use wakeup::Wakeup;
+
+use std::sync::Arc;
 
 /// What a worker needs of a queue. The embedded [`Store`] has it; a broker with acknowledgements (claim with lease, acknowledge, negative
 /// acknowledge with delay) can have it too.
@@ -30,23 +34,25 @@ pub trait Queue: Send + Sync {
     /// Where the queue cannot write.
     fn enqueue(&self, job: NewJob) -> Result<Enqueued, QueueError>;
 
-    /// Takes the most urgent job that is due, the oldest among equals, and counts the attempt.
+    /// Takes the most urgent job that is due and has room in its lane, the oldest among equals, and counts the attempt.
     ///
     /// # Errors
     /// Where the queue cannot write.
-    fn claim(&self) -> Result<Option<Job>, QueueError>;
+    fn claim(&self, lanes: &Arc<[Lane]>) -> Result<Option<Job>, QueueError>;
 
-    /// Gives a claimed job back, to be claimed again not before `due_ms` (milliseconds since the epoch).
+    /// Gives a claimed job back, to be claimed again not before `due_ms` (milliseconds since the epoch). In the same transaction takes the
+    /// next one, if lanes are given: a worker holds one job, and pays for one synced write.
     ///
     /// # Errors
     /// Where the queue cannot write.
-    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting) -> Result<(), QueueError>;
+    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting, next: Option<&Arc<[Lane]>>) -> Result<Option<Job>, QueueError>;
 
-    /// Records what became of a claimed job: from now on its documents are to be delivered and its source settled.
+    /// Records what became of a claimed job: from now on its documents are to be delivered and its source settled. Takes the next one
+    /// like [`Queue::defer`].
     ///
     /// # Errors
     /// Where the queue cannot write.
-    fn commit(&self, id: &JobId, committed: Committed) -> Result<(), QueueError>;
+    fn commit(&self, id: &JobId, committed: Committed, next: Option<&Arc<[Lane]>>) -> Result<Option<Job>, QueueError>;
 }
 
 #[cfg(test)]

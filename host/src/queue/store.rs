@@ -83,9 +83,12 @@ impl Store {
     /// Where the file cannot be opened or is of a newer version.
     pub fn open(path: &Path) -> Result<Store, QueueError> {
         let connection = schema::open(path)?;
-        connection.execute("UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0 WHERE state = 'running'", [])?;
         connection
-            .execute("UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting IN ('converter', 'route')", [])?;
+            .execute("UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0, crashes = crashes + 1 WHERE state = 'running'", [])?;
+        connection.execute(
+            "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting IN ('converter', 'busy', 'route')",
+            [],
+        )?;
         let (commands, inbox) = bounded(BATCH);
         let thread = std::thread::Builder::new().name("queue".into()).spawn(move || serve(connection, &inbox)).map_err(|error| {
             QueueError::Open { path: path.to_path_buf(), source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)) }

@@ -36,10 +36,19 @@ fn converted(documents: u32) -> Committed {
         error_type: None,
         converter: "csv".into(),
         plugin: ("1.0.0".into(), "abc".into()),
+        options: Some("{}".into()),
         detail: serde_json::json!({}),
         documents: (0..documents).map(document).collect(),
         destinations: vec!["folder:/out".into()],
     }
+}
+
+fn lane(route: &str) -> Lane {
+    Lane { route: route.into(), at_most: None, converter: None, converter_at_most: None }
+}
+
+fn claim(store: &Store) -> Option<Job> {
+    store.claim(&Arc::from([lane("r")])).unwrap()
 }
 
 fn store() -> (tempfile::TempDir, PathBuf, Store) {
@@ -55,7 +64,7 @@ fn urgent_jobs_come_first_then_old_ones() {
     for (path, priority) in [("b", 5), ("a", 5), ("urgent", 1), ("later", 10)] {
         assert_eq!(store.enqueue(job(path, priority)).unwrap(), Enqueued::New);
     }
-    let claimed: Vec<String> = std::iter::from_fn(|| store.claim().unwrap()).map(|job| job.path).collect();
+    let claimed: Vec<String> = std::iter::from_fn(|| claim(&store)).map(|job| job.path).collect();
     assert_eq!(claimed.first().map(String::as_str), Some("urgent"));
     assert_eq!(claimed.last().map(String::as_str), Some("later"));
     assert_eq!(claimed.len(), 4);
@@ -65,23 +74,23 @@ fn urgent_jobs_come_first_then_old_ones() {
 fn a_claimed_job_is_queued_again_by_a_restart_and_counts_its_attempts() {
     let (_folder, path, store) = store();
     store.enqueue(job("a", 5)).unwrap();
-    let first = store.claim().unwrap().unwrap();
+    let first = claim(&store).unwrap();
     assert_eq!((first.attempts, first.identity, first.location), (1, job("a", 5).identity, PathBuf::from("/in/a")));
-    assert!(store.claim().unwrap().is_none());
+    assert!(claim(&store).is_none());
     drop(store);
     let store = Store::open(&path).unwrap();
-    assert_eq!(store.claim().unwrap().unwrap().attempts, 2);
+    assert_eq!(claim(&store).unwrap().attempts, 2);
 }
 
 #[test]
 fn a_committed_job_survives_a_restart_with_its_documents() {
     let (_folder, path, store) = store();
     store.enqueue(job("a", 5)).unwrap();
-    let id = store.claim().unwrap().unwrap().id;
-    store.commit(&id, converted(2)).unwrap();
+    let id = claim(&store).unwrap().id;
+    store.commit(&id, converted(2), None).unwrap();
     drop(store);
     let store = Store::open(&path).unwrap();
-    assert!(store.claim().unwrap().is_none());
+    assert!(claim(&store).is_none());
     assert_eq!(store.enqueue(job("a", 5)).unwrap(), Enqueued::Settling);
     assert_eq!(store.known(Path::new("/in/a"), job("a", 5).identity).unwrap(), Some(Enqueued::Settling));
     let (jobs, next) = store.deliverable(10).unwrap();
@@ -103,8 +112,8 @@ fn a_settled_file_that_is_put_back_runs_again_and_one_that_was_kept_does_not() {
     let (_folder, _, store) = store();
     for (path, kept, expected) in [("moved", false, Enqueued::Again), ("kept", true, Enqueued::Known)] {
         store.enqueue(job(path, 5)).unwrap();
-        let id = store.claim().unwrap().unwrap().id;
-        store.commit(&id, converted(1)).unwrap();
+        let id = claim(&store).unwrap().id;
+        store.commit(&id, converted(1), None).unwrap();
         store.source_settled(&id, None, kept).unwrap();
         store.settle(&id).unwrap();
         let known = store.known(&Path::new("/in").join(path), job(path, 5).identity).unwrap();
@@ -117,18 +126,18 @@ fn a_settled_file_that_is_put_back_runs_again_and_one_that_was_kept_does_not() {
 fn deferred_jobs_wait_for_their_time_and_only_failures_count() {
     let (_folder, _, store) = store();
     store.enqueue(job("a", 5)).unwrap();
-    let id = store.claim().unwrap().unwrap().id;
-    store.defer(&id, now_ms() - 1, Waiting::Suspended { awaits: vec!["b".into()] }).unwrap();
+    let id = claim(&store).unwrap().id;
+    store.defer(&id, now_ms() - 1, Waiting::Suspended { awaits: vec!["b".into()] }, None).unwrap();
     assert_eq!(store.awaiting().unwrap().len(), 1);
-    assert_eq!(store.claim().unwrap().unwrap().attempts, 1);
-    store.defer(&id, now_ms() - 1, Waiting::Retry).unwrap();
-    assert_eq!(store.claim().unwrap().unwrap().attempts, 2);
+    assert_eq!(claim(&store).unwrap().attempts, 1);
+    store.defer(&id, now_ms() - 1, Waiting::Retry, None).unwrap();
+    assert_eq!(claim(&store).unwrap().attempts, 2);
     let due = now_ms() + 1_000_000;
-    store.defer(&id, due, Waiting::Converter).unwrap();
-    assert!(store.claim().unwrap().is_none());
+    store.defer(&id, due, Waiting::Converter, None).unwrap();
+    assert!(claim(&store).is_none());
     assert_eq!(store.next_due_ms().unwrap(), Some(due));
     assert_eq!(store.plugins_changed(|_| false).unwrap(), 1);
-    assert!(store.claim().unwrap().is_some());
+    assert!(claim(&store).is_some());
 }
 
 #[test]
@@ -137,10 +146,10 @@ fn a_job_is_resumed_once_for_the_files_that_it_awaits() {
     store.enqueue(job("a", 5)).unwrap();
     let due = now_ms() + 1_000_000;
     for (awaits, waiting_for_them) in [(["b"], 1), (["b"], 0), (["c"], 1)] {
-        let id = store.claim().unwrap().unwrap().id;
-        store.defer(&id, due, Waiting::Suspended { awaits: awaits.map(String::from).to_vec() }).unwrap();
+        let id = claim(&store).unwrap().id;
+        store.defer(&id, due, Waiting::Suspended { awaits: awaits.map(String::from).to_vec() }, None).unwrap();
         assert_eq!(store.awaiting().unwrap().len(), waiting_for_them, "{awaits:?}");
-        assert!(store.claim().unwrap().is_none());
+        assert!(claim(&store).is_none());
         store.resume(&id).unwrap();
     }
 }
@@ -150,18 +159,18 @@ fn what_no_converter_took_runs_again_when_one_wants_it() {
     let (_folder, _, store) = store();
     for path in ["a.csv", "a.xml"] {
         store.enqueue(job(path, 5)).unwrap();
-        let id = store.claim().unwrap().unwrap().id;
+        let id = claim(&store).unwrap().id;
         let failed =
             Committed { outcome: Outcome::Failed, error_type: Some(ErrorType::NoConverter), documents: Vec::new(), ..converted(0) };
-        store.commit(&id, failed).unwrap();
+        store.commit(&id, failed, None).unwrap();
         store.source_settled(&id, Some(&Path::new("/failed").join(path)), false).unwrap();
         store.settle(&id).unwrap();
     }
     assert_eq!(store.sizes().unwrap().dead_letters.get("r"), Some(&2));
     assert_eq!(store.plugins_changed(|path| path.ends_with(".xml")).unwrap(), 1);
-    let again = store.claim().unwrap().unwrap();
+    let again = claim(&store).unwrap();
     assert_eq!((again.path.as_str(), again.location), ("a.xml", PathBuf::from("/failed/a.xml")));
-    store.commit(&again.id, converted(1)).unwrap();
+    store.commit(&again.id, converted(1), None).unwrap();
     assert_eq!(store.deliverable(10).unwrap().0[0].outcome, Outcome::Converted);
 }
 
@@ -178,13 +187,13 @@ fn a_plugin_that_comes_while_a_job_runs_is_not_missed() {
     for path in ["refused while they change", "refused before they change", "converted", "waits for its converter"] {
         store.enqueue(job(path, 5)).unwrap();
     }
-    let claim = || store.claim().unwrap().map(|job| (job.path, job.id));
+    let claim = || claim(&store).map(|job| (job.path, job.id));
     let jobs: std::collections::HashMap<String, JobId> = std::iter::from_fn(claim).collect();
-    store.commit(&jobs["refused before they change"], no_converter()).unwrap();
+    store.commit(&jobs["refused before they change"], no_converter(), None).unwrap();
     store.plugins_changed(|_| true).unwrap();
-    store.commit(&jobs["refused while they change"], no_converter()).unwrap();
-    store.commit(&jobs["converted"], converted(1)).unwrap();
-    store.defer(&jobs["waits for its converter"], now_ms() + 1_000_000, Waiting::Converter).unwrap();
+    store.commit(&jobs["refused while they change"], no_converter(), None).unwrap();
+    store.commit(&jobs["converted"], converted(1), None).unwrap();
+    store.defer(&jobs["waits for its converter"], now_ms() + 1_000_000, Waiting::Converter, None).unwrap();
     assert_eq!(claim().unwrap().0, "waits for its converter");
     assert!(claim().is_none());
     for id in jobs.values() {
@@ -194,7 +203,7 @@ fn a_plugin_that_comes_while_a_job_runs_is_not_missed() {
     again.sort();
     assert_eq!(again, ["refused before they change", "refused while they change"]);
     for path in again {
-        store.commit(&jobs[&path], no_converter()).unwrap();
+        store.commit(&jobs[&path], no_converter(), None).unwrap();
         store.settle(&jobs[&path]).unwrap();
     }
     assert!(claim().is_none(), "each asks once more, and not for ever");
@@ -206,7 +215,7 @@ fn a_queued_job_follows_its_file() {
     store.enqueue(job("a", 5)).unwrap();
     let moved = NewJob { location: "/failed/a".into(), ..job("a", 5) };
     assert_eq!(store.enqueue(moved).unwrap(), Enqueued::Known);
-    assert_eq!(store.claim().unwrap().unwrap().location, PathBuf::from("/failed/a"));
+    assert_eq!(claim(&store).unwrap().location, PathBuf::from("/failed/a"));
 }
 
 #[test]
@@ -215,14 +224,14 @@ fn sizes_are_those_of_the_moment() {
     for path in ["a", "b", "c"] {
         store.enqueue(job(path, 5)).unwrap();
     }
-    let a = store.claim().unwrap().unwrap().id;
-    store.commit(&a, converted(3)).unwrap();
+    let a = claim(&store).unwrap().id;
+    store.commit(&a, converted(3), None).unwrap();
     store.postpone(&a, now_ms() + 1_000_000).unwrap();
-    let b = store.claim().unwrap().unwrap().id;
-    store.defer(&b, now_ms() + 1_000_000, Waiting::Retry).unwrap();
+    let b = claim(&store).unwrap().id;
+    store.defer(&b, now_ms() + 1_000_000, Waiting::Retry, None).unwrap();
     let sizes = store.sizes().unwrap();
     assert_eq!((sizes.due, sizes.deliverable, sizes.backing_off, sizes.spool_bytes), (1, 0, 1, 30));
-    assert_eq!(sizes.waiting, [("retry", 1), ("suspended", 0), ("converter", 0), ("route", 0)]);
+    assert_eq!(sizes.waiting, [("retry", 1), ("suspended", 0), ("converter", 0), ("busy", 0), ("route", 0)]);
     let newest = store.newest(2).unwrap();
     assert_eq!(newest.len(), 2);
 }

@@ -1,10 +1,12 @@
 //! Every way from one state of a job to another, each one transaction.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Committed, Enqueued, Job, JobId, NewJob, Queue, QueueError, Store, Waiting};
+use super::claim::{claim, release_busy};
+use super::{Committed, Enqueued, Job, JobId, Lane, NewJob, Queue, QueueError, Store, Waiting};
 use crate::files::{path_from_bytes, path_to_bytes};
 use crate::identity::FileIdentity;
 use crate::sandbox::ErrorType;
@@ -21,7 +23,7 @@ const PRIORITY_STEP_MS: i64 = 3_600_000;
 /// Longer values of attributes are no names that anybody looks for; in bytes.
 const MAX_INDEXED_VALUE: usize = 256;
 
-pub(super) const JOB_COLUMNS: &str = "id, route, path, location, device, inode, size, modified_ns, digest, attempts, created_ms";
+pub(super) const JOB_COLUMNS: &str = "id, route, path, location, device, inode, size, modified_ns, digest, attempts, created_ms, crashes";
 
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     Ok(Job {
@@ -38,6 +40,7 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         digest: row.get(8)?,
         attempts: row.get(9)?,
         created_ms: row.get(10)?,
+        crashes: row.get(11)?,
     })
 }
 
@@ -54,55 +57,52 @@ impl Queue for Store {
         Ok(enqueued)
     }
 
-    fn claim(&self) -> Result<Option<Job>, QueueError> {
-        self.run(|connection| {
-            let now = now_ms();
-            // What has waited long enough is due like everything else.
-            connection
-                .prepare_cached(
-                    "UPDATE jobs SET waiting = NULL, awaits = NULL WHERE state = 'queued' AND waiting IS NOT NULL AND due_ms <= ?1",
-                )?
-                .execute([now])?;
-            connection
-                .prepare_cached(&format!(
-                    "UPDATE jobs SET state = 'running', attempts = attempts + 1
-                     WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND waiting IS NULL ORDER BY rank, id LIMIT 1)
-                     RETURNING {JOB_COLUMNS}"
-                ))?
-                .query_row([], job)
-                .optional()
-        })
+    fn claim(&self, lanes: &Arc<[Lane]>) -> Result<Option<Job>, QueueError> {
+        let lanes = Arc::clone(lanes);
+        self.run(move |connection| claim(connection, &lanes))
     }
 
-    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting) -> Result<(), QueueError> {
-        let id = id.clone();
-        self.run(move |connection| {
-            let awaits = match &waiting {
-                Waiting::Suspended { awaits } if !awaits.is_empty() => Some(serde_json::to_string(awaits).map_err(json_error)?),
-                _ => None,
-            };
-            // Only what failed counts as an attempt: whoever waits for a file or a plugin has not used one up.
-            let counted = matches!(waiting, Waiting::Retry);
-            // A job that was resumed because its files had come, and awaits the same files again, waits for its time: else it would be
-            // resumed for them for ever.
-            connection
-                .prepare_cached(
-                    "UPDATE jobs SET state = 'queued', awaits = CASE WHEN awaits = ?3 THEN NULL ELSE ?3 END, due_ms = ?4, attempts = attempts - ?5,
-                            waiting = CASE WHEN waiting = 'plugins' AND ?2 = 'converter' THEN NULL ELSE ?2 END
-                     WHERE id = ?1 AND state = 'running'",
-                )?
-                .execute(params![id.as_str(), waiting.as_str(), awaits, due_ms, u8::from(!counted)])
+    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting, next: Option<&Arc<[Lane]>>) -> Result<Option<Job>, QueueError> {
+        let (id, next) = (id.clone(), next.cloned());
+        let next = self.run(move |connection| {
+            defer(connection, &id, due_ms, &waiting)?;
+            release_busy(connection, &id)?;
+            next.map_or(Ok(None), |lanes| claim(connection, &lanes))
         })?;
         self.work().notify();
-        Ok(())
+        Ok(next)
     }
 
-    fn commit(&self, id: &JobId, committed: Committed) -> Result<(), QueueError> {
-        let id = id.clone();
-        self.run(move |connection| commit(connection, &id, &committed))?;
+    fn commit(&self, id: &JobId, committed: Committed, next: Option<&Arc<[Lane]>>) -> Result<Option<Job>, QueueError> {
+        let (id, next) = (id.clone(), next.cloned());
+        let next = self.run(move |connection| {
+            commit(connection, &id, &committed)?;
+            release_busy(connection, &id)?;
+            next.map_or(Ok(None), |lanes| claim(connection, &lanes))
+        })?;
         self.committed().notify();
-        Ok(())
+        // Room in a lane is work for the others.
+        self.work().notify();
+        Ok(next)
     }
+}
+
+fn defer(connection: &Connection, id: &JobId, due_ms: i64, waiting: &Waiting) -> rusqlite::Result<usize> {
+    let awaits = match waiting {
+        Waiting::Suspended { awaits } if !awaits.is_empty() => Some(serde_json::to_string(awaits).map_err(json_error)?),
+        _ => None,
+    };
+    // Only what failed counts as an attempt: whoever waits for a file or a plugin has not used one up.
+    let counted = matches!(waiting, Waiting::Retry);
+    // A job that was resumed because its files had come, and awaits the same files again, waits for its time: else it would be resumed for
+    // them for ever.
+    connection
+        .prepare_cached(
+            "UPDATE jobs SET state = 'queued', awaits = CASE WHEN awaits = ?3 THEN NULL ELSE ?3 END, due_ms = ?4, attempts = attempts - ?5,
+                    waiting = CASE WHEN waiting = 'plugins' AND ?2 = 'converter' THEN NULL ELSE ?2 END
+             WHERE id = ?1 AND state = 'running'",
+        )?
+        .execute(params![id.as_str(), waiting.as_str(), awaits, due_ms, u8::from(!counted)])
 }
 
 fn enqueue(connection: &Connection, new: &NewJob) -> rusqlite::Result<Enqueued> {
@@ -166,10 +166,10 @@ pub(super) fn queue_again(connection: &Connection, id: &str) -> rusqlite::Result
 
 fn commit(connection: &Connection, id: &JobId, committed: &Committed) -> rusqlite::Result<()> {
     let now = now_ms();
-    connection
+    let claimed = connection
         .prepare_cached(
             "UPDATE jobs SET state = 'committed', due_ms = 0, finished_ms = ?2, outcome = ?3, error_type = ?4, converter = ?5, plugin_version = ?6,
-             plugin_digest = ?7, detail = ?8, spool_bytes = ?9, source_settled = 0, waiting = CASE WHEN ?4 = 'no_converter' THEN waiting END
+             plugin_digest = ?7, detail = ?8, spool_bytes = ?9, options = ?10, source_settled = 0, waiting = CASE WHEN ?4 = 'no_converter' THEN waiting END
              WHERE id = ?1 AND state = 'running'",
         )?
         .execute(params![
@@ -182,7 +182,12 @@ fn commit(connection: &Connection, id: &JobId, committed: &Committed) -> rusqlit
             committed.plugin.1,
             committed.detail.to_string(),
             committed.documents.iter().map(|document| document.bytes).sum::<u64>().cast_signed(),
+            committed.options,
         ])?;
+    // Given back meanwhile, because the process was to end: it runs again.
+    if claimed == 0 {
+        return Ok(());
+    }
     let mut insert = connection.prepare_cached(
         "INSERT INTO documents (job, number, name, media_type, attributes, key, bytes, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;

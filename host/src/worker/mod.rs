@@ -16,7 +16,7 @@ use crate::crash;
 use crate::delivery::Spool;
 use crate::metrics::{Metrics, QueueName};
 use crate::plugins::Registry;
-use crate::queue::{Job, Queue, QueueError, Store, Waiting, Wakeup, now_ms};
+use crate::queue::{Job, Lane, Queue, QueueError, Store, Wakeup, now_ms};
 use crate::sandbox::THREAD_STACK;
 
 /// How long a worker that cannot reach the queue waits before it tries again.
@@ -32,6 +32,8 @@ pub struct Context {
     pub config: Arc<Config>,
     /// Where jobs come from and go to.
     pub store: Arc<Store>,
+    /// Which jobs may run.
+    pub lanes: Arc<[Lane]>,
     /// Where documents go.
     pub spool: Spool,
     /// The loaded converters.
@@ -114,10 +116,15 @@ impl Shared {
 
     fn work(&self) {
         let work = self.context.store.work();
-        while !self.stopping() {
+        let mut next = None;
+        while !self.stopping() || next.is_some() {
+            if let Some(job) = next.take() {
+                next = self.process(&job);
+                continue;
+            }
             let seen = work.generation();
-            match self.context.store.claim() {
-                Ok(Some(job)) => self.process(&job),
+            match self.context.store.claim(&self.context.lanes) {
+                Ok(Some(job)) => next = Some(job),
                 Ok(None) => work.wait(seen, self.idle_time()),
                 Err(error) => {
                     tracing::error!(%error, "cannot claim a job; trying again");
@@ -136,7 +143,8 @@ impl Shared {
         }
     }
 
-    fn process(&self, job: &Job) {
+    /// Runs a job, and gives the next one.
+    fn process(&self, job: &Job) -> Option<Job> {
         let _busy = self.context.metrics.worker_busy(QueueName::Converter);
         let began = Instant::now();
         crash::point("after_claim");
@@ -145,32 +153,36 @@ impl Shared {
             verdict::host_defect(job)
         });
         let committed = matches!(decision, verdict::Decision::Commit(_));
-        self.record(job, decision);
+        let next = self.record(job, decision);
         if committed {
             self.context.metrics.queue_processed(QueueName::Converter, began.elapsed());
         }
+        next
     }
 
-    /// Nothing is lost while the queue cannot be written: the worker waits with what it has.
-    fn record(&self, job: &Job, decision: verdict::Decision) {
-        let write = || -> Result<(), QueueError> {
+    /// Nothing is lost while the queue cannot be written: the worker waits with what it has. Gives the next job, unless the worker is to stop.
+    fn record(&self, job: &Job, decision: verdict::Decision) -> Option<Job> {
+        let store = &self.context.store;
+        let write = || -> Result<Option<Job>, QueueError> {
+            let lanes = (!self.stopping()).then_some(&self.context.lanes);
             match &decision {
                 verdict::Decision::Commit(committed) => {
                     crash::point("before_commit");
-                    self.context.store.commit(&job.id, (**committed).clone())?;
+                    let next = store.commit(&job.id, (**committed).clone(), lanes)?;
                     crash::point("after_commit");
+                    Ok(next)
                 }
-                verdict::Decision::Defer { delay, waiting } => {
-                    let due_ms = now_ms().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
-                    self.context.store.defer(&job.id, due_ms, waiting.clone())?;
-                }
+                verdict::Decision::Defer { due_ms, waiting } => store.defer(&job.id, *due_ms, waiting.clone(), lanes),
+                verdict::Decision::GivenBack => Ok(None),
             }
-            Ok(())
         };
-        while let Err(error) = write() {
-            tracing::error!(job = %job.id, file = job.path, %error, "cannot record what became of a job; trying again");
+        loop {
+            match write() {
+                Ok(next) => return next,
+                Err(error) => tracing::error!(job = %job.id, file = job.path, %error, "cannot record what became of a job; trying again"),
+            }
             if self.stopping() {
-                return;
+                return None;
             }
             thread::sleep(QUEUE_RETRY);
         }
@@ -192,9 +204,4 @@ impl Shared {
             self.pause.wait(seen, AWAIT_INTERVAL);
         }
     }
-}
-
-impl Waiting {
-    /// As good as for ever: until something releases the job.
-    pub(crate) const UNTIL_RELEASED: Duration = Duration::from_secs(100 * 365 * 86_400);
 }

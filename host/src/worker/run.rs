@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Context;
 use super::choose::{Choice, choose};
-use super::verdict::{Decision, Detail, failed, host_error};
+use super::verdict::{Decision, Detail, due_in, failed, host_error};
 use crate::config::{ConverterChoice, OnProblem, Route};
 use crate::identity::FileIdentity;
 use crate::metrics::ConversionStatus;
@@ -19,7 +19,7 @@ use crate::sandbox::{self, Conversion, ErrorType, Input, Severity};
 pub(super) fn convert(context: &Context, job: &Job) -> Decision {
     let Some(route) = context.config.routes.iter().find(|route| route.name == job.route) else {
         tracing::warn!(job = %job.id, route = job.route, file = job.path, "the route is no longer configured; the job waits until it is again");
-        return Decision::Defer { delay: Waiting::UNTIL_RELEASED, waiting: Waiting::Route };
+        return Decision::Defer { due_ms: Waiting::NEVER_DUE_MS, waiting: Waiting::Route };
     };
     match attempt(context, job, route) {
         Ok(decision) => decision,
@@ -56,7 +56,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
         Choice::Offer(plugins, candidates) => (plugins, candidates),
         Choice::Missing(reason) => {
             tracing::warn!(job = %job.id, route = route.name, file = job.path, reason, "the job waits for its converter");
-            return Ok(Decision::Defer { delay: Waiting::UNTIL_RELEASED, waiting: Waiting::Converter });
+            return Ok(Decision::Defer { due_ms: Waiting::NEVER_DUE_MS, waiting: Waiting::Converter });
         }
     };
     let mut skipped = Vec::new();
@@ -72,6 +72,12 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
                 return Ok(failed(job, Some(plugin), &host_error(ErrorType::Validation, "options", message), detail));
             }
         };
+        if let (ConverterChoice::Auto, Some(at_most)) = (&route.converter, context.config.concurrency_of(converter))
+            && !context.store.reserve(&job.id, converter, at_most).map_err(io::Error::other)?
+        {
+            return Ok(Decision::GivenBack);
+        }
+        detail.options(&options);
         let sink = context.spool.begin(&job.id)?;
         let limits = context.config.limits_for(route);
         let conversion = plugin.converter.convert(input()?, &options, &plugin.descriptor.metrics, sink, &limits);
@@ -118,7 +124,7 @@ fn decide(context: &Context, job: &Job, route: &Route, plugin: &Plugin, conversi
             context.spool.discard(&job.id);
             tracing::info!(job = %job.id, route = route.name, file = job.path, converter = plugin.descriptor.name, reason,
                 retry_seconds = retry_after.as_secs(), "suspended");
-            Decision::Defer { delay: retry_after, waiting: Waiting::Suspended { awaits } }
+            Decision::Defer { due_ms: due_in(retry_after), waiting: Waiting::Suspended { awaits } }
         }
         Ok(sandbox::Outcome::Rejected(error)) => {
             context.spool.discard(&job.id);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::choose::Candidate;
 use crate::plugins::Plugin;
-use crate::queue::{Committed, Job, Outcome, Waiting};
+use crate::queue::{Committed, Job, Outcome, Waiting, now_ms};
 use crate::sandbox::{Conversion, ConversionError, ErrorType};
 
 /// How often a job is tried whose upstream failed: with the delays below, over about an hour.
@@ -22,20 +22,30 @@ const LONGEST_DELAY: Duration = Duration::from_secs(600);
 pub(super) enum Decision {
     /// It has ended.
     Commit(Box<Committed>),
-    /// It is to be claimed again.
-    Defer { delay: Duration, waiting: Waiting },
+    /// It is to be claimed again, not before this time in milliseconds since the epoch.
+    Defer { due_ms: i64, waiting: Waiting },
+    /// It waits already.
+    GivenBack,
 }
 
 /// What the job's history and sidecar say besides its columns.
 #[derive(Default)]
-pub(super) struct Detail(Map<String, Value>);
+pub(super) struct Detail {
+    values: Map<String, Value>,
+    /// Those that the converter was given.
+    options: Option<String>,
+}
 
 impl Detail {
     pub fn set(&mut self, name: &str, value: Value) {
         let empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
         if !empty {
-            self.0.insert(name.into(), value);
+            self.values.insert(name.into(), value);
         }
+    }
+
+    pub fn options(&mut self, options: &str) {
+        self.options = Some(options.into());
     }
 
     pub fn candidates(&mut self, candidates: &[Candidate]) {
@@ -68,7 +78,8 @@ impl Detail {
             error_type,
             converter: plugin.map_or_else(|| "none".into(), |plugin| plugin.descriptor.name.clone()),
             plugin: plugin.map(|plugin| (plugin.descriptor.version.clone(), plugin.digest.clone())).unwrap_or_default(),
-            detail: Value::Object(self.0),
+            options: self.options,
+            detail: Value::Object(self.values),
             documents: Vec::new(),
             destinations: Vec::new(),
         }
@@ -84,13 +95,24 @@ pub(super) fn failed(job: &Job, plugin: Option<&Plugin>, error: &ConversionError
         _ => 1,
     };
     if job.attempts < attempts {
-        let delay = FIRST_DELAY.saturating_mul(1 << job.attempts.saturating_sub(1).min(16)).min(LONGEST_DELAY);
+        let delay = retry_delay(job.attempts);
         tracing::warn!(job = %job.id, file = job.path, converter = plugin.map(|plugin| plugin.descriptor.name.as_str()), %error,
             retry_seconds = delay.as_secs(), "conversion failed; trying again");
-        return Decision::Defer { delay, waiting: Waiting::Retry };
+        return Decision::Defer { due_ms: due_in(delay), waiting: Waiting::Retry };
     }
     detail.error(error);
     detail.end(Outcome::Failed, Some(error.error_type), plugin)
+}
+
+/// Doubled with every attempt. The later half is chance, so that jobs which failed together do not come back together.
+fn retry_delay(attempts: u32) -> Duration {
+    let longest = FIRST_DELAY.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(LONGEST_DELAY);
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+/// The moment after a delay, in milliseconds since the epoch.
+pub(super) fn due_in(delay: Duration) -> i64 {
+    now_ms().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)).min(Waiting::NEVER_DUE_MS)
 }
 
 /// An error that the host found, without a place in the input.

@@ -1,0 +1,137 @@
+//! Which job is next: the lowest rank among the routes that may have another one run.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::transitions::{JOB_COLUMNS, job, now_ms};
+use super::{Job, JobId, QueueError, Store, Waiting};
+
+/// A route whose jobs may be claimed, and how many of them may run at the same time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    /// The route's name.
+    pub route: String,
+    /// Jobs of this route that run at the same time; none for no bound of its own.
+    pub at_most: Option<u32>,
+    /// The converter that the route names; none where every job finds its own.
+    pub converter: Option<String>,
+    /// Jobs with that converter, of whatever route, that run at the same time.
+    pub converter_at_most: Option<u32>,
+}
+
+/// Claims the next job of these lanes. What runs is counted in the same transaction, so that no bound is ever exceeded.
+pub(super) fn claim(connection: &Connection, lanes: &[Lane]) -> rusqlite::Result<Option<Job>> {
+    let now = now_ms();
+    // What has waited long enough is due like everything else.
+    connection
+        .prepare_cached("UPDATE jobs SET waiting = NULL, awaits = NULL WHERE state = 'queued' AND waiting IS NOT NULL AND due_ms <= ?1")?
+        .execute([now])?;
+    let mut best: Option<(i64, String, &Lane)> = None;
+    for lane in lanes {
+        let first: Option<(i64, String)> = connection
+            .prepare_cached(
+                "SELECT rank, id FROM jobs WHERE route = ?1 AND state = 'queued' AND waiting IS NULL ORDER BY rank, id LIMIT 1",
+            )?
+            .query_row([&lane.route], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((rank, id)) = first else { continue };
+        let better = best.as_ref().is_none_or(|(other_rank, other_id, _)| (rank, &id) < (*other_rank, other_id));
+        if better && has_room(connection, lane)? {
+            best = Some((rank, id, lane));
+        }
+    }
+    let Some((_, id, lane)) = best else { return Ok(None) };
+    connection
+        .prepare_cached(&format!(
+            "UPDATE jobs SET state = 'running', attempts = attempts + 1, claimed_ms = ?2, converter = ?3 WHERE id = ?1 RETURNING {JOB_COLUMNS}"
+        ))?
+        .query_row(params![id, now, lane.converter], job)
+        .optional()
+}
+
+fn has_room(connection: &Connection, lane: &Lane) -> rusqlite::Result<bool> {
+    if let Some(at_most) = lane.at_most {
+        let running: u32 = connection
+            .prepare_cached("SELECT count(*) FROM jobs WHERE state = 'running' AND route = ?1")?
+            .query_row([&lane.route], |row| row.get(0))?;
+        if running >= at_most {
+            return Ok(false);
+        }
+    }
+    match (&lane.converter, lane.converter_at_most) {
+        (Some(converter), Some(at_most)) => Ok(running_with(connection, converter)? < at_most),
+        _ => Ok(true),
+    }
+}
+
+/// Few jobs run at a time, so no index by converter is needed.
+fn running_with(connection: &Connection, converter: &str) -> rusqlite::Result<u32> {
+    connection
+        .prepare_cached("SELECT count(*) FROM jobs WHERE state = 'running' AND converter = ?1")?
+        .query_row([converter], |row| row.get(0))
+}
+
+/// A job with this converter has ended: the first of those that wait for it may try again.
+pub(super) fn release_busy(connection: &Connection, ended: &JobId) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE id =
+                 (SELECT id FROM jobs WHERE state = 'queued' AND waiting = 'busy' AND converter = (SELECT converter FROM jobs WHERE id = ?1)
+                  ORDER BY rank, id LIMIT 1)",
+        )?
+        .execute([ended.as_str()])
+}
+
+impl Store {
+    /// Notes the converter that a claimed job has chosen. Where that many jobs run with it already, the job is given back instead, to wait
+    /// until one of them has ended, and false is the answer.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn reserve(&self, id: &JobId, converter: &str, at_most: u32) -> Result<bool, QueueError> {
+        let (id, converter) = (id.clone(), converter.to_string());
+        self.run(move |connection| {
+            let room = running_with(connection, &converter)? < at_most;
+            if room {
+                let mut note = connection.prepare_cached("UPDATE jobs SET converter = ?2 WHERE id = ?1 AND state = 'running'")?;
+                note.execute(params![id.as_str(), converter])?;
+            } else {
+                let mut give_back = connection.prepare_cached(
+                    "UPDATE jobs SET converter = ?2, state = 'queued', waiting = 'busy', due_ms = ?3, attempts = attempts - 1
+                     WHERE id = ?1 AND state = 'running'",
+                )?;
+                give_back.execute(params![id.as_str(), converter, Waiting::NEVER_DUE_MS])?;
+            }
+            Ok(room)
+        })
+    }
+
+    /// Sets aside the queued jobs of routes that are not among these, until a start with a configuration that has them.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn wait_for_routes(&self, configured: &[Lane]) -> Result<usize, QueueError> {
+        let names = serde_json::json!(configured.iter().map(|lane| &lane.route).collect::<Vec<_>>()).to_string();
+        self.run(move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE jobs SET waiting = 'route', due_ms = ?2
+                     WHERE state = 'queued' AND waiting IS NULL AND route NOT IN (SELECT value FROM json_each(?1))",
+                )?
+                .execute(params![names, Waiting::NEVER_DUE_MS])
+        })
+    }
+
+    /// Gives back what is claimed, because the process ends in good order: it counts neither as an attempt nor as a crash.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn release_running(&self) -> Result<usize, QueueError> {
+        self.run(|connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0, attempts = attempts - 1 WHERE state = 'running'",
+                )?
+                .execute([])
+        })
+    }
+}
