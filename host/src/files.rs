@@ -126,7 +126,11 @@ pub fn publish(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn copy_synced(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies a file with its modified time, durably but for its folder's entry.
+///
+/// # Errors
+/// What the file system says.
+pub fn copy_synced(from: &Path, to: &Path) -> io::Result<()> {
     let mut source = File::open(from)?;
     let metadata = source.metadata()?;
     let mut target = OpenOptions::new().write(true).create(true).truncate(true).open(to)?;
@@ -151,6 +155,29 @@ pub fn path_from_bytes(bytes: Vec<u8>) -> PathBuf {
     return PathBuf::from(<OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes));
     #[cfg(not(unix))]
     return PathBuf::from(String::from_utf8_lossy(&bytes).into_owned());
+}
+
+/// For serde: a path as a list of bytes, because a name need not be text.
+pub mod path_as_bytes {
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes a path.
+    ///
+    /// # Errors
+    /// What the serializer says.
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        super::path_to_bytes(path).serialize(serializer)
+    }
+
+    /// Reads what [`serialize`] wrote.
+    ///
+    /// # Errors
+    /// What the deserializer says.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        Vec::deserialize(deserializer).map(super::path_from_bytes)
+    }
 }
 
 #[cfg(test)]

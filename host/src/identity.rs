@@ -4,8 +4,10 @@ use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 /// Tells a file from every other one and from its own earlier states, without reading it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct FileIdentity {
     /// The file system that it is on; 0 where the platform does not say.
     pub device: u64,

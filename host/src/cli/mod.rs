@@ -1,10 +1,14 @@
 //! The command line: one file per subcommand.
 
+mod backup;
 mod config;
 mod convert;
 mod plugin;
 mod progress;
+mod queue;
+mod replay;
 mod run;
+mod table;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -44,6 +48,9 @@ enum Command {
     Convert(convert::ConvertArgs),
     /// Make, build and look at plugins.
     Plugin(plugin::PluginArgs),
+    Queue(queue::QueueArgs),
+    Replay(replay::ReplayArgs),
+    Backup(backup::BackupArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
 }
@@ -61,6 +68,9 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Plugin(args) => plugin::run(args),
+        Command::Queue(args) => queue::run(args),
+        Command::Replay(args) => replay::run(args),
+        Command::Backup(args) => backup::run(&args),
         Command::Config(command) => return config::run(&command),
     };
     result.unwrap_or_else(|error| report(&error))

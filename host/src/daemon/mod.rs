@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::config::{Config, ConverterChoice, Route};
-use crate::delivery::{Deliverer, Spool};
+use crate::delivery::{Deliverer, SPOOL_FOLDER, Spool};
 use crate::files;
 use crate::intake::Intake;
 use crate::metrics::{Instance, Metrics, QueueName};
@@ -55,6 +55,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The queue's database in `state_dir`.
+pub const QUEUE_FILE: &str = "queue.db";
+
 /// The running parts, in the order in which they were started.
 struct Daemon {
     config: Arc<Config>,
@@ -75,8 +78,18 @@ impl Daemon {
             station: config.station.clone(),
             location: config.location.clone(),
         }));
-        let store = Arc::new(Store::open(&config.state_dir.join("queue.db"))?);
-        let spool = Spool::open(config.state_dir.join("spool")).context("cannot open the spool in state_dir")?;
+        let opened = Store::open(&config.state_dir.join(QUEUE_FILE))?;
+        let store = Arc::new(opened.store);
+        let spool = Spool::open(config.state_dir.join(SPOOL_FOLDER)).context("cannot open the spool in state_dir")?;
+        if let Some(damaged) = opened.set_aside {
+            let restored = spool.restore(&store).context("cannot rebuild the queue from the spool")?;
+            tracing::error!(
+                damaged = %damaged.display(),
+                restored,
+                "THE QUEUE WAS DAMAGED and has been set aside; a new one was made. Jobs whose documents were in the spool are back, files in the \
+                 inboxes are taken again; the history of earlier jobs is only in the damaged file"
+            );
+        }
         let sandbox = Arc::new(Sandbox::new()?);
         let draining = Arc::new(AtomicBool::new(false));
 

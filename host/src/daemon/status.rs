@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::metrics::{Metrics, disk_free_bytes};
 use crate::plugins::Registry;
-use crate::queue::Store;
+use crate::queue::{Filter, Store};
 use crate::server::{ApiStatus, Status};
 
 /// The registry, once the plugins that were there at start are loaded or refused.
@@ -70,7 +70,7 @@ impl Status for DaemonStatus {
     }
 
     fn jobs(&self, limit: usize) -> anyhow::Result<Value> {
-        Ok(json!(self.store.newest(limit)?))
+        Ok(json!(self.store.jobs(&Filter::default(), limit)?))
     }
 
     fn routes(&self) -> Value {

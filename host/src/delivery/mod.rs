@@ -1,13 +1,16 @@
 //! What happens after a conversion: documents wait in the spool until every destination has them, and the source goes where it belongs.
 //! This module knows no converters.
 
+mod dead_letter;
 mod deliverer;
 mod folder;
+mod manifest;
 mod settle;
 mod sidecar;
 mod spool;
 
+pub use dead_letter::remove_dead_letter;
 pub use deliverer::Deliverer;
 pub use folder::{plain_file_name, unique_file_name};
 pub use settle::remove_expired;
-pub use spool::Spool;
+pub use spool::{SPOOL_FOLDER, Spool};

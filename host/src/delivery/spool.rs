@@ -6,11 +6,15 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::manifest::{self, Manifest};
 use crate::crash;
 use crate::digest::Hasher;
 use crate::files;
-use crate::queue::JobId;
+use crate::queue::{Committed, Job, JobId, Store};
 use crate::sandbox::{DocumentSink, DocumentWriter};
+
+/// The spool's name in the state folder.
+pub const SPOOL_FOLDER: &str = "spool";
 
 /// What the folder of a job is called until it is complete.
 const INCOMPLETE: &str = "part";
@@ -41,6 +45,44 @@ impl Spool {
         Ok(Box::new(Incomplete { folder }))
     }
 
+    /// Says in the spool itself what is to become of the documents that a sink of [`Spool::begin`] took. Without documents there is nothing to
+    /// say.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn describe(&self, job: &Job, committed: &Committed) -> io::Result<()> {
+        if committed.documents.is_empty() { Ok(()) } else { manifest::write(&self.incomplete(&job.id), job, committed) }
+    }
+
+    /// Gives the jobs whose documents are here to a queue that has lost them, and says how many. A folder that does not say what it is goes
+    /// to `lost` beside the spool: it is not deleted.
+    ///
+    /// # Errors
+    /// Where the spool cannot be read, or the queue not be written.
+    pub fn restore(&self, store: &Store) -> anyhow::Result<u64> {
+        let mut restored = 0;
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().ends_with(INCOMPLETE) {
+                continue;
+            }
+            match manifest::read(&entry.path()) {
+                Ok(Manifest { job, committed }) => {
+                    store.restore(job, committed)?;
+                    restored += 1;
+                }
+                Err(error) => {
+                    let lost = self.folder.with_file_name("lost").join(entry.file_name());
+                    files::create_folder(lost.parent().unwrap_or(&lost))?;
+                    fs::rename(entry.path(), &lost)?;
+                    files::sync_parent(&lost)?;
+                    tracing::error!(folder = %lost.display(), %error, "these documents do not say which job they belong to; look at them yourself");
+                }
+            }
+        }
+        Ok(restored)
+    }
+
     /// Makes the documents that a sink of [`Spool::begin`] took the job's own, durably. Without documents there is nothing to do.
     ///
     /// # Errors
@@ -64,6 +106,26 @@ impl Spool {
         if let Err(error) = remove_folder(&folder) {
             tracing::warn!(folder = %folder.display(), %error, "cannot remove discarded documents; they go at the next start");
         }
+    }
+
+    /// Puts a second link to every document of a job into a folder of its name in `to`, or a copy where there are no links. A job without
+    /// documents has nothing to put there.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn link_to(&self, job: &JobId, to: &Path) -> io::Result<()> {
+        let (from, to) = (self.complete_folder(job), to.join(job.as_str()));
+        let entries = match fs::read_dir(&from) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        fs::create_dir(&to)?;
+        for entry in entries {
+            let entry = entry?;
+            let target = to.join(entry.file_name());
+            fs::hard_link(entry.path(), &target).or_else(|_| fs::copy(entry.path(), &target).map(drop))?;
+        }
+        Ok(())
     }
 
     /// Where a document is.

@@ -76,6 +76,14 @@ pub(super) struct Present {
 }
 
 impl Registry {
+    /// A registry of one plugin, which never changes.
+    pub fn of(plugin: Plugin) -> Registry {
+        let registry = Registry::default();
+        let by_name = BTreeMap::from([(plugin.descriptor.name.clone(), Arc::new(plugin))]);
+        registry.replace(Present { by_name, status: Vec::new() });
+        registry
+    }
+
     /// The plugin of a name.
     pub fn get(&self, name: &str) -> Option<Arc<Plugin>> {
         self.present.load().by_name.get(name).cloned()

@@ -70,15 +70,15 @@ fn running_with(connection: &Connection, converter: &str) -> rusqlite::Result<u3
         .query_row([converter], |row| row.get(0))
 }
 
-/// A job with this converter has ended: the first of those that wait for it may try again.
-pub(super) fn release_busy(connection: &Connection, ended: &JobId) -> rusqlite::Result<usize> {
+/// A job is about to give up the converter that it runs with: the first of those that wait for it may try again.
+pub(super) fn release_busy(connection: &Connection, ending: &JobId) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
             "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE id =
                  (SELECT id FROM jobs WHERE state = 'queued' AND waiting = 'busy' AND converter = (SELECT converter FROM jobs WHERE id = ?1)
                   ORDER BY rank, id LIMIT 1)",
         )?
-        .execute([ended.as_str()])
+        .execute([ending.as_str()])
 }
 
 impl Store {
@@ -91,6 +91,8 @@ impl Store {
         let (id, converter) = (id.clone(), converter.to_string());
         self.run(move |connection| {
             let room = running_with(connection, &converter)? < at_most;
+            // A candidate before this one may have skipped the file.
+            release_busy(connection, &id)?;
             if room {
                 let mut note = connection.prepare_cached("UPDATE jobs SET converter = ?2 WHERE id = ?1 AND state = 'running'")?;
                 note.execute(params![id.as_str(), converter])?;

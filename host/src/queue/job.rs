@@ -78,7 +78,7 @@ impl Waiting {
 }
 
 /// A claimed or committed job.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
     /// Names it.
     pub id: JobId,
@@ -87,6 +87,7 @@ pub struct Job {
     /// Relative to the intake, with `/`.
     pub path: String,
     /// Where the source is.
+    #[serde(with = "crate::files::path_as_bytes")]
     pub location: PathBuf,
     /// Which file it is.
     pub identity: FileIdentity,
@@ -98,6 +99,21 @@ pub struct Job {
     pub created_ms: i64,
     /// How often the process ended while it ran.
     pub crashes: u32,
+}
+
+impl Job {
+    /// As it was when it was added, with the middle priority: of a job that runs, nobody needs to know it any more.
+    pub(super) fn new_job(&self) -> NewJob {
+        NewJob {
+            id: self.id.clone(),
+            route: self.route.clone(),
+            path: self.path.clone(),
+            location: self.location.clone(),
+            identity: self.identity,
+            digest: self.digest.clone(),
+            priority: 5,
+        }
+    }
 }
 
 /// How a job ended.
@@ -137,7 +153,7 @@ impl Outcome {
 }
 
 /// What became of a job: the end of its conversion, and the beginning of its delivery.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Committed {
     /// How it ended.
     pub outcome: Outcome,

@@ -2,9 +2,6 @@
 
 use std::collections::HashMap;
 
-use rusqlite::params;
-use serde::Serialize;
-
 use super::transitions::now_ms;
 use super::{QueueError, Store, Waiting};
 
@@ -29,50 +26,13 @@ pub struct Sizes {
     pub dead_letters: HashMap<String, u64>,
 }
 
-/// One job, as a list shows it.
-#[derive(Debug, Clone, Serialize)]
-pub struct JobSummary {
-    /// Names it.
-    pub id: String,
-    /// The route's name.
-    pub route: String,
-    /// Relative to the intake.
-    pub path: String,
-    /// Bytes of the source.
-    pub size: u64,
-    /// SHA-256 of the source.
-    pub digest: String,
-    /// `queued`, `running`, `committed` or `settled`.
-    pub state: String,
-    /// Why it is not due.
-    pub waiting: Option<String>,
-    /// How often it was claimed.
-    pub attempts: u32,
-    /// When it was queued.
-    pub queued_at: String,
-    /// When its conversion ended.
-    pub finished_at: Option<String>,
-    /// How it ended.
-    pub outcome: Option<String>,
-    /// With `failed`.
-    pub error_type: Option<String>,
-    /// The converter's name.
-    pub converter: Option<String>,
-    /// The plugin's version.
-    pub plugin_version: Option<String>,
-    /// The plugin's digest.
-    pub plugin_digest: Option<String>,
-    /// How many documents it made.
-    pub documents: u64,
-}
-
 impl Store {
     /// How full the queues are now.
     ///
     /// # Errors
     /// Where the queue cannot read.
     pub fn sizes(&self) -> Result<Sizes, QueueError> {
-        self.run(|connection| {
+        self.read(|connection| {
             let now = now_ms();
             let age = |oldest: Option<i64>| oldest.map_or(0, |oldest| (now - oldest).max(0).cast_unsigned());
             let count_and_oldest = |sql: &str| -> rusqlite::Result<(u64, Option<i64>)> {
@@ -109,42 +69,6 @@ impl Store {
                 spool_bytes: spool_bytes.cast_unsigned(),
                 dead_letters,
             })
-        })
-    }
-
-    /// The newest jobs, at most `limit`.
-    ///
-    /// # Errors
-    /// Where the queue cannot read.
-    pub fn newest(&self, limit: usize) -> Result<Vec<JobSummary>, QueueError> {
-        self.run(move |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT id, route, path, size, digest, state, waiting, attempts, created_ms, finished_ms, outcome, error_type, converter,
-                            plugin_version, plugin_digest, (SELECT count(*) FROM documents WHERE job = jobs.id)
-                     FROM jobs ORDER BY created_ms DESC, id LIMIT ?1",
-                )?
-                .query_map(params![limit as i64], |row| {
-                    Ok(JobSummary {
-                        id: row.get(0)?,
-                        route: row.get(1)?,
-                        path: row.get(2)?,
-                        size: row.get::<_, i64>(3)?.cast_unsigned(),
-                        digest: row.get(4)?,
-                        state: row.get(5)?,
-                        waiting: row.get(6)?,
-                        attempts: row.get(7)?,
-                        queued_at: time(row.get(8)?),
-                        finished_at: row.get::<_, Option<i64>>(9)?.map(time),
-                        outcome: row.get(10)?,
-                        error_type: row.get(11)?,
-                        converter: row.get(12)?,
-                        plugin_version: row.get(13)?,
-                        plugin_digest: row.get(14)?,
-                        documents: row.get::<_, i64>(15)?.cast_unsigned(),
-                    })
-                })?
-                .collect()
         })
     }
 

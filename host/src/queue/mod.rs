@@ -6,9 +6,12 @@
 
 mod claim;
 mod committed;
+mod damage;
+mod history;
 mod ids;
 mod job;
 mod listing;
+mod operate;
 mod schema;
 mod store;
 mod transitions;
@@ -16,10 +19,12 @@ mod wakeup;
 
 pub use claim::Lane;
 pub use committed::CommittedJob;
+pub use history::{DeliveryRecord, DocumentRecord, Filter, JobRecord, JobSummary};
 pub use ids::{DocumentId, JobId};
 pub use job::{Committed, Enqueued, Job, NewJob, Outcome, Waiting};
-pub use listing::{JobSummary, Sizes, time};
-pub use store::{QueueError, Store};
+pub use listing::{Sizes, time};
+pub use operate::Retried;
+pub use store::{Opened, QueueError, Store};
 pub use transitions::now_ms;
 pub use wakeup::Wakeup;
 

@@ -81,7 +81,7 @@ fn copy_name(path: &Path, version: i64) -> PathBuf {
     path.with_file_name(name)
 }
 
-const VERSION_1: &str = "
+pub(super) const VERSION_1: &str = "
 CREATE TABLE jobs (
     id             TEXT PRIMARY KEY,
     route          TEXT NOT NULL,

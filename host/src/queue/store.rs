@@ -2,13 +2,14 @@
 //! costs milliseconds and a statement microseconds.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rusqlite::Connection;
 
-use super::{Wakeup, schema};
+use super::{Wakeup, damage, schema};
 
 /// Commands that share a transaction at most, and wait for the thread at most.
 const BATCH: usize = 256;
@@ -50,12 +51,23 @@ pub enum QueueError {
         /// This program's.
         known: i64,
     },
+    /// A damaged database could not be put aside.
+    #[error("the queue {path} is damaged and cannot be moved aside: {source}; move it away yourself, and start again")]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What the file system says.
+        source: std::io::Error,
+    },
     /// A statement or the commit failed: nothing of it is in the database.
     #[error("the queue could not be read or written: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// The commit of a shared transaction failed.
     #[error("the queue could not be written: {0}")]
     Commit(String),
+    /// What belongs to the queue could not be copied with it.
+    #[error("the spool could not be copied: {0}")]
+    Copy(std::io::Error),
     /// The store was closed.
     #[error("the queue is closed")]
     Closed,
@@ -70,18 +82,34 @@ type Command = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Reply + 
 pub struct Store {
     commands: Option<Sender<Command>>,
     thread: Option<JoinHandle<()>>,
+    /// The database.
+    pub(super) path: PathBuf,
+    /// For what may take long: it holds up no worker.
+    reader: Mutex<Connection>,
+    /// What SQLite counts up when others than this store's thread write.
+    outside: AtomicI64,
     /// Notified when a job may have become due.
     work: Arc<Wakeup>,
     /// Notified when something may have become deliverable.
     committed: Arc<Wakeup>,
 }
 
+/// A store that was opened, and what was found.
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// Where a damaged database was put.
+    pub set_aside: Option<PathBuf>,
+}
+
 impl Store {
-    /// Opens or creates the database, and queues again what ran when the last process ended, and what waited for another configuration.
+    /// Opens or creates the database, and queues again what ran when the last process ended, and what waited for another configuration. A
+    /// damaged database is set aside, and an empty one begun.
     ///
     /// # Errors
     /// Where the file cannot be opened or is of a newer version.
-    pub fn open(path: &Path) -> Result<Store, QueueError> {
+    pub fn open(path: &Path) -> Result<Opened, QueueError> {
+        let set_aside = damage::set_aside_if_damaged(path)?;
         let connection = schema::open(path)?;
         connection
             .execute("UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0, crashes = crashes + 1 WHERE state = 'running'", [])?;
@@ -89,11 +117,56 @@ impl Store {
             "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting IN ('converter', 'busy', 'route')",
             [],
         )?;
+        Ok(Opened { store: Store::start(path, connection)?, set_aside })
+    }
+
+    /// Opens the database that a daemon has made, whether the daemon runs or not, and changes nothing of what it is doing.
+    ///
+    /// # Errors
+    /// Where there is none, or it is of another version.
+    pub fn beside(path: &Path) -> Result<Store, QueueError> {
+        Store::start(path, schema::open_beside(path)?)
+    }
+
+    fn start(path: &Path, connection: Connection) -> Result<Store, QueueError> {
+        let reader = schema::open_beside(path)?;
+        reader.pragma_update(None, "query_only", true)?;
         let (commands, inbox) = bounded(BATCH);
         let thread = std::thread::Builder::new().name("queue".into()).spawn(move || serve(connection, &inbox)).map_err(|error| {
             QueueError::Open { path: path.to_path_buf(), source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)) }
         })?;
-        Ok(Store { commands: Some(commands), thread: Some(thread), work: Arc::default(), committed: Arc::default() })
+        Ok(Store {
+            commands: Some(commands),
+            thread: Some(thread),
+            path: path.to_path_buf(),
+            reader: Mutex::new(reader),
+            outside: AtomicI64::new(0),
+            work: Arc::default(),
+            committed: Arc::default(),
+        })
+    }
+
+    /// Wakes whoever waits for work where another process, a command of an operator's, has written to the database.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn notice_outside_changes(&self) -> Result<(), QueueError> {
+        let version: i64 = self.run(|connection| connection.pragma_query_value(None, "data_version", |row| row.get(0)))?;
+        if self.outside.swap(version, Ordering::Relaxed) != version {
+            self.work.notify();
+            self.committed.notify();
+        }
+        Ok(())
+    }
+
+    /// Reads without holding up whoever writes.
+    pub(super) fn read<T>(&self, statements: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, QueueError> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        // One transaction, so that all statements see the same moment.
+        let transaction = reader.unchecked_transaction()?;
+        let result = statements(&transaction)?;
+        transaction.finish()?;
+        Ok(result)
     }
 
     /// Notified when a job may have become due.

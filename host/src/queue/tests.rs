@@ -1,6 +1,6 @@
 //! The queue against a real file, with restarts.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,7 @@ fn claim(store: &Store) -> Option<Job> {
 fn store() -> (tempfile::TempDir, PathBuf, Store) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("queue.db");
-    let store = Store::open(&path).unwrap();
+    let store = Store::open(&path).unwrap().store;
     (folder, path, store)
 }
 
@@ -78,7 +78,7 @@ fn a_claimed_job_is_queued_again_by_a_restart_and_counts_its_attempts() {
     assert_eq!((first.attempts, first.identity, first.location), (1, job("a", 5).identity, PathBuf::from("/in/a")));
     assert!(claim(&store).is_none());
     drop(store);
-    let store = Store::open(&path).unwrap();
+    let store = Store::open(&path).unwrap().store;
     assert_eq!(claim(&store).unwrap().attempts, 2);
 }
 
@@ -89,7 +89,7 @@ fn a_committed_job_survives_a_restart_with_its_documents() {
     let id = claim(&store).unwrap().id;
     store.commit(&id, converted(2), None).unwrap();
     drop(store);
-    let store = Store::open(&path).unwrap();
+    let store = Store::open(&path).unwrap().store;
     assert!(claim(&store).is_none());
     assert_eq!(store.enqueue(job("a", 5)).unwrap(), Enqueued::Settling);
     assert_eq!(store.known(Path::new("/in/a"), job("a", 5).identity).unwrap(), Some(Enqueued::Settling));
@@ -232,7 +232,7 @@ fn sizes_are_those_of_the_moment() {
     let sizes = store.sizes().unwrap();
     assert_eq!((sizes.due, sizes.deliverable, sizes.backing_off, sizes.spool_bytes), (1, 0, 1, 30));
     assert_eq!(sizes.waiting, [("retry", 1), ("suspended", 0), ("converter", 0), ("busy", 0), ("route", 0)]);
-    let newest = store.newest(2).unwrap();
+    let newest = store.jobs(&Filter::default(), 2).unwrap();
     assert_eq!(newest.len(), 2);
 }
 
@@ -255,5 +255,201 @@ fn commands_of_many_threads_share_transactions_and_all_arrive() {
         }
     });
     drop(store);
-    assert_eq!(Store::open(&path).unwrap().sizes().unwrap().due, 400);
+    assert_eq!(Store::open(&path).unwrap().store.sizes().unwrap().due, 400);
+}
+
+#[test]
+fn no_lane_runs_more_than_it_may() {
+    let (_folder, _, store) = store();
+    for (route, path) in [("a", "1"), ("a", "2"), ("a", "3"), ("b", "4"), ("c", "5")] {
+        store.enqueue(NewJob { id: JobId::new(route, path.as_bytes(), 0, "d"), route: route.into(), ..job(path, 5) }).unwrap();
+    }
+    let spea = Some("spea".to_string());
+    let lanes: Arc<[Lane]> = Arc::from([
+        Lane { at_most: Some(2), ..lane("a") },
+        Lane { converter: spea.clone(), converter_at_most: Some(1), ..lane("b") },
+        Lane { converter: spea, converter_at_most: Some(1), ..lane("c") },
+    ]);
+    let claim = || store.claim(&lanes).unwrap();
+    let claimed: Vec<Job> = std::iter::from_fn(claim).collect();
+    assert_eq!(claimed.iter().map(|job| job.route.as_str()).collect::<Vec<_>>(), ["a", "a", "b"]);
+    let next = store.commit(&claimed[2].id, converted(0), Some(&lanes)).unwrap().unwrap();
+    assert_eq!(next.route, "c", "the converter's place went to the next route that names it");
+    let next = store.defer(&claimed[0].id, now_ms() + 1_000_000, Waiting::Retry, Some(&lanes)).unwrap().unwrap();
+    assert_eq!(next.path, "3");
+    assert!(claim().is_none());
+}
+
+#[test]
+fn a_job_whose_converter_is_busy_waits_for_its_end_and_uses_up_no_attempt() {
+    let (_folder, _, store) = store();
+    for path in ["first", "second", "third"] {
+        store.enqueue(job(path, 5)).unwrap();
+    }
+    let jobs: Vec<Job> = std::iter::from_fn(|| claim(&store)).collect();
+    assert!(store.reserve(&jobs[0].id, "spea", 1).unwrap());
+    for job in &jobs[1..] {
+        assert!(!store.reserve(&job.id, "spea", 1).unwrap());
+    }
+    assert!(claim(&store).is_none());
+    store.commit(&jobs[0].id, converted(0), None).unwrap();
+    let freed = claim(&store).unwrap();
+    assert_eq!(freed.attempts, 1);
+    assert!(claim(&store).is_none(), "one place, one job");
+    assert!(store.reserve(&freed.id, "spea", 1).unwrap());
+}
+
+#[test]
+fn jobs_of_a_route_that_is_gone_wait_for_it() {
+    let (_folder, path, store) = store();
+    store.enqueue(job("a", 5)).unwrap();
+    assert_eq!(store.wait_for_routes(&[lane("other")]).unwrap(), 1);
+    assert_eq!(store.sizes().unwrap().waiting.last(), Some(&("route", 1)));
+    drop(store);
+    let store = Store::open(&path).unwrap().store;
+    assert_eq!(store.wait_for_routes(&[lane("r")]).unwrap(), 0);
+    assert!(claim(&store).is_some());
+}
+
+#[test]
+fn only_a_process_that_ends_in_disorder_counts_against_its_jobs() {
+    let (_folder, path, store) = store();
+    store.enqueue(job("a", 5)).unwrap();
+    claim(&store).unwrap();
+    store.release_running().unwrap();
+    drop(store);
+    let store = Store::open(&path).unwrap().store;
+    let again = claim(&store).unwrap();
+    assert_eq!((again.attempts, again.crashes), (1, 0));
+    drop(store);
+    let store = Store::open(&path).unwrap().store;
+    assert_eq!(claim(&store).unwrap().crashes, 1);
+}
+
+#[test]
+fn history_finds_jobs_by_what_people_know_of_them() {
+    let (_folder, _, store) = store();
+    for path in ["line1/a[1].csv", "line2/b.csv", "c.csv"] {
+        store.enqueue(job(path, 5)).unwrap();
+        let id = claim(&store).unwrap().id;
+        let mut committed = converted(2);
+        committed.documents[1].attributes.push(("serial".into(), format!("SN-{path}")));
+        store.commit(&id, committed, None).unwrap();
+    }
+    let found = |filter: Filter| {
+        let mut paths: Vec<String> = store.jobs(&filter, 10).unwrap().into_iter().map(|job| job.path).collect();
+        paths.sort();
+        paths
+    };
+    let path = |text: &str| Filter { path: Some(text.into()), ..Filter::default() };
+    assert_eq!(found(path("b.csv")), ["line2/b.csv"]);
+    assert_eq!(found(path("line1/a[1].csv")), ["line1/a[1].csv"]);
+    assert_eq!(found(path("*.csv")).len(), 3);
+    assert!(found(path(".csv")).is_empty());
+    assert_eq!(found(Filter { attribute: Some("serial=SN-c.csv".into()), ..Filter::default() }), ["c.csv"]);
+    assert_eq!(found(Filter { digest: Some("d".into()), ..Filter::default() }).len(), 3);
+    assert_eq!(found(Filter { digest: Some(format!("{:064}", 1)), ..Filter::default() }).len(), 3);
+    assert!(found(Filter { outcome: Some("failed".into()), ..Filter::default() }).is_empty());
+    let id = store.jobs(&path("c.csv"), 1).unwrap()[0].id.clone();
+    let record = store.job(&id[..10]).unwrap().unwrap();
+    assert_eq!((record.made.len(), record.deliveries[0].state.as_str(), record.options), (2, "pending", Some(serde_json::json!({}))));
+    assert!(store.job("").unwrap().is_none(), "several begin with nothing");
+}
+
+#[test]
+fn a_retry_sets_going_what_waits_or_failed_and_nothing_else() {
+    let (_folder, _, store) = store();
+    for path in ["failed", "went well", "waits", "refused"] {
+        store.enqueue(job(path, 5)).unwrap();
+    }
+    let jobs: std::collections::HashMap<String, JobId> = std::iter::from_fn(|| claim(&store)).map(|job| (job.path, job.id)).collect();
+    let failed =
+        || Committed { outcome: Outcome::Failed, error_type: Some(ErrorType::Malformed), destinations: Vec::new(), ..converted(0) };
+    for (path, committed) in [("failed", failed()), ("went well", converted(0)), ("refused", converted(1))] {
+        store.commit(&jobs[path], committed, None).unwrap();
+    }
+    store.defer(&jobs["waits"], now_ms() + 1_000_000, Waiting::Retry, None).unwrap();
+    for path in ["failed", "went well"] {
+        store.settle(&jobs[path]).unwrap();
+    }
+    let refuse = "UPDATE deliveries SET state = 'dead' WHERE job = (SELECT id FROM jobs WHERE path = 'refused')";
+    store.run(move |connection| connection.execute(refuse, [])).unwrap();
+    let retried = store.retry(&Filter::default()).unwrap();
+    assert_eq!(retried, Retried { converted_again: 1, due_now: 1, delivered_again: 1 });
+    let mut again: Vec<String> = std::iter::from_fn(|| claim(&store)).map(|job| job.path).collect();
+    again.sort();
+    assert_eq!(again, ["failed", "waits"]);
+}
+
+#[test]
+fn a_database_of_the_first_version_is_copied_and_migrated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(schema::VERSION_1).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute_batch(
+        "INSERT INTO jobs (id, route, path, location, device, inode, size, modified_ns, digest, priority, state, due_ms, created_ms, finished_ms,
+             outcome, converter, plugin_version, plugin_digest, detail)
+         VALUES ('q', 'r', 'q.csv', x'2f71', 1, 2, 3, 4, 'd', 5, 'queued', 0, 1000, NULL, NULL, NULL, NULL, NULL, NULL),
+                ('c', 'r', 'c.csv', x'2f63', 1, 2, 3, 4, 'd', 5, 'committed', 0, 1000, 2000, 'converted', 'csv', '1', 'p', '{}');
+         INSERT INTO documents VALUES ('c', 0, 'c.jsonl', 'text/plain', '[[\"serial\",\"SN7\"]]', NULL, 42);
+         INSERT INTO deliveries VALUES ('c', 'folder:/a', 3000, 0, NULL), ('c', 'folder:/b', NULL, 2, 'full');",
+    )
+    .unwrap();
+    drop(old);
+    let store = Store::open(&path).unwrap().store;
+    assert_eq!(claim(&store).unwrap().path, "q.csv");
+    let found = store.jobs(&Filter { attribute: Some("serial=SN7".into()), ..Filter::default() }, 5).unwrap();
+    assert_eq!(found.len(), 1);
+    let record = store.job("c").unwrap().unwrap();
+    let states: Vec<(&str, &str)> = record.deliveries.iter().map(|d| (d.destination.as_str(), d.state.as_str())).collect();
+    assert_eq!(states, [("folder:/a", "delivered"), ("folder:/b", "pending")]);
+    assert_eq!(store.sizes().unwrap().spool_bytes, 42);
+    let copy = rusqlite::Connection::open(folder.path().join("queue.db.version-1")).unwrap();
+    assert_eq!(copy.query_row("SELECT count(*) FROM jobs", [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+}
+
+#[test]
+fn a_damaged_database_is_set_aside_with_its_log() {
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 3] = [
+        ("replaced by text", |bytes| *bytes = b"not a database at all, but long enough to be read as one".repeat(100)),
+        ("overwritten in the middle", |bytes| {
+            let length = bytes.len();
+            bytes[4096..length].fill(0x5a);
+        }),
+        ("cut off", |bytes| bytes.truncate(5000)),
+    ];
+    for (what, damage) in damages {
+        let (folder, path, store) = store();
+        for n in 0..200 {
+            store.enqueue(job(&n.to_string(), 5)).unwrap();
+        }
+        drop(store);
+        let mut bytes = std::fs::read(&path).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&path, &bytes).unwrap();
+        let opened = Store::open(&path).unwrap();
+        let aside = opened.set_aside.clone().expect(what);
+        assert_eq!(std::fs::read(&aside).unwrap(), bytes, "{what}");
+        assert_eq!(opened.store.sizes().unwrap().due, 0);
+        assert_eq!(opened.store.enqueue(job("0", 5)).unwrap(), Enqueued::New);
+        drop(opened);
+        assert!(Store::open(&path).unwrap().set_aside.is_none());
+        drop(folder);
+    }
+}
+
+#[test]
+fn a_copy_is_of_one_moment_and_opens() {
+    let (folder, path, store) = store();
+    store.enqueue(job("a", 5)).unwrap();
+    let copy = folder.path().join("copy.db");
+    store.copy_to(&copy, |_| Ok(())).unwrap();
+    store.enqueue(job("b", 5)).unwrap();
+    assert!(Store::beside(&path).unwrap().sizes().unwrap().due == 2);
+    assert_eq!(Store::open(&copy).unwrap().store.sizes().unwrap().due, 1);
+    assert!(store.copy_to(&copy, |_| Ok(())).is_err(), "what is there is not replaced");
+    assert!(matches!(Store::beside(&folder.path().join("none.db")), Err(QueueError::Absent { .. })));
 }

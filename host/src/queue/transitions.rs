@@ -65,8 +65,8 @@ impl Queue for Store {
     fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting, next: Option<&Arc<[Lane]>>) -> Result<Option<Job>, QueueError> {
         let (id, next) = (id.clone(), next.cloned());
         let next = self.run(move |connection| {
-            defer(connection, &id, due_ms, &waiting)?;
             release_busy(connection, &id)?;
+            defer(connection, &id, due_ms, &waiting)?;
             next.map_or(Ok(None), |lanes| claim(connection, &lanes))
         })?;
         self.work().notify();
@@ -76,8 +76,8 @@ impl Queue for Store {
     fn commit(&self, id: &JobId, committed: Committed, next: Option<&Arc<[Lane]>>) -> Result<Option<Job>, QueueError> {
         let (id, next) = (id.clone(), next.cloned());
         let next = self.run(move |connection| {
-            commit(connection, &id, &committed)?;
             release_busy(connection, &id)?;
+            commit(connection, &id, &committed)?;
             next.map_or(Ok(None), |lanes| claim(connection, &lanes))
         })?;
         self.committed().notify();
@@ -129,6 +129,12 @@ fn enqueue(connection: &Connection, new: &NewJob) -> rusqlite::Result<Enqueued> 
     if enqueued == Enqueued::Again {
         connection.prepare_cached("DELETE FROM jobs WHERE id = ?1")?.execute([new.id.as_str()])?;
     }
+    insert(connection, new, now_ms())?;
+    Ok(enqueued)
+}
+
+/// Adds a job that is not there.
+pub(super) fn insert(connection: &Connection, new: &NewJob, created_ms: i64) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
             "INSERT INTO jobs (id, route, path, location, device, inode, size, modified_ns, digest, priority, state, due_ms, created_ms, rank)
@@ -145,10 +151,9 @@ fn enqueue(connection: &Connection, new: &NewJob) -> rusqlite::Result<Enqueued> 
             new.identity.modified_ns,
             new.digest,
             new.priority,
-            now_ms(),
+            created_ms,
             PRIORITY_STEP_MS,
-        ])?;
-    Ok(enqueued)
+        ])
 }
 
 /// Queues a job again that no converter took.
@@ -164,7 +169,7 @@ pub(super) fn queue_again(connection: &Connection, id: &str) -> rusqlite::Result
         .execute([id])
 }
 
-fn commit(connection: &Connection, id: &JobId, committed: &Committed) -> rusqlite::Result<()> {
+pub(super) fn commit(connection: &Connection, id: &JobId, committed: &Committed) -> rusqlite::Result<()> {
     let now = now_ms();
     let claimed = connection
         .prepare_cached(

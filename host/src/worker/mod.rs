@@ -2,8 +2,11 @@
 //! on those that serve HTTP.
 
 mod choose;
+mod once;
 mod run;
 mod verdict;
+
+pub use once::Once;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -188,12 +191,15 @@ impl Shared {
         }
     }
 
-    /// Suspended jobs go on as soon as the files that they await are there.
+    /// Suspended jobs go on as soon as the files that they await are there, and what an operator has changed is noticed.
     fn resume_awaiting(&self) {
         loop {
             let seen = self.pause.generation();
             if self.stopping() {
                 return;
+            }
+            if let Err(error) = self.context.store.notice_outside_changes() {
+                tracing::error!(%error, "cannot see whether a command has changed the queue; trying again");
             }
             for (id, location, awaits) in self.context.store.awaiting().unwrap_or_default() {
                 let all_there = awaits.iter().all(|name| location.with_file_name(name).exists());

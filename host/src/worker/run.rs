@@ -111,13 +111,13 @@ fn decide(context: &Context, job: &Job, route: &Route, plugin: &Plugin, conversi
                 detail.set("documents_held_back", json!(conversion.documents.len()));
                 return detail.end(outcome, None, Some(plugin));
             }
-            if let Err(error) = context.spool.complete(&job.id) {
-                let message = format!("cannot write the documents to the spool: {error}; check the disk of state_dir");
-                return failed(job, Some(plugin), &host_error(ErrorType::Io, "spool", message), detail);
-            }
             let mut committed = detail.committed(outcome, None, Some(plugin));
             committed.documents = conversion.documents;
             committed.destinations = route.destinations.iter().map(|destination| destination.label()).collect();
+            if let Err(error) = context.spool.describe(job, &committed).and_then(|()| context.spool.complete(&job.id)) {
+                let message = format!("cannot write the documents to the spool: {error}; check the disk of state_dir");
+                return failed(job, Some(plugin), &host_error(ErrorType::Io, "spool", message), Detail::default());
+            }
             Decision::Commit(Box::new(committed))
         }
         Ok(sandbox::Outcome::Suspended { reason, retry_after, awaits }) => {

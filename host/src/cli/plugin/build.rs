@@ -8,7 +8,7 @@ use clap::Args;
 use crate::plugins::build::build_crate;
 
 use super::super::print;
-use super::table::thousands;
+use super::super::table::thousands;
 
 /// Build a converter's crate into a plugin
 ///

@@ -10,8 +10,8 @@ use crate::plugins::{OptionInfo, Plugin, Report, load_file};
 use crate::sandbox::{Descriptor, Sandbox};
 
 use super::super::print;
+use super::super::table::{align, printable, thousands};
 use super::CompiledDir;
-use super::table::{align, printable, thousands};
 
 /// Show what a plugin is: its converter, options, capabilities and origin
 ///

@@ -15,8 +15,8 @@ use crate::plugins::{PluginStatus, load_folder};
 use crate::sandbox::Sandbox;
 
 use super::super::print;
+use super::super::table::align;
 use super::CompiledDir;
-use super::table::align;
 
 /// How long the daemon, on the same machine, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -4,7 +4,6 @@ mod build;
 mod inspect;
 mod list;
 mod new;
-mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

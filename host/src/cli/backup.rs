@@ -1,0 +1,66 @@
+//! `dropforge backup`: a copy of what a daemon knows and has not delivered yet, taken while it runs.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::print;
+use super::queue::StateArgs;
+use crate::daemon::QUEUE_FILE;
+use crate::delivery::{SPOOL_FOLDER, Spool};
+use crate::files;
+
+/// Copy the queue, its history and the spool to a folder, while the daemon runs
+///
+/// The copy is a state folder: `dropforge run --state DIR` starts from it. Files that wait in the inboxes are not in it.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  dropforge backup /backup/2026-11-22")]
+pub(super) struct BackupArgs {
+    #[command(flatten)]
+    state: StateArgs,
+    /// The folder to make; it must not be there, or be empty
+    folder: PathBuf,
+}
+
+pub(super) fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
+    let (config, store) = args.state.open()?;
+    let to = &args.folder;
+    if to.is_dir() && fs::read_dir(to)?.next().is_some() {
+        bail!("{} is not empty; a backup goes to a folder of its own", to.display());
+    }
+    files::create_folder(to).with_context(|| format!("cannot create {}", to.display()))?;
+    let spool = Spool::open(config.state_dir.join(SPOOL_FOLDER)).context("cannot open the spool")?;
+    // On the spool's own file system these are links, so that the daemon is held up for moments only, whatever the documents' size.
+    let held = tempfile::Builder::new().prefix("backup-").tempdir_in(&config.state_dir).context("cannot make a folder in state_dir")?;
+    let mut jobs = 0;
+    store
+        .copy_to(&to.join(QUEUE_FILE), |undelivered| {
+            jobs = undelivered.len();
+            undelivered.iter().try_for_each(|job| spool.link_to(job, held.path()))
+        })
+        .with_context(|| format!("cannot copy the queue to {}", to.display()))?;
+    copy_folders(held.path(), &to.join(SPOOL_FOLDER)).with_context(|| format!("cannot copy the spool to {}", to.display()))?;
+    files::sync_folder(to)?;
+    print(&format!("The queue and the documents of {jobs} jobs that are not delivered yet are in {}\n", to.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Copies the folders in a folder, with the files in them, durably.
+fn copy_folders(from: &Path, to: &Path) -> io::Result<()> {
+    files::create_folder(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        fs::create_dir(&target)?;
+        for file in fs::read_dir(entry.path())? {
+            let file = file?;
+            files::copy_synced(&file.path(), &target.join(file.file_name()))?;
+        }
+        files::sync_folder(&target)?;
+    }
+    files::sync_folder(to)
+}

@@ -1,0 +1,444 @@
+//! `dropforge queue`: what waits, what failed, and what became of every job. It reads the queue itself, so it works whether a daemon runs
+//! or not; a running one notices what is changed.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::config::ConfigArgs;
+use super::table::align;
+use super::{Usage, print};
+use crate::config::{Config, Need};
+use crate::daemon::QUEUE_FILE;
+use crate::delivery::remove_dead_letter;
+use crate::queue::{Filter, JobRecord, JobSummary, Store};
+
+/// Look into the queue, and set failed jobs going again
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dropforge queue status
+  dropforge queue list --dead
+  dropforge queue list --attribute serial=SN0042
+  dropforge queue show 3f09c2a1
+  dropforge queue retry --route ict --error-type upstream")]
+pub(super) struct QueueArgs {
+    #[command(subcommand)]
+    command: QueueCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum QueueCommand {
+    /// How much waits, and for what
+    Status(StatusArgs),
+    /// The jobs that match, the newest first
+    List(ListArgs),
+    /// Everything about one job: its source, plugin, options, error, documents and deliveries
+    Show(ShowArgs),
+    /// Convert dead letters again, deliver again what was refused, and make due what waits
+    Retry(RetryArgs),
+    /// Give up dead letters: their files in `failed/`, their documents in the spool and their history are deleted
+    Purge(PurgeArgs),
+}
+
+/// Where the queue is.
+#[derive(Debug, Args)]
+pub(super) struct StateArgs {
+    /// The configuration of the daemon: it says where its state folder is
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The state folder of the daemon
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl StateArgs {
+    /// The configuration that holds.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
+        let args = ConfigArgs { config: self.config.clone(), state: self.state.clone(), ..ConfigArgs::default() };
+        Ok(args.load(Need::Nothing)?.config)
+    }
+
+    /// The configuration, and the queue beside the daemon.
+    ///
+    /// # Errors
+    /// Where there is no queue, or it is of another version.
+    pub(super) fn open(&self) -> anyhow::Result<(Config, Store)> {
+        let config = self.config()?;
+        let store = Store::beside(&config.state_dir.join(QUEUE_FILE))?;
+        Ok((config, store))
+    }
+}
+
+/// Which jobs are meant.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Which jobs")]
+pub(super) struct FilterArgs {
+    /// Of this route
+    #[arg(long, value_name = "NAME")]
+    route: Option<String>,
+    /// Whose source has this path below the intake, or this file name; `*` and `?` stand for anything
+    #[arg(long, value_name = "PATTERN")]
+    path: Option<String>,
+    /// Whose source or document has a SHA-256 that begins so
+    #[arg(long, value_name = "HEX")]
+    digest: Option<String>,
+    /// With a document that has this attribute, such as `serial=SN0042`
+    #[arg(long, value_name = "NAME=VALUE")]
+    attribute: Option<String>,
+    /// In this state
+    #[arg(long, value_parser = ["queued", "running", "committed", "settled"])]
+    job_state: Option<String>,
+    /// That ended so
+    #[arg(long, value_parser = ["converted", "partial", "skipped", "rejected", "failed"])]
+    outcome: Option<String>,
+    /// That failed with this error type
+    #[arg(long, value_name = "TYPE")]
+    error_type: Option<String>,
+    /// That this converter took
+    #[arg(long, value_name = "NAME")]
+    converter: Option<String>,
+    /// Converted by a plugin whose digest begins so
+    #[arg(long, value_name = "HEX")]
+    plugin: Option<String>,
+    /// That wait for somebody: failed, rejected or skipped, or refused by a destination
+    #[arg(long)]
+    dead: bool,
+    /// Queued at this time or later: `2026-11-22`, `2026-11-22T08:00:00Z`, or `3h` and `2d` for so long ago
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<i64>,
+    /// Queued before this time
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    before: Option<i64>,
+}
+
+impl FilterArgs {
+    /// The filter that the arguments mean.
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            route: self.route.clone(),
+            path: self.path.clone(),
+            digest: self.digest.clone(),
+            attribute: self.attribute.clone(),
+            state: self.job_state.clone(),
+            outcome: self.outcome.clone(),
+            error_type: self.error_type.clone(),
+            converter: self.converter.clone(),
+            plugin: self.plugin.clone(),
+            dead: self.dead,
+            since_ms: self.since,
+            before_ms: self.before,
+        }
+    }
+}
+
+/// A moment in milliseconds since the epoch: a time, a UTC day, or how long ago.
+fn moment(text: &str) -> Result<i64, String> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time.as_millisecond());
+    }
+    if let Ok(day) = text.parse::<jiff::civil::Date>() {
+        return day.to_zoned(jiff::tz::TimeZone::UTC).map(|start| start.timestamp().as_millisecond()).map_err(|error| error.to_string());
+    }
+    let ago: jiff::SignedDuration = text.parse().or_else(|_| days(text)).map_err(|()| {
+        "write a time such as 2026-11-22T08:00:00Z, a day such as 2026-11-22, or how long ago, such as 3h or 2d".to_string()
+    })?;
+    Ok((jiff::Timestamp::now() - ago).as_millisecond())
+}
+
+/// `2d`: jiff's durations have no days, because days differ in length; ours have 24 hours.
+fn days(text: &str) -> Result<jiff::SignedDuration, ()> {
+    let days: i64 = text.strip_suffix('d').and_then(|number| number.trim().parse().ok()).ok_or(())?;
+    days.checked_mul(24).map(jiff::SignedDuration::from_hours).ok_or(())
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    state: StateArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+    limit: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    state: StateArgs,
+    /// The job's id, or its beginning
+    id: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct RetryArgs {
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// All that failed or waits, where nothing says which
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Debug, Args)]
+struct PurgeArgs {
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Every dead letter, where nothing says which
+    #[arg(long)]
+    all: bool,
+    /// Do it: what is deleted does not come back
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) fn run(args: QueueArgs) -> anyhow::Result<ExitCode> {
+    match args.command {
+        QueueCommand::Status(args) => status(&args),
+        QueueCommand::List(args) => list(&args),
+        QueueCommand::Show(args) => show(&args),
+        QueueCommand::Retry(args) => retry(&args),
+        QueueCommand::Purge(args) => purge(&args),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(args: &StatusArgs) -> anyhow::Result<()> {
+    let (_, store) = args.state.open()?;
+    let sizes = store.sizes()?;
+    let waiting: serde_json::Map<_, _> = sizes.waiting.iter().map(|(reason, count)| ((*reason).to_string(), json!(count))).collect();
+    if args.json {
+        let status = json!({
+            "due": sizes.due,
+            "oldest_seconds": sizes.oldest_ms as f64 / 1e3,
+            "waiting": waiting,
+            "deliverable": sizes.deliverable,
+            "delivery_backing_off": sizes.backing_off,
+            "oldest_undelivered_seconds": sizes.oldest_undelivered_ms as f64 / 1e3,
+            "spool_bytes": sizes.spool_bytes,
+            "dead_letters": sizes.dead_letters,
+        });
+        return Ok(print(&(serde_json::to_string_pretty(&status)? + "\n"))?);
+    }
+    let mut rows = vec![["to convert".to_string(), sizes.due.to_string(), age(sizes.oldest_ms, sizes.due)]];
+    for (reason, count) in &sizes.waiting {
+        rows.push([format!("waiting: {reason}"), count.to_string(), meaning(reason).to_string()]);
+    }
+    rows.push(["to deliver".to_string(), sizes.deliverable.to_string(), age(sizes.oldest_undelivered_ms, sizes.deliverable)]);
+    rows.push(["delivery failed, tried again".to_string(), sizes.backing_off.to_string(), String::new()]);
+    rows.push(["in the spool".to_string(), format!("{} bytes", sizes.spool_bytes), String::new()]);
+    let mut routes: Vec<_> = sizes.dead_letters.iter().collect();
+    routes.sort();
+    for (route, count) in routes {
+        rows.push([format!("dead letters of {route}"), count.to_string(), "see `dropforge queue list --dead`".into()]);
+    }
+    Ok(print(&align(&rows))?)
+}
+
+fn age(milliseconds: u64, count: u64) -> String {
+    if count == 0 { String::new() } else { format!("the oldest for {:.1} s", milliseconds as f64 / 1e3) }
+}
+
+fn meaning(reason: &str) -> &'static str {
+    match reason {
+        "retry" => "an error that may pass",
+        "suspended" => "their converter asked for time, or for another file",
+        "converter" => "the converter that their route names is not loaded",
+        "busy" => "as many run with their converter as may",
+        "route" => "their route is not configured",
+        _ => "",
+    }
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<()> {
+    let (_, store) = args.state.open()?;
+    let jobs = store.jobs(&args.filter.filter(), args.limit)?;
+    if args.json {
+        return Ok(print(&(serde_json::to_string_pretty(&jobs)? + "\n"))?);
+    }
+    if jobs.is_empty() {
+        return Ok(print("No job matches.\n")?);
+    }
+    let mut rows = vec![["JOB", "QUEUED", "ROUTE", "STATE", "CONVERTER", "DOCUMENTS", "PATH"].map(str::to_owned)];
+    rows.extend(jobs.iter().map(row));
+    print(&align(&rows))?;
+    if jobs.len() == args.limit && io::stderr().is_terminal() {
+        eprintln!("There may be more: --limit N, or a filter.");
+    }
+    Ok(())
+}
+
+fn row(job: &JobSummary) -> [String; 7] {
+    let seconds: String = job.queued_at.chars().take(19).collect();
+    [
+        job.id.chars().take(12).collect(),
+        seconds + "Z",
+        job.route.clone(),
+        state(job),
+        job.converter.clone().unwrap_or_default(),
+        job.documents.to_string(),
+        job.path.clone(),
+    ]
+}
+
+/// The state in words that fit a column.
+fn state(job: &JobSummary) -> String {
+    let outcome = match (&job.outcome, &job.error_type) {
+        (Some(outcome), Some(error_type)) => format!("{outcome} ({error_type})"),
+        (Some(outcome), None) => outcome.clone(),
+        (None, _) => String::new(),
+    };
+    match (job.state.as_str(), &job.waiting) {
+        ("queued", Some(reason)) => format!("waits ({reason})"),
+        ("settled", _) => outcome,
+        ("committed", _) if job.dead_deliveries > 0 => format!("{outcome}, refused"),
+        ("committed", _) => format!("{outcome}, to deliver"),
+        (state, _) => state.into(),
+    }
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<()> {
+    let (_, store) = args.state.open()?;
+    let Some(job) = store.job(&args.id)? else {
+        bail!("no job, or more than one, has an id that begins with {:?}; `dropforge queue list` shows them", args.id);
+    };
+    if args.json {
+        return Ok(print(&(serde_json::to_string_pretty(&job)? + "\n"))?);
+    }
+    Ok(print(&text(&job))?)
+}
+
+fn text(job: &JobRecord) -> String {
+    let summary = &job.summary;
+    let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
+    let plugin = match (&summary.plugin_version, &summary.plugin_digest) {
+        (Some(version), Some(digest)) if !digest.is_empty() => format!("{version}, sha256:{digest}"),
+        _ => "-".into(),
+    };
+    let mut rows: Vec<[String; 2]> = [
+        ("job", summary.id.clone()),
+        ("route", summary.route.clone()),
+        ("state", state(summary)),
+        ("came by", job.origin.clone()),
+        ("path", summary.path.clone()),
+        ("source is at", job.location.clone()),
+        ("size", format!("{} bytes", summary.size)),
+        ("sha256", summary.digest.clone()),
+        ("priority", summary.priority.to_string()),
+        ("attempts", format!("{}, and {} ended with the process", summary.attempts, job.crashes)),
+        ("queued", summary.queued_at.clone()),
+        ("claimed", or_dash(&job.claimed_at)),
+        ("converted", or_dash(&summary.finished_at)),
+        ("settled", or_dash(&job.settled_at)),
+        ("due", or_dash(&job.due_at)),
+        ("converter", or_dash(&summary.converter)),
+        ("plugin", plugin),
+        ("options", job.options.as_ref().map_or_else(|| "-".into(), ToString::to_string)),
+    ]
+    .into_iter()
+    .map(|(name, value)| [name.to_string(), value])
+    .collect();
+    for document in &job.made {
+        let digest = document.digest.as_deref().unwrap_or("not recorded");
+        rows.push([
+            format!("document {}", document.number),
+            format!("{}, {}, {} bytes, sha256:{digest}", document.name, document.media_type, document.bytes),
+        ]);
+    }
+    for delivery in &job.deliveries {
+        let error = delivery.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+        let response = delivery.response.as_deref().map(|text| format!("; it answered: {text}")).unwrap_or_default();
+        rows.push([
+            "delivery".to_string(),
+            format!("{} {}, {} failed attempts{error}{response}", delivery.destination, delivery.state, delivery.attempts),
+        ]);
+    }
+    let mut text = align(&rows);
+    if let Some(detail) = &job.detail {
+        text.push_str(&serde_json::to_string_pretty(detail).unwrap_or_default());
+        text.push('\n');
+    }
+    text
+}
+
+fn retry(args: &RetryArgs) -> anyhow::Result<()> {
+    let filter = chosen(&args.filter, args.all)?;
+    let (_, store) = args.state.open()?;
+    let retried = store.retry(&filter)?;
+    Ok(print(&format!(
+        "{} converted again, {} due now, {} deliveries tried again\n",
+        retried.converted_again, retried.due_now, retried.delivered_again
+    ))?)
+}
+
+/// The filter, which must mean something: a forgotten argument must not mean everything.
+pub(super) fn chosen(args: &FilterArgs, all: bool) -> Result<Filter, Usage> {
+    let filter = args.filter();
+    if filter == Filter::default() && !all {
+        return Err(Usage("say which jobs are meant, with --path, --route or another filter, or --all".into()));
+    }
+    Ok(filter)
+}
+
+fn purge(args: &PurgeArgs) -> anyhow::Result<()> {
+    let filter = Filter { dead: true, ..chosen(&args.filter, args.all)? };
+    let (_, store) = args.state.open()?;
+    let dead = store.settled(&filter)?;
+    if !args.yes {
+        let deliveries: u64 = store.jobs(&filter, usize::MAX >> 1)?.iter().map(|job| job.dead_deliveries).sum();
+        bail!(Usage(format!(
+            "this would delete {} dead letters with their files, and give up {deliveries} refused deliveries with their documents; add --yes to do it",
+            dead.len()
+        )));
+    }
+    let mut purged = 0;
+    for job in &dead {
+        remove_dead_letter(job).with_context(|| format!("cannot delete {}", job.location.display()))?;
+        purged += u64::from(store.forget(&job.id)?);
+    }
+    let given_up = store.give_up_deliveries(&filter)?;
+    Ok(print(&format!("{purged} dead letters deleted, {given_up} refused deliveries given up\n"))?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_times_days_or_how_long_ago() {
+        assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(1_000));
+        assert_eq!(moment("1970-01-02"), Ok(86_400_000));
+        let now = jiff::Timestamp::now().as_millisecond();
+        for (text, hours) in [("3h", 3), ("2d", 48), ("90m", 1)] {
+            let ago = now - moment(text).unwrap();
+            assert_eq!(ago / 3_600_000, hours, "{text}");
+        }
+        assert!(moment("yesterday").unwrap_err().contains("2d"));
+    }
+}

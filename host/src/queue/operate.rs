@@ -1,0 +1,192 @@
+//! What an operator does to jobs: try again, give up, convert again. It works beside a running daemon, which notices.
+
+use std::io;
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
+
+use super::history::DEAD;
+use super::transitions::{JOB_COLUMNS, commit, insert, job, now_ms, queue_again};
+use super::{Committed, Filter, Job, JobId, QueueError, Store};
+
+/// How many jobs were set going again, by what they were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Retried {
+    /// Dead letters that are converted again.
+    pub converted_again: u64,
+    /// Jobs that waited, and are due now.
+    pub due_now: u64,
+    /// Deliveries that are tried again.
+    pub delivered_again: u64,
+}
+
+impl Store {
+    /// Sets jobs going again: dead letters are converted anew, what waits is due now, refused deliveries are tried once more. Jobs that
+    /// are under way or went well are left alone.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn retry(&self, filter: &Filter) -> Result<Retried, QueueError> {
+        let (condition, values) = filter.sql();
+        let retried = self.run(move |connection| {
+            let mut retried = Retried::default();
+            let jobs: Vec<(String, String)> = connection
+                .prepare(&format!(
+                    "SELECT jobs.id, state FROM jobs WHERE ({condition}) AND ({DEAD} OR (state = 'queued' AND waiting IS NOT NULL)
+                         OR jobs.id IN (SELECT job FROM deliveries WHERE deliveries.state = 'pending' AND deliveries.due_ms > 0))"
+                ))?
+                .query_map(params_from_iter(&values), |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            for (id, state) in &jobs {
+                match state.as_str() {
+                    "settled" => retried.converted_again += queue_again(connection, id)? as u64,
+                    "queued" => retried.due_now += due_now(connection, id)? as u64,
+                    _ => retried.delivered_again += deliver_again(connection, id)? as u64,
+                }
+            }
+            Ok(retried)
+        })?;
+        self.work().notify();
+        self.committed().notify();
+        Ok(retried)
+    }
+
+    /// Gives up what nobody wants any more: deliveries that a destination has refused, whose documents go from the spool then. Gives how
+    /// many.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn give_up_deliveries(&self, filter: &Filter) -> Result<u64, QueueError> {
+        let (condition, values) = filter.sql();
+        let given_up = self.run(move |connection| {
+            let jobs: Vec<String> = connection
+                .prepare(&format!("SELECT jobs.id FROM jobs WHERE ({condition}) AND state = 'committed'"))?
+                .query_map(params_from_iter(&values), |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            let mut count = 0;
+            for id in &jobs {
+                let purged =
+                    connection.prepare_cached("UPDATE deliveries SET state = 'purged' WHERE job = ?1 AND state = 'dead'")?.execute([id])?;
+                if purged > 0 {
+                    connection.prepare_cached("UPDATE jobs SET due_ms = 0 WHERE id = ?1")?.execute([id])?;
+                }
+                count += purged as u64;
+            }
+            Ok(count)
+        })?;
+        self.committed().notify();
+        Ok(given_up)
+    }
+
+    /// The settled jobs that a filter means, the oldest first.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn settled(&self, filter: &Filter) -> Result<Vec<Job>, QueueError> {
+        let (condition, values) = filter.sql();
+        self.read(|connection| {
+            connection
+                .prepare(&format!("SELECT {JOB_COLUMNS} FROM jobs WHERE ({condition}) AND state = 'settled' ORDER BY created_ms, id"))?
+                .query_map(params_from_iter(values), job)?
+                .collect()
+        })
+    }
+
+    /// Takes a settled job to convert it again here and now, as a worker would that claims it. False where it is not settled any more.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn take_settled(&self, id: &JobId) -> Result<bool, QueueError> {
+        let id = id.clone();
+        self.run(move |connection| {
+            if !again(connection, &id)? {
+                return Ok(false);
+            }
+            connection
+                .prepare_cached("UPDATE jobs SET state = 'running', attempts = 1, claimed_ms = ?2 WHERE id = ?1")?
+                .execute(params![id.as_str(), now_ms()])?;
+            Ok(true)
+        })
+    }
+
+    /// Converts a settled job again, from where its source is now, whatever became of it before. False where it is not settled any more.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn replay(&self, id: &JobId) -> Result<bool, QueueError> {
+        let id = id.clone();
+        let replayed = self.run(move |connection| again(connection, &id))?;
+        self.work().notify();
+        Ok(replayed)
+    }
+
+    /// Puts back a committed job that the queue has lost with its database.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn restore(&self, job: Job, committed: Committed) -> Result<(), QueueError> {
+        self.run(move |connection| {
+            insert(connection, &job.new_job(), job.created_ms)?;
+            connection
+                .prepare_cached("UPDATE jobs SET state = 'running', attempts = ?2 WHERE id = ?1")?
+                .execute(params![job.id.as_str(), job.attempts])?;
+            commit(connection, &job.id, &committed)
+        })
+    }
+
+    /// Forgets a settled job: its history goes.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn forget(&self, id: &JobId) -> Result<bool, QueueError> {
+        let id = id.clone();
+        self.run(move |connection| {
+            let gone = connection.prepare_cached("DELETE FROM jobs WHERE id = ?1 AND state = 'settled'")?.execute([id.as_str()])?;
+            Ok(gone > 0)
+        })
+    }
+
+    /// Writes a copy of the database as it is at one moment. At that moment `meanwhile` is called with the jobs that are not delivered yet:
+    /// while it works, no delivery is recorded, so that their documents stay where they are. Workers wait with what they have to record.
+    ///
+    /// # Errors
+    /// Where the queue cannot be read, the copy not be written, or `meanwhile` fails. A copy that is there is not replaced.
+    pub fn copy_to(&self, path: &Path, meanwhile: impl FnOnce(&[JobId]) -> io::Result<()>) -> Result<(), QueueError> {
+        let mut lock = super::schema::open_beside(&self.path)?;
+        let lock = lock.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let undelivered: Vec<JobId> = lock
+            .prepare("SELECT id FROM jobs WHERE state = 'committed' ORDER BY id")?
+            .query_map([], |row| Ok(JobId::from_stored(row.get(0)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        meanwhile(&undelivered).map_err(QueueError::Copy)?;
+        super::schema::open_beside(&self.path)?.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
+        lock.finish()?;
+        Ok(())
+    }
+}
+
+/// Queues a settled job again, whatever became of it before.
+fn again(connection: &Connection, id: &JobId) -> rusqlite::Result<bool> {
+    let settled =
+        connection.prepare_cached("UPDATE jobs SET origin = 'replay' WHERE id = ?1 AND state = 'settled'")?.execute([id.as_str()])?;
+    if settled == 0 {
+        return Ok(false);
+    }
+    queue_again(connection, id.as_str())?;
+    Ok(true)
+}
+
+fn due_now(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached("UPDATE jobs SET waiting = NULL, awaits = NULL, due_ms = 0, attempts = 0 WHERE id = ?1 AND state = 'queued'")?
+        .execute([id])
+}
+
+fn deliver_again(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
+    connection.prepare_cached("UPDATE jobs SET due_ms = 0 WHERE id = ?1")?.execute([id])?;
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = 'pending', due_ms = 0, attempts = 0, ended_ms = NULL WHERE job = ?1 AND state IN ('dead', 'pending')",
+        )?
+        .execute([id])
+}

@@ -1,0 +1,43 @@
+//! One conversion of one job, for a command that wants to see what would come of it.
+
+use super::verdict::Decision;
+use super::{Context, run};
+use crate::queue::{Committed, Job, Queue, QueueError, Waiting};
+
+/// What came of a conversion.
+pub enum Once {
+    /// It ended: its documents are in the context's spool, and nothing is recorded.
+    Ended(Box<Committed>),
+    /// It would be tried again later, for this reason.
+    Later(Waiting),
+}
+
+impl Context {
+    /// Converts a job's source once. The caller has the job for itself.
+    pub fn convert_once(&self, job: &Job) -> Once {
+        match run::convert(self, job) {
+            Decision::Commit(committed) => Once::Ended(committed),
+            Decision::Defer { waiting, .. } => Once::Later(waiting),
+            Decision::GivenBack => Once::Later(Waiting::Busy),
+        }
+    }
+
+    /// Converts a job that is claimed, and records what became of it: it is delivered by the daemon.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn convert_and_record(&self, job: &Job) -> Result<Once, QueueError> {
+        let decision = run::convert(self, job);
+        Ok(match decision {
+            Decision::Commit(committed) => {
+                self.store.commit(&job.id, (*committed).clone(), None)?;
+                Once::Ended(committed)
+            }
+            Decision::Defer { due_ms, waiting } => {
+                self.store.defer(&job.id, due_ms, waiting.clone(), None)?;
+                Once::Later(waiting)
+            }
+            Decision::GivenBack => Once::Later(Waiting::Busy),
+        })
+    }
+}

@@ -1,0 +1,197 @@
+//! The commands that look into the queue and set it going again: beside a running daemon, and without one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
+
+use std::fs;
+
+use dropforge_tests::{Daemon, Setup, data, files, plugin, run, wait_for};
+use serde_json::Value;
+
+/// Runs a command on the daemon's state: exit code, output, errors.
+fn on_state(daemon: &Daemon, arguments: &[&str]) -> (i32, String, String) {
+    let state = daemon.path("state");
+    let mut all = arguments.to_vec();
+    all.extend(["--state", state.to_str().unwrap()]);
+    run(&daemon.path(""), &all)
+}
+
+/// The JSON that a command prints.
+fn json(daemon: &Daemon, arguments: &[&str]) -> Value {
+    let mut all = arguments.to_vec();
+    all.push("--json");
+    let (code, output, errors) = on_state(daemon, &all);
+    assert_eq!(code, 0, "{errors}");
+    serde_json::from_str(&output).unwrap()
+}
+
+#[test]
+fn dead_letters_are_shown_tried_again_and_purged() {
+    let daemon = Setup::new().plugins(&["csv", "junit"]).start();
+    daemon.drop_file("good.csv", "serial,value\nSN1,1\n");
+    daemon.drop_file("bad.xml", fs::read(data("junit/non-junit.xml")).unwrap());
+    let source = daemon.wait_for_settled("failed", "bad.xml");
+    daemon.wait_for_job("good.csv", "settled");
+    daemon.wait_for_job("bad.xml", "settled");
+
+    assert_eq!(json(&daemon, &["queue", "status"])["dead_letters"]["default"], 1);
+    let dead = json(&daemon, &["queue", "list", "--dead"]);
+    assert_eq!((dead.as_array().unwrap().len(), &dead[0]["path"]), (1, &"bad.xml".into()));
+    let (_, text, _) = on_state(&daemon, &["queue", "list"]);
+    assert!(text.contains("failed (") && text.contains("converted") && text.lines().count() == 3, "{text}");
+    let id = dead[0]["id"].as_str().unwrap().to_string();
+    let shown = json(&daemon, &["queue", "show", &id[..12]]);
+    assert_eq!((&shown["path"], &shown["outcome"]), (&"bad.xml".into(), &"failed".into()));
+    let (code, text, _) = on_state(&daemon, &["queue", "show", &id[..12]]);
+    assert!(code == 0 && text.contains(source.to_str().unwrap()) && text.contains("\"message\""), "{text}");
+
+    // Nothing that nobody named is touched.
+    let (code, _, errors) = on_state(&daemon, &["queue", "retry"]);
+    assert!(code == 2 && errors.contains("--all"), "{errors}");
+    let finished = dead[0]["finished_at"].clone();
+    let (code, text, _) = on_state(&daemon, &["queue", "retry", "--path", "bad.xml"]);
+    assert_eq!((code, text.as_str()), (0, "1 converted again, 0 due now, 0 deliveries tried again\n"));
+    daemon.wait_for_job_that("bad.xml", |job| job["state"] == "settled" && job["finished_at"] != finished);
+    let source = daemon.wait_for_settled("failed", "bad.xml");
+    daemon.assert_metric("dead_letters{route=\"default\"}", 1.0);
+
+    let (code, _, errors) = on_state(&daemon, &["queue", "purge", "--all"]);
+    assert!(code == 2 && errors.contains("1 dead letters") && errors.contains("--yes") && source.exists(), "{errors}");
+    let (code, text, errors) = on_state(&daemon, &["queue", "purge", "--all", "--yes"]);
+    assert_eq!((code, text.as_str()), (0, "1 dead letters deleted, 0 refused deliveries given up\n"), "{errors}");
+    assert!(files(&daemon.path("in/failed")).is_empty(), "the sidecar went with its file");
+    assert!(json(&daemon, &["queue", "list", "--dead"]).as_array().unwrap().is_empty());
+    assert_eq!(json(&daemon, &["queue", "list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_queue_is_read_without_a_daemon_and_a_missing_one_is_said() {
+    let mut daemon = Setup::new().plugins(&["csv"]).start();
+    let (code, _, errors) = run(&daemon.path(""), &["queue", "list", "--state", "nowhere"]);
+    assert!(code == 1 && errors.contains("there is no queue at") && errors.contains("--state"), "{errors}");
+    daemon.drop_file("a.csv", "x\n1\n");
+    daemon.wait_for_job("a.csv", "settled");
+    daemon.terminate();
+    let jobs = json(&daemon, &["queue", "list", "--path", "a.csv", "--since", "1h"]);
+    assert_eq!(jobs[0]["outcome"], "converted");
+    assert!(json(&daemon, &["queue", "list", "--before", "1h"]).as_array().unwrap().is_empty());
+    // What is set going without a daemon runs at its next start.
+    let daemon = daemon.restart(|setup| setup);
+    daemon.wait_for_log("is ready");
+    assert_eq!(daemon.job("a.csv").unwrap()["state"], "settled");
+}
+
+const ROUTE: &str = "
+[[routes]]
+name = 'default'
+intake = { path = '{dir}/in' }
+destinations = [{ type = 'folder', path = '{dir}/out' }]
+";
+
+#[test]
+fn a_replay_says_what_would_differ_and_delivers_only_when_told() {
+    let daemon = Setup::new().plugins(&["csv", "misbehave"]).config(ROUTE).start();
+    daemon.drop_file("echo.a.mis", "one");
+    daemon.drop_file("b.csv", "x\n1\n");
+    daemon.wait_for_job("echo.a.mis", "settled");
+    daemon.wait_for_job("b.csv", "settled");
+    let documents = daemon.documents();
+    let replay = |more: &[&str]| {
+        let mut arguments = vec!["replay", "-c", "dropforge.toml", "--plugins", "plugins"];
+        arguments.extend(more);
+        on_state(&daemon, &arguments)
+    };
+    let (code, text, errors) = replay(&["--all"]);
+    assert_eq!((code, text.matches("  same").count()), (0, 2), "{text}{errors}");
+
+    // Another configuration, another plugin.
+    let greeting = ROUTE
+        .replace("name =", "options = { misbehave = { greeting = 'hello' } }\nname =")
+        .replace("{dir}", daemon.path("").to_str().unwrap());
+    fs::write(daemon.path("dropforge.toml"), greeting).unwrap();
+    let (code, text, _) = replay(&["--path", "echo.a.mis"]);
+    assert!(code == 1 && text.contains("document 0") && text.contains("differs"), "{text}");
+    let csv = plugin("csv");
+    let (code, text, _) = replay(&["--path", "echo.a.mis", "--with", csv.to_str().unwrap()]);
+    assert!(code == 1 && text.contains("misbehave before, csv now"), "{text}");
+    assert_eq!(daemon.documents(), documents, "nothing was delivered");
+    assert!(json(&daemon, &["queue", "list", "--job-state", "settled"]).as_array().unwrap().len() == 2);
+
+    // The daemon, with its own configuration, makes the same again: under the same id, in the same file.
+    let content = |name: &str| fs::read(daemon.wait_for_document(name)).unwrap();
+    let before = content("b.jsonl");
+    fs::write(&documents[documents.keys().find(|name| name.starts_with("b-")).unwrap()], "spoilt").unwrap();
+    let (code, text, errors) = replay(&["--path", "b.csv", "--deliver"]);
+    assert!(code == 0 && text.contains("queued again"), "{text}{errors}");
+    wait_for("the document as it was", || (content("b.jsonl") == before).then_some(()));
+    daemon.wait_for_job("b.csv", "settled");
+    assert_eq!(daemon.documents().len(), documents.len());
+    assert_eq!(files(&daemon.path("in/done")).keys().filter(|path| path.ends_with("b.csv")).count(), 1);
+
+    // And a plugin that the daemon does not have, here and now.
+    let (code, text, errors) = replay(&["--path", "b.csv", "--deliver", "--with", csv.to_str().unwrap()]);
+    assert!(code == 0 && text.contains("converted, 1 documents to deliver"), "{text}{errors}");
+    daemon.wait_for_job("b.csv", "settled");
+    let job = json(&daemon, &["queue", "list", "--path", "b.csv"]);
+    assert_eq!(json(&daemon, &["queue", "show", job[0]["id"].as_str().unwrap()])["origin"], "replay");
+}
+
+#[test]
+fn a_backup_that_is_taken_while_it_runs_delivers_what_was_not_delivered() {
+    let config = ROUTE.replace("/out'", "/out/blocked'");
+    let setup = Setup::new().plugins(&["csv"]).config(&config);
+    fs::create_dir(setup.path("out")).unwrap();
+    fs::write(setup.path("out/blocked"), "a file where a folder should be").unwrap();
+    let mut daemon = setup.start();
+    for name in ["a.csv", "b.csv"] {
+        daemon.drop_file(name, "x\n1\n");
+        daemon.wait_for_settled("done", name);
+    }
+    let backup = daemon.path("backup");
+    let (code, text, errors) = on_state(&daemon, &["backup", backup.to_str().unwrap()]);
+    assert!(code == 0 && text.contains("2 jobs"), "{text}{errors}");
+    let (code, _, errors) = on_state(&daemon, &["backup", backup.to_str().unwrap()]);
+    assert!(code == 1 && errors.contains("not empty"), "{errors}");
+    daemon.terminate();
+    // The disk is lost; the copy takes its place.
+    fs::remove_dir_all(daemon.path("state")).unwrap();
+    fs::rename(&backup, daemon.path("state")).unwrap();
+    fs::remove_file(daemon.path("out/blocked")).unwrap();
+    let daemon = daemon.restart(|setup| setup);
+    wait_for("both documents", || (files(&daemon.path("out/blocked")).len() == 2).then_some(()));
+    daemon.wait_for_job("a.csv", "settled");
+}
+
+#[test]
+fn a_route_and_a_converter_run_no_more_at_once_than_they_may() {
+    let config = "
+workers = 2
+[plugins.misbehave]
+concurrency = 1
+[[routes]]
+name = 'named'
+concurrency = 1
+converter = 'misbehave'
+intake = { path = '{dir}/in' }
+destinations = [{ type = 'folder', path = '{dir}/out' }]
+[[routes]]
+name = 'auto'
+intake = { path = '{dir}/auto', create = true }
+destinations = [{ type = 'folder', path = '{dir}/out' }]
+";
+    let daemon = Setup::new().plugins(&["misbehave", "csv"]).config(config).start();
+    daemon.drop_file("work.1.mis", "1600000000");
+    daemon.wait_for_job("work.1.mis", "running");
+    daemon.drop_file("echo.2.mis", "");
+    daemon.wait_for_job("echo.2.mis", "queued");
+    wait_for("the other folder", || daemon.path("auto").exists().then_some(()));
+    daemon.drop_into("auto", "echo.3.mis", "");
+    // The second worker is free: it converts what neither bound holds up, and has found that the other file's converter is busy.
+    daemon.drop_into("auto", "4.csv", "x\n1\n");
+    daemon.wait_for_job("4.csv", "settled");
+    daemon.wait_for_job_that("echo.3.mis", |job| job["waiting"] == "busy");
+    let states = ["work.1.mis", "echo.2.mis"].map(|path| daemon.job(path).unwrap()["state"].clone());
+    assert_eq!(states, ["running", "queued"]);
+    for path in ["work.1.mis", "echo.2.mis", "echo.3.mis"] {
+        assert_eq!(daemon.wait_for_job(path, "settled")["attempts"], 1, "{path}");
+    }
+}
