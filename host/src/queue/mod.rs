@@ -61,4 +61,6 @@ pub trait Queue: Send + Sync {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

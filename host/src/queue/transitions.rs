@@ -13,7 +13,16 @@ use crate::sandbox::ErrorType;
 
 /// Milliseconds since the epoch, now.
 pub fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
+    let now = jiff::Timestamp::now().as_millisecond();
+    #[cfg(test)]
+    let now = now + CLOCK_SKEW_MS.get();
+    now
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What a test adds to the clock of a store's thread, to have it jump.
+    pub(super) static CLOCK_SKEW_MS: std::cell::Cell<i64> = const { std::cell::Cell::new(0) };
 }
 
 /// How much later a job would have to come to be as urgent with the next higher priority. So an urgent job overtakes what came in the hours
