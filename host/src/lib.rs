@@ -3,6 +3,7 @@
 //! This crate is the host: the library behind the `dropforge` binary. Imports point one way: `cli` → `daemon` → {`intake`, `worker`,
 //! `server`} → {`queue`, `plugins`, `delivery`} → {`sandbox`, `metrics`, `config`}.
 
+pub mod cache;
 pub mod cli;
 pub mod config;
 mod crash;

@@ -164,7 +164,7 @@ fn context(mut config: Config, store: &Arc<Store>, spool: Spool, with: Option<&P
         station: config.station.clone(),
         location: config.location.clone(),
     }));
-    Ok(Context { config: Arc::new(config), store: Arc::clone(store), lanes: Arc::from([]), spool, registry, metrics })
+    Ok(Context { config: Arc::new(config), store: Arc::clone(store), lanes: Arc::from([]), cache: None, spool, registry, metrics })
 }
 
 /// Where the bytes of a settled job are.

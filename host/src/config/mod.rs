@@ -32,4 +32,4 @@ pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, lo
 pub use patterns::{PatternError, Patterns};
 pub use route::{After, AfterAction, ConverterChoice, Destination, OnProblem, ParseConverterChoiceError, Route};
 pub use schema::schema;
-pub use types::{Config, PluginConfig, Upstream};
+pub use types::{Config, PluginConfig, ResultCacheConfig, Upstream};

@@ -57,6 +57,8 @@ pub struct Config {
     pub min_free_bytes: u64,
     /// What one conversion may use.
     pub limits: LimitsConfig,
+    /// The cache of conversion results.
+    pub result_cache: ResultCacheConfig,
     /// What is set for single converters, by the names that they give themselves.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub plugins: BTreeMap<String, PluginConfig>,
@@ -65,6 +67,30 @@ pub struct Config {
     pub upstream: Option<Upstream>,
     /// Where files come from, who converts them, and where their documents go.
     pub routes: Vec<Route>,
+}
+
+/// The cache of conversion results. A file that was converted before, by the same plugin with the same options, is not converted again: its
+/// documents come from the cache. Only results that cannot depend on anything else are kept there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResultCacheConfig {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// For how many seconds a result is used.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 31_536_000))]
+    pub ttl_seconds: f64,
+    /// How many results it holds at most.
+    #[schemars(range(min = 1))]
+    pub max_entries: u64,
+    /// How many bytes they take at most: small documents in memory, large ones in `state_dir`.
+    #[schemars(range(min = 1))]
+    pub max_bytes: u64,
+}
+
+impl Default for ResultCacheConfig {
+    fn default() -> Self {
+        ResultCacheConfig { enabled: true, ttl_seconds: 3600.0, max_entries: 10_000, max_bytes: 64 << 20 }
+    }
 }
 
 /// What is set for one converter.
@@ -107,6 +133,7 @@ impl Default for Config {
             drain_seconds: 30.0,
             min_free_bytes: 1 << 30,
             limits: LimitsConfig::default(),
+            result_cache: ResultCacheConfig::default(),
             plugins: BTreeMap::new(),
             upstream: None,
             routes: Vec::new(),

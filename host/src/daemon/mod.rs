@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::cache::ResultCache;
 use crate::config::{Config, ConverterChoice, Route};
 use crate::delivery::{Deliverer, SPOOL_FOLDER, Spool};
 use crate::files;
@@ -116,12 +117,19 @@ impl Daemon {
         status.plugins_are_loaded(plugins.registry());
 
         let deliverer = Deliverer::start(Arc::clone(&config), Arc::clone(&store), spool.clone(), Arc::clone(&metrics))?;
+        let cache = ResultCache::new(&config.result_cache, config.state_dir.join("result-cache"), &metrics)
+            .context("cannot make the folder of the result cache in state_dir")?
+            .map(Arc::new);
+        if let Some(cache) = cache.clone() {
+            metrics.on_scrape(Box::new(move |_| cache.report()));
+        }
         let lanes = lanes(&config);
         store.wait_for_routes(&lanes)?;
         let context = Context {
             config: Arc::clone(&config),
             store: Arc::clone(&store),
             lanes,
+            cache: cache.clone(),
             spool,
             registry: plugins.registry(),
             metrics: Arc::clone(&metrics),

@@ -1,6 +1,7 @@
 //! What the service counts and measures, and how Prometheus reads it. It knows the names and labels of the metrics; when to record them is
 //! everybody else's to know.
 
+mod cache;
 mod custom;
 mod disk;
 mod families;
@@ -9,11 +10,12 @@ mod labels;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prometheus::{IntGauge, Registry, TextEncoder};
 
+pub use cache::CacheMetrics;
 pub use custom::{MetricsError, check_declarations};
 pub use disk::disk_free_bytes;
 pub use json::{CacheForm, JsonForm, QueueForm};
@@ -89,6 +91,21 @@ impl Metrics {
         metrics.init_outcomes(NO_CONVERTER);
         metrics.queue(QueueName::Converter);
         metrics
+    }
+
+    /// What the cache of this name counts, from 0.
+    pub fn cache(&self, name: &str, max_entries: u64) -> CacheMetrics {
+        let families = &self.families;
+        families.cache_max_entries.with_label_values(&[name]).set(max_entries.cast_signed());
+        CacheMetrics {
+            hits: families.cache_hits.with_label_values(&[name]),
+            misses: families.cache_misses.with_label_values(&[name]),
+            evictions: families.cache_evictions.with_label_values(&[name]),
+            entries: families.cache_entries.with_label_values(&[name]),
+            size: families.cache_size.with_label_values(&[name]),
+            hit_rate: families.cache_hit_rate.with_label_values(&[name]),
+            bytes: Arc::default(),
+        }
     }
 
     /// Registers something that brings gauges up to date: it is called at the beginning of every scrape, on the thread of the scrape,

@@ -196,6 +196,7 @@ fn finish(result: Result<Outcome, ConversionError>, state: State, started: Insta
         problems_dropped: state.problems.dropped,
         observations: if converted { state.observed.into_observations() } else { Vec::new() },
         log_tail: state.log.lock().tail(),
+        asked: state.asked,
         usage,
     }
 }

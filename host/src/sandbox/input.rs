@@ -85,16 +85,19 @@ impl OpenInput {
 impl HostInput for State {
     fn id(&mut self, this: Resource<OpenInput>) -> wasmtime::Result<String> {
         self.deadline.check()?;
+        self.asked.id = true;
         Ok(self.table.get(&this)?.id.clone())
     }
 
     fn name(&mut self, this: Resource<OpenInput>) -> wasmtime::Result<String> {
         self.deadline.check()?;
+        self.asked.name = true;
         Ok(self.table.get(&this)?.name.clone())
     }
 
     fn path(&mut self, this: Resource<OpenInput>) -> wasmtime::Result<String> {
         self.deadline.check()?;
+        self.asked.path = true;
         Ok(self.table.get(&this)?.path.clone())
     }
 
@@ -105,17 +108,20 @@ impl HostInput for State {
 
     fn media_type(&mut self, this: Resource<OpenInput>) -> wasmtime::Result<Option<String>> {
         self.deadline.check()?;
+        self.asked.media_type = true;
         Ok(self.table.get(&this)?.media_type.clone())
     }
 
     fn modified(&mut self, this: Resource<OpenInput>) -> wasmtime::Result<Option<Timestamp>> {
         self.deadline.check()?;
+        self.asked.modified = true;
         Ok(self.table.get(&this)?.modified.map(|(seconds, nanoseconds)| Timestamp { seconds, nanoseconds }))
     }
 
     fn attributes(&mut self, this: Resource<OpenInput>) -> wasmtime::Result<Vec<(String, String)>> {
         self.deadline.check()?;
         self.table.get(&this)?;
+        self.asked.attributes = true;
         Ok(self.job.attributes.clone())
     }
 
@@ -145,16 +151,20 @@ impl HostInput for State {
         if self.table.get(&this)?.is_member {
             return Ok(Vec::new());
         }
+        self.asked.members = true;
         Ok(self.job.members.iter().map(|member| member.name.clone()).collect())
     }
 
     fn open_member(&mut self, this: Resource<OpenInput>, name: String) -> Result<Resource<OpenInput>, HostError> {
         self.begin()?;
         let found = if self.table.get(&this)?.is_member { None } else { self.job.members.iter().position(|member| member.name == name) };
+        // Whether there is one of that name is told by this, too.
+        self.asked.members = true;
         let Some(index) = found else {
             return Err(HostError::Guest(IoError::NotFound("there is no member of that name".to_owned())));
         };
         self.open_handle()?;
+        self.asked.opened.insert(name.clone());
         match self.job.members.get(index).map(|member| (member.open)()) {
             Some(Ok(source)) => {
                 self.check_size(&name, source.size())?;

@@ -11,7 +11,7 @@ use super::limits::MemoryLimiter;
 use super::log::SharedLog;
 use super::metrics::Observed;
 use super::problems::Problems;
-use super::types::{ConversionError, DocumentSink, ErrorType, Input, Limits, Member, MetricDeclaration};
+use super::types::{Asked, ConversionError, DocumentSink, ErrorType, Input, Limits, Member, MetricDeclaration};
 use super::wasi::{self, FixedStream};
 
 /// Handles that the host itself holds or lends: the input, and WASI's standard streams with what comes of them.
@@ -121,6 +121,8 @@ pub struct State {
     pub problems: Problems,
     pub observed: Observed,
     pub log: SharedLog,
+    /// What the guest asked for besides bytes.
+    pub asked: Asked,
     /// The first limit that was hit, or the first failure of the host: it decides how the call ended, whatever the guest says.
     pub failure: Option<ConversionError>,
 }
@@ -146,6 +148,7 @@ impl State {
             problems: Problems::new(limits.problems),
             observed: Observed::new(metrics.to_vec()),
             log,
+            asked: Asked::default(),
             failure: None,
         }
     }

@@ -1,5 +1,6 @@
 //! What goes into the sandbox and what comes out of it, in the host's own types: the generated bindings stay inside this module.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -382,8 +383,31 @@ pub struct Conversion {
     pub observations: Vec<Observation>,
     /// The last lines logged, oldest first.
     pub log_tail: Vec<LogLine>,
+    /// What the guest asked for besides the bytes of its input: all else cannot have had an influence.
+    pub asked: Asked,
     /// What it used.
     pub usage: Usage,
+}
+
+/// The parts of an input, besides its bytes and its size, that a guest asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Asked {
+    /// The job's id.
+    pub id: bool,
+    /// The file name.
+    pub name: bool,
+    /// The path below the intake.
+    pub path: bool,
+    /// The media type.
+    pub media_type: bool,
+    /// The modified time.
+    pub modified: bool,
+    /// The attributes: all, because they are given at once.
+    pub attributes: bool,
+    /// The names of the members; also where it tried to open one.
+    pub members: bool,
+    /// The members that were opened, by name.
+    pub opened: BTreeSet<String>,
 }
 
 /// The limits of one call. See `config` for the reasons behind the defaults.

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::cache::ResultCache;
 use crate::config::Config;
 use crate::crash;
 use crate::delivery::Spool;
@@ -37,6 +38,8 @@ pub struct Context {
     pub store: Arc<Store>,
     /// Which jobs may run.
     pub lanes: Arc<[Lane]>,
+    /// What was made before; none where that is switched off.
+    pub cache: Option<Arc<ResultCache>>,
     /// Where documents go.
     pub spool: Spool,
     /// The loaded converters.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Context;
 use super::choose::{Choice, choose};
 use super::verdict::{Decision, Detail, due_in, failed, host_error};
+use crate::cache::{Answer, Question};
 use crate::config::{ConverterChoice, OnProblem, Route};
 use crate::identity::FileIdentity;
 use crate::metrics::ConversionStatus;
@@ -80,8 +81,33 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
         detail.options(&options);
         let sink = context.spool.begin(&job.id)?;
         let limits = context.config.limits_for(route);
-        let conversion = plugin.converter.convert(input()?, &options, &plugin.descriptor.metrics, sink, &limits);
-        count(context, plugin, &conversion);
+        let question = Question {
+            plugin: &plugin.digest,
+            options: &options,
+            limits: &limits,
+            input: &job.digest,
+            id: job.id.as_str(),
+            name: &name,
+            path: &job.path,
+            media_type: None,
+            modified_ns: job.identity.modified_ns,
+            attributes: &attributes,
+            members: &[],
+        };
+        // What a converter that can reach beyond its input would make of it now, nobody knows.
+        let cache = context.cache.as_ref().filter(|_| !plugin.converter.has_capability());
+        let run = |sink| -> io::Result<Conversion> {
+            Ok(plugin.converter.convert(input()?, &options, &plugin.descriptor.metrics, sink, &limits))
+        };
+        let (conversion, flight, ran) = match cache.map(|cache| cache.ask(&question)) {
+            Some(Answer::Known(stored)) => {
+                detail.set("cached", json!(true));
+                (stored.replay(sink)?, None, false)
+            }
+            Some(Answer::Unknown(flight)) => (run(sink)?, Some(flight), true),
+            None => (run(sink)?, None, true),
+        };
+        count(context, plugin, &conversion, ran);
         // The file could be written to while it was read; then nothing of what was read counts.
         if FileIdentity::of(&source.metadata()?) != job.identity {
             context.spool.discard(&job.id);
@@ -93,16 +119,31 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             continue;
         }
         detail.set("skipped", Value::Array(skipped));
-        return Ok(decide(context, job, route, plugin, conversion, detail));
+        let keep = |conversion: &Conversion| {
+            if let Some(flight) = flight {
+                flight.land(&question, conversion, |number| context.spool.document(&job.id, number));
+            }
+        };
+        return Ok(decide(context, job, route, plugin, conversion, detail, keep));
     }
     detail.set("skipped", Value::Array(skipped));
     Ok(not_taken(context, route, &plugins, detail))
 }
 
 /// What became of a conversion that was not skipped.
-fn decide(context: &Context, job: &Job, route: &Route, plugin: &Plugin, conversion: Conversion, mut detail: Detail) -> Decision {
+///
+/// `keep` is called with what is worth keeping, once its documents are in the spool.
+fn decide(
+    context: &Context,
+    job: &Job,
+    route: &Route,
+    plugin: &Plugin,
+    conversion: Conversion,
+    mut detail: Detail,
+    keep: impl FnOnce(&Conversion),
+) -> Decision {
     detail.conversion(&conversion);
-    match conversion.result {
+    match conversion.result.clone() {
         Ok(sandbox::Outcome::Converted) => {
             let partial = conversion.problems.iter().any(|problem| problem.severity == Severity::Error) || conversion.problems_dropped > 0;
             let outcome = if partial { Outcome::Partial } else { Outcome::Converted };
@@ -112,11 +153,14 @@ fn decide(context: &Context, job: &Job, route: &Route, plugin: &Plugin, conversi
                 return detail.end(outcome, None, Some(plugin));
             }
             let mut committed = detail.committed(outcome, None, Some(plugin));
-            committed.documents = conversion.documents;
+            committed.documents = conversion.documents.clone();
             committed.destinations = route.destinations.iter().map(|destination| destination.label()).collect();
             if let Err(error) = context.spool.describe(job, &committed).and_then(|()| context.spool.complete(&job.id)) {
                 let message = format!("cannot write the documents to the spool: {error}; check the disk of state_dir");
                 return failed(job, Some(plugin), &host_error(ErrorType::Io, "spool", message), Detail::default());
+            }
+            if !partial {
+                keep(&conversion);
             }
             Decision::Commit(Box::new(committed))
         }
@@ -172,7 +216,8 @@ fn source_lost(job: &Job, what: &str) -> Decision {
     failed(job, None, &error, Detail::default())
 }
 
-fn count(context: &Context, plugin: &Plugin, conversion: &Conversion) {
+/// Counts a conversion; what it used only if it `ran`, and was not in the cache.
+fn count(context: &Context, plugin: &Plugin, conversion: &Conversion, ran: bool) {
     let converter = plugin.descriptor.name.as_str();
     let partial = conversion.problems.iter().any(|problem| problem.severity == Severity::Error) || conversion.problems_dropped > 0;
     let (status, error_type) = match &conversion.result {
@@ -184,7 +229,9 @@ fn count(context: &Context, plugin: &Plugin, conversion: &Conversion) {
         Err(error) => (ConversionStatus::Error, Some(error.error_type)),
     };
     context.metrics.conversion(converter, status, error_type);
-    context.metrics.conversion_run(converter, &conversion.usage, conversion.documents.len() as u64);
+    if ran {
+        context.metrics.conversion_run(converter, &conversion.usage, conversion.documents.len() as u64);
+    }
     context.metrics.custom(converter, &plugin.descriptor.metrics, &conversion.observations);
 }
 
