@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The process that compiles plugins limits itself before anything else happens in it.
-    dropforge::plugins::child::requested(std::env::args_os()).unwrap_or_else(dropforge::cli::main)
+    // The processes that compile plugins and convert suspects limit themselves before anything else happens in them.
+    dropforge::plugins::child::requested(std::env::args_os())
+        .or_else(|| dropforge::worker::suspect::requested(std::env::args_os()))
+        .unwrap_or_else(dropforge::cli::main)
 }

@@ -195,3 +195,50 @@ destinations = [{ type = 'folder', path = '{dir}/out' }]
         assert_eq!(daemon.wait_for_job(path, "settled")["attempts"], 1, "{path}");
     }
 }
+
+#[test]
+fn a_file_that_ends_the_process_twice_is_given_up_and_the_others_go_on() {
+    let mut daemon = Setup::new().plugins(&["csv"]).environment("DROPFORGE_CRASH_AT", "convert:poison.csv").start();
+    daemon.drop_file("poison.csv", "x\n1\n");
+    assert!(!daemon.wait().success());
+    // The same fault is still there: this time it ends a process of its own.
+    let daemon = daemon.restart(|setup| setup);
+    daemon.wait_for_log("is ready");
+    daemon.drop_file("good.csv", "x\n1\n");
+    let sidecar = daemon.wait_for_sidecar("poison.csv");
+    assert_eq!((&sidecar["error_type"], &sidecar["error"]["code"]), (&"internal".into(), &"poison".into()));
+    assert!(sidecar["error"]["message"].as_str().unwrap().contains("signal: 6"), "{sidecar}");
+    daemon.wait_for_job("good.csv", "settled");
+    daemon.assert_metric("conversion_errors_total{converter=\"none\",error_type=\"internal\"}", 1.0);
+    // The fault is mended: the file converts, still by itself.
+    let daemon = daemon.restart(|setup| setup.environment("DROPFORGE_CRASH_AT", ""));
+    daemon.wait_for_log("is ready");
+    let (code, text, _) = on_state(&daemon, &["queue", "retry", "--path", "poison.csv"]);
+    assert!(code == 0 && text.starts_with("1 converted again"), "{text}");
+    daemon.wait_for_document("poison.jsonl");
+    daemon.wait_for_job_that("poison.csv", |job| job["outcome"] == "converted" && job["state"] == "settled");
+}
+
+#[test]
+fn what_was_made_before_is_not_made_again() {
+    let daemon = Setup::new().plugins(&["csv", "misbehave"]).start();
+    for _ in 0..2 {
+        daemon.drop_file("a.csv", "serial,value\nSN1,1\n");
+        daemon.wait_for_settled("done", "a.csv");
+        wait_for("the job", || daemon.jobs().iter().all(|job| job["state"] == "settled").then_some(()));
+        fs::remove_dir_all(daemon.path("in/done")).unwrap();
+    }
+    let documents: Vec<Vec<u8>> = daemon.documents().values().map(|path| fs::read(path).unwrap()).collect();
+    assert_eq!(documents.len(), 2, "two files, two documents");
+    assert_eq!(documents[0], documents[1]);
+    daemon.assert_metric("cache_hits_total{cache_name=\"conversion\"}", 1.0);
+    daemon.assert_metric("conversions_total{converter=\"csv\",status=\"success\"}", 2.0);
+    daemon.assert_metric("conversion_duration_seconds_count{converter=\"csv\"}", 1.0);
+    // It says what it was given, the name among it, so that each file is its own.
+    for name in ["echo.1.mis", "echo.2.mis"] {
+        daemon.drop_file(name, "same");
+        daemon.wait_for_job(name, "settled");
+    }
+    daemon.assert_metric("cache_hits_total{cache_name=\"conversion\"}", 1.0);
+    daemon.assert_metric("cache_misses_total{cache_name=\"conversion\"}", 3.0);
+}

@@ -10,9 +10,9 @@ use clap::Args;
 
 use super::print;
 use super::queue::StateArgs;
-use crate::daemon::QUEUE_FILE;
 use crate::delivery::{SPOOL_FOLDER, Spool};
 use crate::files;
+use crate::queue::QUEUE_FILE;
 
 /// Copy the queue, its history and the spool to a folder, while the daemon runs
 ///

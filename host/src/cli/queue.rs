@@ -13,9 +13,8 @@ use super::config::ConfigArgs;
 use super::table::align;
 use super::{Usage, print};
 use crate::config::{Config, Need};
-use crate::daemon::QUEUE_FILE;
 use crate::delivery::remove_dead_letter;
-use crate::queue::{Filter, JobRecord, JobSummary, Store};
+use crate::queue::{Filter, JobRecord, JobSummary, QUEUE_FILE, Store};
 
 /// Look into the queue, and set failed jobs going again
 #[derive(Debug, Args)]

@@ -14,13 +14,12 @@ use super::config::ConfigArgs;
 use super::queue::{FilterArgs, chosen};
 use super::{Usage, print};
 use crate::config::{Config, ConverterChoice, Need};
-use crate::daemon::QUEUE_FILE;
 use crate::delivery::{SPOOL_FOLDER, Spool};
 use crate::digest::sha256_reader;
 use crate::identity::FileIdentity;
 use crate::metrics::{Instance, Metrics};
 use crate::plugins::{COMPILED_FOLDER, Registry, load_file, load_folder};
-use crate::queue::{Committed, DocumentRecord, Job, JobRecord, Store};
+use crate::queue::{Committed, DocumentRecord, Job, JobRecord, QUEUE_FILE, Store};
 use crate::sandbox::{Sandbox, THREAD_STACK};
 use crate::worker::{Context, Once};
 

@@ -20,7 +20,7 @@ use crate::files;
 use crate::intake::Intake;
 use crate::metrics::{Instance, Metrics, QueueName};
 use crate::plugins::PluginFolder;
-use crate::queue::{Lane, Store};
+use crate::queue::{Lane, QUEUE_FILE, Store};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, ServerConfig, Token};
 use crate::worker::{Context, Workers};
@@ -55,9 +55,6 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     drop(lock);
     Ok(())
 }
-
-/// The queue's database in `state_dir`.
-pub const QUEUE_FILE: &str = "queue.db";
 
 /// The running parts, in the order in which they were started.
 struct Daemon {

@@ -41,7 +41,7 @@ pub enum Enqueued {
 }
 
 /// Why a queued job is not due.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Waiting {
     /// An error that may pass.
     Retry,

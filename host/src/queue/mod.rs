@@ -24,7 +24,7 @@ pub use ids::{DocumentId, JobId};
 pub use job::{Committed, Enqueued, Job, NewJob, Outcome, Waiting};
 pub use listing::{Sizes, time};
 pub use operate::Retried;
-pub use store::{Opened, QueueError, Store};
+pub use store::{Opened, QUEUE_FILE, QueueError, Store};
 pub use transitions::now_ms;
 pub use wakeup::Wakeup;
 

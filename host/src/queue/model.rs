@@ -201,7 +201,13 @@ impl Pair {
 
     fn set_clock(&self) {
         let skew = self.model.now * STEP_MS;
-        self.store().run(move |_| Ok(CLOCK_SKEW_MS.set(skew))).unwrap();
+        let set = move || CLOCK_SKEW_MS.set(skew);
+        self.store()
+            .run(move |_| {
+                set();
+                Ok(())
+            })
+            .unwrap();
     }
 
     /// The moment in the store's time.

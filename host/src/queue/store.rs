@@ -14,6 +14,9 @@ use super::{Wakeup, damage, schema};
 /// Commands that share a transaction at most, and wait for the thread at most.
 const BATCH: usize = 256;
 
+/// The database's name in the state folder.
+pub const QUEUE_FILE: &str = "queue.db";
+
 /// What went wrong with the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {

@@ -4,6 +4,7 @@
 mod choose;
 mod once;
 mod run;
+pub mod suspect;
 mod verdict;
 
 pub use once::Once;
@@ -115,6 +116,10 @@ fn spawn(shared: &Arc<Shared>, name: &str, body: fn(&Shared)) -> std::io::Result
     spawned.map(drop)
 }
 
+fn convert(context: &Context, job: &Job) -> verdict::Decision {
+    if job.crashes > 0 { suspect::convert(context, job) } else { run::convert(context, job) }
+}
+
 impl Shared {
     fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
@@ -154,7 +159,7 @@ impl Shared {
         let _busy = self.context.metrics.worker_busy(QueueName::Converter);
         let began = Instant::now();
         crash::point("after_claim");
-        let decision = catch_unwind(AssertUnwindSafe(|| run::convert(&self.context, job))).unwrap_or_else(|_| {
+        let decision = catch_unwind(AssertUnwindSafe(|| convert(&self.context, job))).unwrap_or_else(|_| {
             tracing::error!(job = %job.id, file = job.path, "a defect of the host interrupted this job");
             verdict::host_defect(job)
         });

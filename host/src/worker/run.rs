@@ -10,6 +10,7 @@ use super::choose::{Choice, choose};
 use super::verdict::{Decision, Detail, due_in, failed, host_error};
 use crate::cache::{Answer, Question};
 use crate::config::{ConverterChoice, OnProblem, Route};
+use crate::crash;
 use crate::identity::FileIdentity;
 use crate::metrics::ConversionStatus;
 use crate::plugins::Plugin;
@@ -22,6 +23,7 @@ pub(super) fn convert(context: &Context, job: &Job) -> Decision {
         tracing::warn!(job = %job.id, route = job.route, file = job.path, "the route is no longer configured; the job waits until it is again");
         return Decision::Defer { due_ms: Waiting::NEVER_DUE_MS, waiting: Waiting::Route };
     };
+    crash::point_of("convert", &job.path);
     match attempt(context, job, route) {
         Ok(decision) => decision,
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::choose::Candidate;
@@ -19,6 +20,7 @@ const FIRST_DELAY: Duration = Duration::from_secs(2);
 const LONGEST_DELAY: Duration = Duration::from_secs(600);
 
 /// What is to be done with a claimed job.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Decision {
     /// It has ended.
     Commit(Box<Committed>),
@@ -65,6 +67,13 @@ impl Detail {
         let milliseconds = (conversion.usage.duration.as_secs_f64() * 1e6).round() / 1e3;
         self.set("milliseconds", json!(milliseconds));
         self.set("peak_memory_bytes", json!(conversion.usage.peak_memory_bytes));
+    }
+
+    /// The end of a job that failed before anything was known of it.
+    pub fn ended_by(error: &ConversionError) -> Decision {
+        let mut detail = Detail::default();
+        detail.error(error);
+        detail.end(Outcome::Failed, Some(error.error_type), None)
     }
 
     /// The end of a job without documents.
