@@ -158,6 +158,7 @@ fn days(text: &str) -> Result<jiff::SignedDuration, ()> {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  dropforge queue status --state /var/lib/dropforge")]
 struct StatusArgs {
     #[command(flatten)]
     state: StateArgs,
@@ -167,6 +168,10 @@ struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dropforge queue list --dead
+  dropforge queue list --attribute serial=SN0042 --since 30d
+  dropforge queue list --outcome failed --json")]
 struct ListArgs {
     #[command(flatten)]
     state: StateArgs,
@@ -181,6 +186,7 @@ struct ListArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  dropforge queue show 3f09c2a1")]
 struct ShowArgs {
     #[command(flatten)]
     state: StateArgs,
@@ -192,6 +198,9 @@ struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dropforge queue retry --path panel7.csv
+  dropforge queue retry --error-type upstream --since 1d")]
 struct RetryArgs {
     #[command(flatten)]
     state: StateArgs,
@@ -203,6 +212,9 @@ struct RetryArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dropforge queue purge --route ict --before 90d          what would be deleted
+  dropforge queue purge --route ict --before 90d --yes")]
 struct PurgeArgs {
     #[command(flatten)]
     state: StateArgs,
