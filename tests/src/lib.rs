@@ -7,10 +7,11 @@
 
 #[cfg(target_os = "linux")]
 pub mod disk;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub mod mounts;
 #[cfg(target_os = "linux")]
 pub mod record;
+pub mod stream;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -26,6 +26,8 @@ use serde_json::Value;
 const REPLAYS: usize = 4;
 /// How long a daemon may take to finish what a power cut left: far more than it ever takes.
 const RECOVERY: Duration = Duration::from_secs(30);
+/// Failures after which it gives up.
+const ENOUGH: usize = 20;
 /// Failures that are told in full.
 const TOLD: usize = 5;
 
@@ -251,7 +253,7 @@ fn cut_everywhere(config: &str, check: impl FnOnce(&End)) {
                 moments += 1;
                 for loss in Loss::ALL {
                     let left = disk.after(loss);
-                    if seen.insert(left.fingerprint()) {
+                    if seen.insert(left.fingerprint()) && failures.lock().unwrap().len() < ENOUGH {
                         replays += 1;
                         let next = recording.texts.get(operations).map_or("the end", String::as_str);
                         sender.send(Cut { operations, next, loss, left }).unwrap();
