@@ -80,14 +80,20 @@ fn assert_documents(outbox: &Path, tables: std::ops::Range<usize>) {
 /// The inbox holds nothing but these tables, settled as converted.
 #[track_caller]
 fn assert_done(daemon: &Daemon, inbox: &Path, tables: std::ops::Range<usize>) {
-    let expected: Vec<String> = tables.clone().map(|n| format!("{n}.csv")).collect();
-    let undated = |name: String| name.strip_prefix("done/").and_then(|name| Some(name.split_once('/')?.1.to_owned())).unwrap_or(name);
-    let mut found = wait_for("the sources to be settled", || {
-        let found: Vec<String> = files(inbox).into_keys().map(undated).collect();
-        (found.len() >= expected.len() && found.iter().all(|name| !name.starts_with('.'))).then_some(found)
-    });
-    found.sort_by_key(|name| name.split('.').next().and_then(|number| number.parse::<usize>().ok()));
-    assert_eq!(found, expected);
+    let mut expected: Vec<String> = tables.map(|n| format!("done/{n}.csv")).collect();
+    expected.sort();
+    let undated = |name: String| match name.splitn(3, '/').collect::<Vec<_>>()[..] {
+        ["done", _, name] => format!("done/{name}"),
+        _ => name,
+    };
+    let found = || {
+        let mut found: Vec<String> = files(inbox).into_keys().map(undated).collect();
+        found.sort();
+        found
+    };
+    wait_for("the sources to be settled", || found().iter().all(|name| name.contains('/')).then_some(()));
+    wait_for("all sources to be settled", || (found().len() >= expected.len()).then_some(()));
+    assert_eq!(found(), expected);
     daemon.assert_metric("dead_letters{route=\"default\"}", 0.0);
 }
 
