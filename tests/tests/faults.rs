@@ -203,7 +203,7 @@ fn bound_by_permissions(setup: Setup) -> Option<Setup> {
     let drop = "-dac_override,-dac_read_search";
     let starter: Vec<OsString> = ["setpriv", &format!("--bounding-set={drop}"), &format!("--inh-caps={drop}")].map(OsString::from).into();
     let secret = tempfile::NamedTempFile::new().unwrap();
-    fs::set_permissions(secret.path(), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(secret.path(), Permissions::from_mode(0o000)).unwrap();
     let reads = |command: &mut Command| command.arg(secret.path()).output().is_ok_and(|output| output.status.success());
     if !reads(&mut Command::new("cat")) {
         return Some(setup);
@@ -225,7 +225,7 @@ fn a_file_without_permission_is_reported_and_taken_when_it_has_it() {
     let daemon = setup.start();
     let path = daemon.path("in/0.csv");
     fs::write(daemon.path("in/.0.csv.tmp"), table(0).0).unwrap();
-    set_mode(&daemon.path("in/.0.csv.tmp"), 0);
+    set_mode(&daemon.path("in/.0.csv.tmp"), 0o000);
     fs::rename(daemon.path("in/.0.csv.tmp"), &path).unwrap();
     daemon.wait_for_log("Permission denied");
     daemon.wait_for_log("0.csv");
@@ -258,7 +258,7 @@ fn an_inbox_without_permission_is_down_until_it_has_it() {
     drop_tables(&daemon, 0..1);
     assert_documents(&daemon.path("out"), 0..1);
     assert_done(&daemon, &daemon.path("in"), 0..1);
-    set_mode(&daemon.path("in"), 0);
+    set_mode(&daemon.path("in"), 0o000);
     daemon.assert_metric("intake_up{route=\"default\"}", 0.0);
     set_mode(&daemon.path("in"), 0o755);
     daemon.assert_metric("intake_up{route=\"default\"}", 1.0);
