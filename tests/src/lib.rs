@@ -5,7 +5,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
+#[cfg(target_os = "linux")]
+pub mod disk;
+#[cfg(unix)]
+pub mod mounts;
+#[cfg(target_os = "linux")]
+pub mod record;
+pub mod stream;
+
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -107,6 +116,8 @@ pub fn files(folder: &Path) -> BTreeMap<String, PathBuf> {
 /// A daemon to be started: folders `in`, `out`, `plugins` and `state` in a temporary folder, ports chosen by the system.
 pub struct Setup {
     folder: TempDir,
+    /// The program that starts the daemon, with its arguments; none for the daemon itself.
+    starter: Vec<OsString>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     config: Option<String>,
@@ -121,11 +132,28 @@ impl Default for Setup {
 impl Setup {
     /// The three flags alone, and no plugin.
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("dropforge-test-").tempdir().unwrap();
+        Setup::new_in(&std::env::temp_dir())
+    }
+
+    /// The same in a temporary folder that is in a given one.
+    pub fn new_in(parent: &Path) -> Self {
+        let setup = Setup::empty_in(parent);
         for name in ["in", "plugins"] {
-            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::create_dir(setup.path(name)).unwrap();
         }
-        Setup { folder, arguments: Vec::new(), environment: Vec::new(), config: None }
+        setup
+    }
+
+    /// The same without any folder in it.
+    pub fn empty_in(parent: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("dropforge-test-").tempdir_in(parent).unwrap();
+        Setup { folder, starter: Vec::new(), arguments: Vec::new(), environment: Vec::new(), config: None }
+    }
+
+    /// Lets another program start the daemon: its command line is followed by the daemon's. It must become the daemon, with the same process id.
+    pub fn through(mut self, starter: Vec<OsString>) -> Self {
+        self.starter = starter;
+        self
     }
 
     /// Puts built plugins into the plugins folder, as if they had been there for long: a start waits until new ones stop changing.
@@ -163,8 +191,9 @@ impl Setup {
 
     /// The command that starts this daemon.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(dropforge());
-        command.arg("run").current_dir(self.folder.path());
+        let mut line = self.starter.iter().cloned().chain([dropforge().into_os_string()]);
+        let mut command = Command::new(line.next().unwrap());
+        command.args(line).arg("run").current_dir(self.folder.path());
         match &self.config {
             Some(config) => {
                 fs::write(self.path("dropforge.toml"), config).unwrap();

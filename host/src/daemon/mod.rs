@@ -1,6 +1,7 @@
 //! Wires the parts together: start, drain, stop. It decides nothing about files and converters itself.
 
 mod arrivals;
+mod clock;
 mod lock;
 mod status;
 mod upkeep;
@@ -79,15 +80,21 @@ impl Daemon {
         let opened = Store::open(&config.state_dir.join(QUEUE_FILE))?;
         let store = Arc::new(opened.store);
         let spool = Spool::open(config.state_dir.join(SPOOL_FOLDER)).context("cannot open the spool in state_dir")?;
+        let restored = spool.restore(&store).context("cannot complete the queue from the spool")?;
         if let Some(damaged) = opened.set_aside {
-            let restored = spool.restore(&store).context("cannot rebuild the queue from the spool")?;
             tracing::error!(
                 damaged = %damaged.display(),
                 restored,
                 "THE QUEUE WAS DAMAGED and has been set aside; a new one was made. Jobs whose documents were in the spool are back, files in the \
                  inboxes are taken again; the history of earlier jobs is only in the damaged file"
             );
+        } else if restored > 0 {
+            tracing::error!(
+                restored,
+                "THE QUEUE IS OLDER THAN THE SPOOL: it, or its log, was lost or put back. Jobs whose documents were in the spool are back"
+            );
         }
+        clock::watch(&store).context("cannot watch the clock")?;
         let sandbox = Arc::new(Sandbox::new()?);
         let draining = Arc::new(AtomicBool::new(false));
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::sidecar;
 use crate::config::{AfterAction, Route};
 use crate::crash;
+use crate::digest::sha256_reader;
 use crate::files;
 use crate::identity::FileIdentity;
 use crate::queue::{CommittedJob, Outcome};
@@ -112,8 +113,17 @@ fn move_away(job: &CommittedJob, route: &Route, private: &Path, base: &Path, fai
         if let Some(folder) = target.parent() {
             files::create_folder(folder)?;
         }
-        if fs::symlink_metadata(&target).is_ok() {
-            continue;
+        match identity_at(&target)? {
+            Some(found) if is_the_source(job, found, &target) => {
+                // A power cut or a kill came between the two halves of the move: the new name is there, and the old one still.
+                remove_old_sidecar(job, route, &target);
+                files::sync_parent(&target)?;
+                fs::remove_file(private)?;
+                files::sync_parent(private)?;
+                return Ok(target);
+            }
+            Some(_) => continue,
+            None => {}
         }
         if failed {
             files::write_whole(&sidecar::path(&target), &sidecar::content(job))?;
@@ -138,6 +148,18 @@ fn targets(job: &CommittedJob, route: &Route, base: &Path) -> impl Iterator<Item
         1 => with_suffix(&wanted, &format!("-{short_id}")),
         n => with_suffix(&wanted, &format!("-{short_id}-{n}")),
     })
+}
+
+/// Whether what is at `target` is the source itself under a second name, or a whole copy of it on another file system.
+fn is_the_source(job: &CommittedJob, found: FileIdentity, target: &Path) -> bool {
+    let wanted = job.job.identity;
+    if found.device == wanted.device {
+        // Other platforms' numbers do not tell two files apart for certain, and their renames have no halves.
+        return cfg!(unix) && found == wanted;
+    }
+    let alike = (found.size, found.modified_ns) == (wanted.size, wanted.modified_ns);
+    let digest = || sha256_reader(&mut fs::File::open(target).ok()?).ok();
+    alike && digest().is_some_and(|(digest, _)| digest == job.job.digest)
 }
 
 /// Where the source is, if it was moved before a crash that came ahead of the record of it. A file that was copied from another file system

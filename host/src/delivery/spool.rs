@@ -60,21 +60,21 @@ impl Spool {
     /// # Errors
     /// Where the spool cannot be read, or the queue not be written.
     pub fn restore(&self, store: &Store) -> anyhow::Result<u64> {
+        let names = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let complete: Vec<String> =
+            names.filter(|name| !name.as_ref().is_ok_and(|name| name.ends_with(INCOMPLETE))).collect::<io::Result<_>>()?;
         let mut restored = 0;
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().ends_with(INCOMPLETE) {
-                continue;
-            }
-            match manifest::read(&entry.path()) {
+        for name in store.unknown(&complete)? {
+            let folder = self.folder.join(&name);
+            match manifest::read(&folder) {
                 Ok(Manifest { job, committed }) => {
                     store.restore(job, committed)?;
                     restored += 1;
                 }
                 Err(error) => {
-                    let lost = self.folder.with_file_name("lost").join(entry.file_name());
+                    let lost = self.folder.with_file_name("lost").join(&name);
                     files::create_folder(lost.parent().unwrap_or(&lost))?;
-                    fs::rename(entry.path(), &lost)?;
+                    fs::rename(&folder, &lost)?;
                     files::sync_parent(&lost)?;
                     tracing::error!(folder = %lost.display(), %error, "these documents do not say which job they belong to; look at them yourself");
                 }

@@ -5,6 +5,7 @@
 //! converters.
 
 mod claim;
+mod clock;
 mod committed;
 mod damage;
 mod history;

@@ -1,5 +1,6 @@
 //! What an operator does to jobs: try again, give up, convert again. It works beside a running daemon, which notices.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
@@ -118,6 +119,18 @@ impl Store {
         let replayed = self.run(move |connection| again(connection, &id))?;
         self.work().notify();
         Ok(replayed)
+    }
+
+    /// Which of these jobs the queue does not know, in whatever state.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn unknown(&self, ids: &[String]) -> Result<HashSet<String>, QueueError> {
+        let ids = serde_json::json!(ids).to_string();
+        self.run(move |connection| {
+            let mut unknown = connection.prepare_cached("SELECT value FROM json_each(?1) WHERE value NOT IN (SELECT id FROM jobs)")?;
+            unknown.query_map([&ids], |row| row.get(0))?.collect()
+        })
     }
 
     /// Puts back a committed job that the queue has lost with its database.

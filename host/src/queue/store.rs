@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rusqlite::Connection;
 
 use super::{Wakeup, damage, schema};
+use crate::identity::FileIdentity;
 
 /// Commands that share a transaction at most, and wait for the thread at most.
 const BATCH: usize = 256;
@@ -68,6 +69,14 @@ pub enum QueueError {
     /// The commit of a shared transaction failed.
     #[error("the queue could not be written: {0}")]
     Commit(String),
+    /// Somebody deleted or replaced the database while this program uses it.
+    #[error(
+        "the queue {path} was deleted or replaced while this program uses it: stop the program, put it back if you can, and start again"
+    )]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// What belongs to the queue could not be copied with it.
     #[error("the spool could not be copied: {0}")]
     Copy(std::io::Error),
@@ -87,6 +96,8 @@ pub struct Store {
     thread: Option<JoinHandle<()>>,
     /// The database.
     pub(super) path: PathBuf,
+    /// Its device and number.
+    file: (u64, u64),
     /// For what may take long: it holds up no worker.
     reader: Mutex<Connection>,
     /// What SQLite counts up when others than this store's thread write.
@@ -134,6 +145,7 @@ impl Store {
     fn start(path: &Path, connection: Connection) -> Result<Store, QueueError> {
         let reader = schema::open_beside(path)?;
         reader.pragma_update(None, "query_only", true)?;
+        let file = device_and_number(path).ok_or_else(|| QueueError::Gone { path: path.to_path_buf() })?;
         let (commands, inbox) = bounded(BATCH);
         let thread = std::thread::Builder::new().name("queue".into()).spawn(move || serve(connection, &inbox)).map_err(|error| {
             QueueError::Open { path: path.to_path_buf(), source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)) }
@@ -142,11 +154,20 @@ impl Store {
             commands: Some(commands),
             thread: Some(thread),
             path: path.to_path_buf(),
+            file,
             reader: Mutex::new(reader),
             outside: AtomicI64::new(0),
             work: Arc::default(),
             committed: Arc::default(),
         })
+    }
+
+    /// Makes sure that the database still has its name.
+    ///
+    /// # Errors
+    /// Where it has not.
+    pub(super) fn check_in_place(&self) -> Result<(), QueueError> {
+        if device_and_number(&self.path) == Some(self.file) { Ok(()) } else { Err(QueueError::Gone { path: self.path.clone() }) }
     }
 
     /// Wakes whoever waits for work where another process, a command of an operator's, has written to the database.
@@ -212,6 +233,10 @@ impl Drop for Store {
             let _ = thread.join();
         }
     }
+}
+
+fn device_and_number(path: &Path) -> Option<(u64, u64)> {
+    FileIdentity::at(path).ok().map(|identity| (identity.device, identity.inode))
 }
 
 /// A failed command takes back its own statements and leaves those of the others.
