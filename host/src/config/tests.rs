@@ -229,7 +229,6 @@ fn a_key_is_named_with_its_place() {
         json,
         [
             "c.json:3: routes[0].destinations: the list is empty; it needs at least one item",
-            "c.json:3: routes[0].intake: the key `path` is missing: it is text in quotes",
             "c.json:2: routes[0].nam: there is no such key; did you mean `name`?",
         ]
     );
@@ -306,7 +305,7 @@ fn values_that_do_not_fit_are_said() {
         (intake(r"exclude = ['a\*']"), r"dropforge.toml:3: routes[0].intake.exclude[0]: `a\*` has a backslash; write / between folders, and [*] for the character *".into()),
         (intake("temporary_names = ['tmp/*']"), "dropforge.toml:3: routes[0].intake.temporary_names[0]: `tmp/*` is matched against names, which have no /; use `exclude` for folders".into()),
         // Folders.
-        (ROUTE.replace("'in'", "''"), "dropforge.toml:3: routes[0].intake.path: it is empty; write the path of a folder".into()),
+        (ROUTE.replace("'in'", "''"), "dropforge.toml:3: routes[0].intake.path: it is empty; write the path of a folder, or `http = true` beside it for a route that only takes what is posted to it".into()),
         (intake("done = 'x/../in/'"), "dropforge.toml:3: routes[0].intake.done: it is the intake's own folder, so that its files would be taken again; name another".into()),
         (intake("failed = 'in'"), "dropforge.toml:3: routes[0].intake.failed: it is the intake's own folder, so that its files would be taken again; name another".into()),
         (intake("done = 'x', failed = './x'"), "dropforge.toml:3: routes[0].intake.failed: it is the same folder as `done`; name another".into()),

@@ -159,7 +159,11 @@ impl Report {
     /// Folders that files are written to must not be taken from.
     fn folders(&mut self, path: &str, route: &Route, config: &Config) {
         let intake = &route.intake;
-        self.not_empty(format!("{path}.intake.path"), &intake.path);
+        if !intake.has_folder() && intake.http != Some(true) {
+            let message =
+                "it is empty; write the path of a folder, or `http = true` beside it for a route that only takes what is posted to it";
+            self.error(format!("{path}.intake.path"), message);
+        }
         let (done, failed) = (intake.done_dir(), intake.failed_dir());
         for (key, folder, set) in [("done", &done, &intake.done), ("failed", &failed, &intake.failed)] {
             let key = format!("{path}.intake.{key}");
@@ -229,6 +233,10 @@ impl Report {
 }
 
 fn is_same(left: &Path, right: &Path) -> bool {
+    let is_empty = |path: &Path| path.as_os_str().is_empty();
+    if is_empty(left) || is_empty(right) {
+        return false;
+    }
     paths::below(left, right).is_some_and(|inner| inner.is_empty())
 }
 

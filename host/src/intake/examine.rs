@@ -12,6 +12,10 @@ use crate::identity::FileIdentity;
 pub(super) enum Found {
     File(Candidate),
     Folder,
+    /// A symlink to a file of the folder: that is taken, and the link is not. The file's path below the folder.
+    Alias(PathBuf),
+    /// A symlink that leads nowhere.
+    Dangling,
     /// Something that is left alone, and why.
     Left(&'static str),
 }
@@ -21,25 +25,15 @@ impl Found {
     pub(super) fn size(&self) -> u64 {
         match self {
             Found::File(file) => file.identity.size,
-            Found::Folder | Found::Left(_) => 0,
+            Found::Folder | Found::Alias(_) | Found::Dangling | Found::Left(_) => 0,
         }
     }
 }
 
 /// A file that is intake.
 pub(super) struct Candidate {
-    /// Of the content: of what a symlink leads to.
     pub(super) identity: FileIdentity,
     pub(super) version: Version,
-    /// What the symlink leads to, if it is one.
-    target: Option<PathBuf>,
-}
-
-impl Candidate {
-    /// The file that is read, given the path under which it was found.
-    pub(super) fn content<'a>(&'a self, path: &'a Path) -> &'a Path {
-        self.target.as_deref().unwrap_or(path)
-    }
 }
 
 /// Looks at `relative`, which is not a name that is never taken.
@@ -62,23 +56,20 @@ pub(super) fn examine(places: &Places, globs: &Globs, relative: &Path, metadata:
     }
     let identity = FileIdentity::of(metadata);
     if kind.is_file() {
-        return Found::File(Candidate { identity, version: Version::of(&[identity]), target: None });
+        return Found::File(Candidate { identity, version: Version::of(&[identity]) });
     }
-    if !kind.is_symlink() {
-        return Found::Left("it is a pipe, a socket or a device");
-    }
-    match follow(places, globs, relative) {
-        Some((target, content)) => {
-            Found::File(Candidate { identity: content, version: Version::of(&[identity, content]), target: Some(target) })
-        }
-        None => Found::Left("it is a symlink that does not lead to an intake file of this folder"),
-    }
+    if kind.is_symlink() { follow(places, globs, relative) } else { Found::Left("it is a pipe, a socket or a device") }
 }
 
-/// The file that a symlink leads to, if that is in the folder and could be intake itself.
-fn follow(places: &Places, globs: &Globs, relative: &Path) -> Option<(PathBuf, FileIdentity)> {
-    let target = places.root.join(relative).canonicalize().ok()?;
-    let inside = target.strip_prefix(&places.real_root).ok()?;
-    let metadata = target.symlink_metadata().ok()?;
-    (metadata.is_file() && !places.never(globs, inside)).then(|| (target, FileIdentity::of(&metadata)))
+/// What a symlink leads to.
+fn follow(places: &Places, globs: &Globs, relative: &Path) -> Found {
+    let target = match places.root.join(relative).canonicalize() {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Dangling,
+        Err(_) => return Found::Left("it is a symlink that cannot be followed"),
+    };
+    match target.strip_prefix(&places.real_root) {
+        Ok(file) if target.is_file() && !places.never(globs, file) && globs.admit(file) => Found::Alias(file.to_owned()),
+        _ => Found::Left("it is a symlink that does not lead to an intake file of this folder"),
+    }
 }

@@ -23,6 +23,11 @@ impl Globs {
         })
     }
 
+    /// The number of the first pattern of `include` that the file matches.
+    pub(super) fn pattern(&self, relative: &Path) -> Option<usize> {
+        self.include.first(relative)
+    }
+
     /// Whether `include` and `exclude` admit the file.
     pub(super) fn admit(&self, relative: &Path) -> bool {
         self.include.matches(relative) && !self.exclude.matches(relative)

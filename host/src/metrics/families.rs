@@ -91,6 +91,7 @@ pub(super) struct Families {
     pub(super) delivery_duration: HistogramVec,
     pub(super) dead_letters: IntGaugeVec,
     pub(super) spool_bytes: IntGaugeVec,
+    pub(super) spool_limit_bytes: IntGaugeVec,
     pub(super) disk_free: IntGaugeVec,
     pub(super) build_info: IntGaugeVec,
     pub(super) instance_info: IntGaugeVec,
@@ -194,6 +195,7 @@ impl Families {
             ),
             dead_letters: gauge(r, "dead_letters", "Jobs and documents that were given up and wait for a person.", &["route"]),
             spool_bytes: gauge(r, "spool_bytes", "Bytes of documents that wait for delivery.", &[]),
+            spool_limit_bytes: gauge(r, "spool_limit_bytes", "How many of them there may be before intake stops.", &[]),
             disk_free: gauge(r, "disk_free_bytes", "Bytes that the file system of this path has left for the service.", &["path"]),
             build_info: gauge(r, "build_info", "1, with the version of this program.", &["version"]),
             instance_info: gauge(
