@@ -160,12 +160,16 @@ fn what_is_not_taken_says_why() {
     refused("/api/v1/routes/other/jobs", &[], SendBody::none(), 404, "no route `other`");
     refused("/api/v1/routes/closed/jobs", &[], SendBody::none(), 403, "`intake.http` is false");
     refused(&format!("{jobs}?name=a%0Ab"), &[], SendBody::none(), 400, "give another");
-    refused(jobs, &[("authorization", "Bearer wrong")], SendBody::none(), 401, "`Authorization: Bearer`");
     let large = vec![b'x'; 1_000_001];
     refused(jobs, &[("content-length", "1000001")], SendBody::from_reader(&mut &*large), 413, "`input_bytes`");
     // Without a length, it is found out on the way.
     refused(jobs, &[], SendBody::from_reader(&mut std::io::repeat(b'x').take(1_000_001)), 413, "`input_bytes`");
     assert_eq!(daemon.get(jobs).0, 405);
+    let without_token = ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).build());
+    for path in [jobs, "/api/v1/convert"] {
+        let answer = without_token.post(format!("http://127.0.0.1:{}{path}", daemon.health_port())).send(TABLE).unwrap();
+        assert_eq!(answer.status().as_u16(), 401);
+    }
     assert!(daemon.jobs().is_empty());
     wait_for("nothing of it to be left in the state folder", || uploads(&daemon).is_empty().then_some(()));
 }
@@ -230,10 +234,10 @@ fn a_file_is_converted_at_once_and_nothing_is_kept() {
     assert_eq!(one.header("content-type"), "application/x-ndjson");
     assert_eq!(one.header("content-disposition"), "attachment; filename*=UTF-8''a.jsonl");
     assert!(one.header("dropforge-converter").starts_with("csv "));
-    // Whoever wants the file gets it; a report of two suites is two documents.
-    let two = post(&daemon, "/api/v1/convert?name=x.xml", &[], &fs::read(data("junit/two-suites.xml")).unwrap());
+    // Whoever wants the file gets it; a report of several suites is several documents.
+    let two = post(&daemon, "/api/v1/convert?name=x.xml", &[], &fs::read(data("junit/testsuite-root.xml")).unwrap());
     assert_eq!((two.status, two.json()["converter"].as_str()), (200, Some("junit")), "{}", two.body);
-    assert_eq!(two.json()["documents"].as_array().unwrap().len(), 2, "{}", two.body);
+    assert!(two.json()["documents"].as_array().unwrap().len() > 1, "{}", two.body);
     let options = post(&daemon, "/api/v1/convert?converter=csv&options=%7B%22delimiter%22%3A%22%3B%22%7D", &[], b"row;value\n1;a\n");
     assert_eq!((options.status, options.body.as_str()), (200, DOCUMENT), "{}", options.body);
     let as_json = post(&daemon, "/api/v1/convert?route=posts&form=json&name=a.csv", &[], TABLE.as_bytes()).json();

@@ -93,7 +93,7 @@ impl Status for DaemonStatus {
             json!({
                 "name": route.name,
                 "converter": route.converter.to_string(),
-                "intake": route.intake.path,
+                "intake": route.intake.has_folder().then_some(&route.intake.path),
                 "up": self.metrics.intake_is_up(&route.name),
                 "waiting": sight.waiting,
                 "failing": sight.failing,
