@@ -46,6 +46,14 @@ pub struct Intake {
     #[serde(default = "five_seconds")]
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 31_536_000))]
     pub rescan_seconds: f64,
+    /// Patterns that name the other files that belong to a file, below its folder: `{stem}` stands for the file's name without its extension,
+    /// `{file}` for the name, such as `{stem}.tdms_index` or `{stem}/**`. A converter sees them as the file's members. Files that `include`
+    /// admits are taken for themselves and are never members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+    /// Makes each folder below the intake's one job, as soon as it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<Bundle>,
     /// Whether the folder is made if it is not there. If false, a missing folder is waited for and reported: it may be a share.
     #[serde(default)]
     pub create: bool,
@@ -60,6 +68,19 @@ pub struct Intake {
     /// `routes/NAME/failed` in `state_dir`. It is never intake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<PathBuf>,
+}
+
+/// When a folder is complete, and is one job: by `marker` or by `expect`. One file of it is the input of the job, the others are its members;
+/// `exclude` leaves files out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// The name of a file that is written last. It is the input of the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker: Option<String>,
+    /// Patterns of file names, each of which must match a file. The first file by name that matches the first of them is the input of the job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<String>,
 }
 
 /// How new files are noticed. Every way looks at the whole folder from time to time too.
@@ -103,6 +124,8 @@ impl Intake {
             quiet_seconds: two_seconds(),
             superseded_hours: twelve_hours(),
             rescan_seconds: five_seconds(),
+            members: Vec::new(),
+            bundle: None,
             create: false,
             temporary_names: temporary_names(),
             done: None,

@@ -100,6 +100,7 @@ impl Report {
             self.context(format!("{path}.context.{name}"), name, text);
         }
         self.patterns(&format!("{path}.intake"), &route.intake);
+        self.belongings(&format!("{path}.intake"), &route.intake);
         for (index, destination) in route.destinations.iter().enumerate() {
             if !matches!(destination, Destination::Folder { .. }) {
                 self.error(
@@ -153,6 +154,49 @@ impl Report {
                     self.error(at, error.to_string());
                 }
             }
+        }
+    }
+
+    /// Members and bundles must be able to match.
+    fn belongings(&mut self, path: &str, intake: &Intake) {
+        for (index, template) in intake.members.iter().enumerate() {
+            let at = format!("{path}.members[{index}]");
+            let pattern = template.replace("{stem}", "x").replace("{file}", "x.y");
+            if !template.contains("{stem}") && !template.contains("{file}") {
+                self.error(at, format!("`{template}` would make the same files members of every file; it needs `{{stem}}` or `{{file}}`"));
+            } else if let Err(error) = Patterns::new(&[pattern]) {
+                self.error(at, error.to_string());
+            }
+        }
+        if !intake.members.is_empty() && intake.include.iter().any(|pattern| matches!(pattern.as_str(), "*" | "**" | "**/*")) {
+            let message =
+                "`include` admits every file, so that each is taken for itself and none is a member; name only the main files there";
+            self.error(format!("{path}.members"), message);
+        }
+        let Some(bundle) = &intake.bundle else { return };
+        let at = format!("{path}.bundle");
+        match (&bundle.marker, bundle.expect.as_slice()) {
+            (Some(marker), []) if marker.is_empty() || marker.contains(['/', '\\']) => {
+                self.error(format!("{at}.marker"), format!("{marker:?} is not the name of a file; write one such as \"done.txt\""));
+            }
+            (Some(_), []) => {}
+            (None, [_, ..]) => {
+                for (index, pattern) in bundle.expect.iter().enumerate() {
+                    let key = format!("{at}.expect[{index}]");
+                    if pattern.contains('/') {
+                        self.error(key, format!("`{pattern}` is matched against the names of the folder's files, which have no /"));
+                    } else if let Err(error) = Patterns::new(std::slice::from_ref(pattern)) {
+                        self.error(key, error.to_string());
+                    }
+                }
+            }
+            _ => self.error(&at, "a folder is complete by its `marker` or by what it is to `expect`; write one of the two"),
+        }
+        if !intake.members.is_empty() {
+            self.error(&at, "all files of the folder belong to the job already; leave `members` out");
+        }
+        if !intake.recursive {
+            self.error(at, "bundles are folders below the intake's, which `recursive = false` leaves out");
         }
     }
 

@@ -2,9 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::copies::Copies;
 use super::pressure::Pressure;
 use crate::digest::sha256_reader;
 use crate::files::path_to_bytes;
@@ -20,13 +22,20 @@ pub(super) struct QueueArrivals {
     pressure: Arc<Pressure>,
     /// Ends the reading of files that nobody waits for any more.
     draining: Arc<AtomicBool>,
+    copies: Copies,
 }
 
 type Answer = Result<(), ArrivalError>;
 
 impl QueueArrivals {
-    pub(super) fn new(store: Arc<Store>, metrics: Arc<Metrics>, pressure: Arc<Pressure>, draining: Arc<AtomicBool>) -> Self {
-        QueueArrivals { store, metrics, pressure, draining }
+    pub(super) fn new(
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        pressure: Arc<Pressure>,
+        draining: Arc<AtomicBool>,
+        state_dir: PathBuf,
+    ) -> Self {
+        QueueArrivals { store, metrics, pressure, draining, copies: Copies::new(state_dir) }
     }
 
     /// Reads a file, and makes a job of it if it did not change meanwhile.
@@ -50,8 +59,17 @@ impl QueueArrivals {
         }
         let route = &arrival.route;
         let below = arrival.path.strip_prefix(&route.intake.path).unwrap_or(&arrival.path);
+        let id = |digest: &str| JobId::new(&route.name, &path_to_bytes(below), arrival.identity.modified_ns, digest);
+        let (id, members) = if arrival.members.is_empty() {
+            (id(&digest), Vec::new())
+        } else {
+            let coming = self.copies.copy(arrival, &self.draining)?;
+            let id = id(&coming.digest(&digest));
+            let members = self.copies.keep(coming, &id)?;
+            (id, members)
+        };
         Ok(NewJob {
-            id: JobId::new(&route.name, &path_to_bytes(below), arrival.identity.modified_ns, &digest),
+            id,
             route: route.name.clone(),
             path: arrival.relative.clone(),
             location: arrival.path.clone(),
@@ -59,7 +77,7 @@ impl QueueArrivals {
             digest,
             priority: route.priority,
             origin: Origin::Folder,
-            members: Vec::new(),
+            members,
         })
     }
 
@@ -69,6 +87,8 @@ impl QueueArrivals {
         let mut answers: Vec<Option<Answer>> = Vec::with_capacity(arrivals.len());
         for (arrival, known) in arrivals.iter().zip(known) {
             let read = match known {
+                // Whether its members are known, only their digests tell.
+                Some(_) if !arrival.members.is_empty() => self.read(arrival).map(Some),
                 None => self.read(arrival).map(Some),
                 Some(Enqueued::Settling) => Err(ArrivalError::Later),
                 Some(_) => Ok(None),
@@ -140,7 +160,6 @@ impl Read for UntilDraining<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use std::path::PathBuf;
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -164,7 +183,7 @@ mod tests {
             let metrics = Arc::new(Metrics::new(&Instance { instance_id: "i".into(), station: String::new(), location: String::new() }));
             let config = Arc::new(Config { state_dir: dir.path().into(), min_free_bytes: 0, ..Config::default() });
             let pressure = Arc::new(Pressure::new(config, Arc::clone(&store), Arc::clone(&metrics)));
-            let arrivals = QueueArrivals::new(Arc::clone(&store), metrics, pressure, Arc::default());
+            let arrivals = QueueArrivals::new(Arc::clone(&store), metrics, pressure, Arc::default(), dir.path().into());
             let route = Arc::new(Route::new("r", &inbox, dir.path().join("out")));
             Station { dir, store, arrivals, route }
         }
@@ -177,7 +196,7 @@ mod tests {
 
         fn arrival(&self, path: PathBuf) -> Arrival {
             let relative = path.file_name().unwrap().to_string_lossy().into_owned();
-            Arrival { route: Arc::clone(&self.route), identity: FileIdentity::at(&path).unwrap(), path, relative }
+            Arrival { route: Arc::clone(&self.route), identity: FileIdentity::at(&path).unwrap(), path, relative, members: Vec::new() }
         }
 
         fn queued(&self) -> Vec<String> {

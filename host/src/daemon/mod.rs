@@ -2,7 +2,9 @@
 
 mod arrivals;
 mod convert_now;
+mod copies;
 mod inlet;
+mod leftovers;
 mod lock;
 mod pressure;
 mod status;
@@ -23,7 +25,7 @@ use crate::files;
 use crate::intake::Intake;
 use crate::metrics::{Instance, Metrics, QueueName};
 use crate::plugins::PluginFolder;
-use crate::queue::{Lane, Store};
+use crate::queue::{Lane, MEMBERS_FOLDER, Store};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, ServerConfig, Service, Token};
 use crate::worker::{Context, Workers};
@@ -117,6 +119,8 @@ impl Daemon {
             enable_metrics: config.enable_metrics,
             token: Token::load_or_create(&config.state_dir)?,
         };
+        leftovers::remove(&config.state_dir.join(MEMBERS_FOLDER), &store, Duration::ZERO)
+            .context("cannot clean the copies in state_dir")?;
         let uploads = Uploads::open(Arc::clone(&config), Arc::clone(&store), Arc::clone(&metrics), Arc::clone(&pressure))
             .context("cannot open the folder of posted files in state_dir")?;
         let convert_now = ConvertNow::new(Arc::clone(&config), Arc::clone(&metrics), status.registry_cell(), worker_count(&config));
@@ -149,7 +153,13 @@ impl Daemon {
         let workers = Workers::start(context, worker_count(&config)).context("cannot start the workers")?;
         upkeep::plugins_changed(&store, &status.registry_cell());
         let upkeep = Upkeep::start(Arc::clone(&config), Arc::clone(&store)).context("cannot start the upkeep")?;
-        let arrivals = Arc::new(QueueArrivals::new(Arc::clone(&store), Arc::clone(&metrics), pressure, Arc::clone(&draining)));
+        let arrivals = Arc::new(QueueArrivals::new(
+            Arc::clone(&store),
+            Arc::clone(&metrics),
+            pressure,
+            Arc::clone(&draining),
+            config.state_dir.clone(),
+        ));
         let intakes = config
             .routes
             .iter()

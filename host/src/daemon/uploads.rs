@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::leftovers::{self, COMING};
 use super::pressure::Pressure;
 use crate::config::{Config, Route};
 use crate::digest::Hasher;
@@ -17,8 +18,8 @@ use crate::metrics::Metrics;
 use crate::queue::{JobId, NewJob, Origin, QueueError, Store};
 use crate::server::{Receipt, Refusal, Upload, UploadRequest};
 
-/// What the folders of files that are still coming begin with.
-const COMING: &str = "coming-";
+/// The folder of posted files in the state folder.
+pub(super) const UPLOADS_FOLDER: &str = "uploads";
 
 /// What a client is told to wait while there is no room, in seconds.
 const RETRY_SECONDS: u64 = 10;
@@ -46,16 +47,9 @@ impl Uploads {
     /// # Errors
     /// What the file system or the queue says.
     pub(super) fn open(config: Arc<Config>, store: Arc<Store>, metrics: Arc<Metrics>, pressure: Arc<Pressure>) -> anyhow::Result<Uploads> {
-        let folder = config.state_dir.join("uploads");
+        let folder = config.state_dir.join(UPLOADS_FOLDER);
         files::create_folder(&folder)?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            let id = entry.file_name().to_str().map(|name| JobId::from_stored(name.into()));
-            let known = id.map(|id| store.digest_of(&id)).transpose()?.flatten().is_some();
-            if !known {
-                fs::remove_dir_all(entry.path())?;
-            }
-        }
+        leftovers::remove(&folder, &store, Duration::ZERO)?;
         Ok(Uploads { config, store, metrics, pressure, folder, deciding: Mutex::new(()) })
     }
 

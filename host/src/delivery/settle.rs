@@ -36,8 +36,9 @@ pub(super) enum Settled {
 /// # Errors
 /// What the file system says; the source is where it was, or under its private name, which a repetition finds.
 pub(super) fn settle(job: &CommittedJob, route: &Route) -> io::Result<Settled> {
+    let action = if job.outcome == Outcome::Converted { route.after.success } else { route.after.error };
     let settled = settle_source(job, route)?;
-    members::follow(&job.job, &settled);
+    members::follow(&job.job, route, action, &settled)?;
     Ok(settled)
 }
 

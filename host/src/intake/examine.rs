@@ -5,13 +5,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::filter::{Globs, Places};
+use super::kin::{Kin, Part};
 use super::tracker::Version;
 use crate::identity::FileIdentity;
+
+const NOT_ADMITTED: &str = "the intake's patterns do not admit it";
 
 /// What is behind a name.
 pub(super) enum Found {
     File(Candidate),
     Folder,
+    /// A file that belongs to another, or will.
+    Part,
     /// A symlink to a file of the folder: that is taken, and the link is not. The file's path below the folder.
     Alias(PathBuf),
     /// A symlink that leads nowhere.
@@ -25,7 +30,7 @@ impl Found {
     pub(super) fn size(&self) -> u64 {
         match self {
             Found::File(file) => file.identity.size,
-            Found::Folder | Found::Alias(_) | Found::Dangling | Found::Left(_) => 0,
+            Found::Folder | Found::Part | Found::Alias(_) | Found::Dangling | Found::Left(_) => 0,
         }
     }
 }
@@ -33,7 +38,10 @@ impl Found {
 /// A file that is intake.
 pub(super) struct Candidate {
     pub(super) identity: FileIdentity,
+    /// Of it and its parts.
     pub(super) version: Version,
+    /// The files that belong to it.
+    pub(super) parts: Vec<Part>,
 }
 
 /// Looks at `relative`, which is not a name that is never taken.
@@ -51,14 +59,29 @@ pub(super) fn examine(places: &Places, globs: &Globs, relative: &Path, metadata:
     if kind.is_dir() {
         return Found::Folder;
     }
-    if !globs.admit(relative) {
-        return Found::Left("the intake's patterns do not admit it");
-    }
-    let identity = FileIdentity::of(metadata);
     if kind.is_file() {
-        return Found::File(Candidate { identity, version: Version::of(&[identity]) });
+        return file(places, globs, relative, FileIdentity::of(metadata));
+    }
+    if !globs.admit(relative) {
+        return Found::Left(NOT_ADMITTED);
     }
     if kind.is_symlink() { follow(places, globs, relative) } else { Found::Left("it is a pipe, a socket or a device") }
+}
+
+fn file(places: &Places, globs: &Globs, relative: &Path, identity: FileIdentity) -> Found {
+    match globs.kin.is_main(places, globs, relative) {
+        Ok(true) => {}
+        Ok(false) if matches!(globs.kin, Kin::None) || globs.excluded(relative) => return Found::Left(NOT_ADMITTED),
+        Ok(false) => return Found::Part,
+        Err(_) => return Found::Left("the files of its folder cannot be read"),
+    }
+    match globs.kin.parts(places, globs, relative) {
+        Ok(parts) => {
+            let identities: Vec<FileIdentity> = std::iter::once(identity).chain(parts.iter().map(|part| part.identity)).collect();
+            Found::File(Candidate { identity, version: Version::of(&identities), parts })
+        }
+        Err(_) => Found::Left("the files that belong to it cannot be read, or are too many"),
+    }
 }
 
 /// What a symlink leads to.

@@ -210,6 +210,10 @@ impl Folder {
     pub(super) fn notice(&mut self, relative: &Path, found: &Found, now: Instant) -> Option<&mut Pending> {
         match found {
             Found::Folder => None,
+            Found::Part => {
+                self.tracker.forget(relative);
+                None
+            }
             Found::Alias(file) => {
                 let taken = self.tracker.was_taken(file);
                 self.aliases.leads(relative, file.clone(), taken);

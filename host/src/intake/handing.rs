@@ -11,10 +11,11 @@ use tracing::{debug, error, info, warn};
 use super::complete::{Rule, Stillness, Verdict, verdict};
 use super::examine::{Candidate, Found, look_at};
 use super::folder::Folder;
+use super::kin::Part;
 use super::large::{Answer, LARGE_BYTES, Large};
 use super::tracker::{Failure, Pending, Version};
 use super::writer::{Writer, writer};
-use super::{Arrival, ArrivalError, Room};
+use super::{Arrival, ArrivalError, ArrivedMember, Room};
 
 /// Between the first failure to hand a file over and the next try; it doubles from failure to failure.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -74,7 +75,7 @@ impl Folder {
         {
             looks += 1;
             let Some(complete) = self.look(relative, pending) else { continue };
-            let size = complete.arrival.identity.size;
+            let size = complete.arrival.bytes();
             if size > LARGE_BYTES {
                 self.hand_over_large(complete);
             } else {
@@ -117,8 +118,28 @@ impl Folder {
             path: self.root.join(&relative),
             relative: with_slashes(&relative),
             identity: file.identity,
+            members: file.parts.iter().map(|part| self.member(&relative, part)).collect(),
         };
         Ready { relative, pending, version: file.version, arrival }
+    }
+
+    fn member(&self, relative: &Path, part: &Part) -> ArrivedMember {
+        let path = self.root.join(relative).with_file_name(&part.name);
+        ArrivedMember { name: with_slashes(&part.name), path, identity: part.identity }
+    }
+
+    /// Whether someone writes to a file or to one that belongs to it.
+    fn writer(&self, path: &Path, parts: &[Part]) -> Writer {
+        let mut found = writer(path);
+        for part in parts {
+            match (found, writer(&path.with_file_name(&part.name))) {
+                (Writer::Present, _) => break,
+                (_, Writer::Present) => found = Writer::Present,
+                (Writer::None, Writer::Unknown) => found = Writer::Unknown,
+                _ => {}
+            }
+        }
+        found
     }
 
     /// Whether a file is complete.
@@ -131,7 +152,7 @@ impl Folder {
         };
         let rule = self.rule();
         let writer = match rule {
-            Rule::Closed => writer(&path),
+            Rule::Closed => self.writer(&path, &before.parts),
             Rule::Quiet => Writer::Unknown,
         };
         if open.remote {
@@ -146,7 +167,11 @@ impl Folder {
         pending.looked(after.version, now);
         let quiet_at = pending.since + self.still_for(relative, &after, pending);
         let still = Stillness { unchanged: before.version == after.version, quiet_at };
-        Ok((Found::File(after), verdict(rule, writer, pending.writing, &still, now)))
+        let verdict = match verdict(rule, writer, pending.writing, &still, now) {
+            Verdict::Complete if self.globs.kin.must_be_quiet() && now < quiet_at => Verdict::Wait(Some(quiet_at)),
+            other => other,
+        };
+        Ok((Found::File(after), verdict))
     }
 
     fn hand_over(&mut self, ready: Vec<Ready>) {

@@ -19,6 +19,7 @@ mod examine;
 mod filter;
 mod folder;
 mod handing;
+mod kin;
 mod large;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod lease;
@@ -61,6 +62,26 @@ pub struct Arrival {
     /// Which file, in which state, was found complete. What is opened under `path` and is not this has taken its place meanwhile, and may not
     /// even be in the intake's folder.
     pub identity: FileIdentity,
+    /// The files that belong to it, complete as well, in the order of their names.
+    pub members: Vec<ArrivedMember>,
+}
+
+/// A file that belongs to one that is complete.
+#[derive(Debug, Clone)]
+pub struct ArrivedMember {
+    /// Its path below the file's folder, with `/`; what is not UTF-8 in it is replaced by U+FFFD.
+    pub name: String,
+    /// Where it is: an absolute path.
+    pub path: PathBuf,
+    /// Which file, in which state.
+    pub identity: FileIdentity,
+}
+
+impl Arrival {
+    /// The bytes of the file and of those that belong to it.
+    pub fn bytes(&self) -> u64 {
+        self.members.iter().map(|member| member.identity.size).sum::<u64>().saturating_add(self.identity.size)
+    }
 }
 
 /// Takes complete files.

@@ -31,6 +31,9 @@ pub struct NewJob {
     pub members: Vec<Member>,
 }
 
+/// The folder of the members' copies in the state folder: one folder for each job that has any, named by its id.
+pub const MEMBERS_FOLDER: &str = "members";
+
 /// A file that belongs to a source. What is converted is a copy, which the source's retries and replays see unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {

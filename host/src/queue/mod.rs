@@ -23,7 +23,7 @@ pub use claim::Lane;
 pub use committed::CommittedJob;
 pub use history::{DeliveryRecord, DocumentRecord, Filter, JobRecord, JobSummary};
 pub use ids::{DocumentId, JobId};
-pub use job::{Committed, Enqueued, Job, Member, NewJob, Origin, Outcome, Waiting};
+pub use job::{Committed, Enqueued, Job, MEMBERS_FOLDER, Member, NewJob, Origin, Outcome, Waiting};
 pub use listing::{Sizes, time};
 pub use operate::Retried;
 pub use store::{Opened, QueueError, Store};
