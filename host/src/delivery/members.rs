@@ -31,9 +31,12 @@ pub(super) fn follow(job: &Job, route: &Route, action: AfterAction, settled: &Se
         settle(job, member, number, from, to)?;
     }
     // Folders that are not empty stay.
-    let mut folders: Vec<PathBuf> = job.members.iter().filter_map(|member| from.join(&member.name).parent().map(Path::to_owned)).collect();
-    folders.retain(|folder| folder != from);
+    let above = |member: &Member| -> Vec<PathBuf> {
+        from.join(&member.name).ancestors().skip(1).take_while(|folder| *folder != from).map(Path::to_owned).collect()
+    };
+    let mut folders: Vec<PathBuf> = job.members.iter().flat_map(above).collect();
     folders.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
+    folders.dedup();
     folders.iter().for_each(|folder| drop(fs::remove_dir(folder)));
     if (route.intake.bundle.is_some() && from != route.intake.path) || job.origin == Origin::Http {
         let _ = fs::remove_dir(from);

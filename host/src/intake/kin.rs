@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(
             with,
             [
-                "a.tdms: a.tdms_index a/deep/y.bin a/x.bin",
+                "a.tdms: a/deep/y.bin a/x.bin a.tdms_index",
                 "b.tdms: ",
                 "a/z.tdms: ",
                 "line/c.tdms: c.tdms_index c_1.raw",
