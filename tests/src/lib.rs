@@ -247,6 +247,7 @@ impl Drop for Daemon {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- the daemon's log ---\n{}", self.log());
+            eprintln!("--- its inbox ---\n{:#?}", files(&self.path("in")).keys().take(100).collect::<Vec<_>>());
         }
     }
 }

@@ -250,3 +250,164 @@ fn a_converter_that_comes_while_its_file_is_being_refused_gets_it() {
     daemon.wait_for_job("probe-spins.csv", "settled");
     assert_eq!(settled(&daemon, "failed"), [""; 0]);
 }
+
+/// One route whose converter is not there, so that its jobs stay in the queue.
+const WAITING: &str = "
+{top}
+[[routes]]
+name = 'default'
+converter = 'csv'
+intake = { path = '{dir}/in', rescan_seconds = 0.2 }
+destinations = [{ type = 'folder', path = '{dir}/out' }]
+limits = { input_bytes = 1000000 }
+";
+
+/// The most memory that the daemon has had so far, in bytes.
+#[cfg(target_os = "linux")]
+fn peak_memory(daemon: &Daemon) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// A number that a longer run of a test takes from the environment.
+#[cfg(target_os = "linux")]
+fn from_environment(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn every_name_that_a_file_can_have_comes_through() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let daemon = Setup::new().plugins(&["csv"]).config(OFTEN).start();
+    // Of equal bytes, all of them: each is a file of its own. Two differ in case alone.
+    let names: [&[u8]; 7] =
+        [b"line\nbreak.csv", b"not \xff utf-8.csv", b"not \xfe utf-8.csv", b"Case.csv", b"case.csv", b"tab\tand \x1b[31m.csv", b" .csv"];
+    for name in names {
+        fs::write(daemon.path("in").join(OsStr::from_bytes(name)), "row,value\n1,a\n").unwrap();
+    }
+    let documents = daemon.wait_for_documents(names.len());
+    assert_eq!(documents.len(), names.len(), "{documents:?}");
+    wait_for("every source to be settled under its own name", || {
+        let day = fs::read_dir(daemon.path("in/done")).ok()?.next()?.ok()?.path();
+        names.iter().all(|name| day.join(OsStr::from_bytes(name)).exists()).then_some(())
+    });
+    assert_eq!(daemon.jobs().len(), names.len());
+    daemon.assert_all_converted(&[]);
+    assert!(!daemon.log().contains('\x1b'), "a name cannot write to the terminal");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_another_file_of_the_inbox_is_not_converted_and_does_not_dangle() {
+    let setup = Setup::new().plugins(&["csv"]).config(OFTEN);
+    fs::write(setup.path("in/2026-11-22.csv"), "row,value\n1,a\n").unwrap();
+    std::os::unix::fs::symlink("2026-11-22.csv", setup.path("in/latest.csv")).unwrap();
+    let daemon = setup.start();
+    daemon.wait_for_settled("done", "2026-11-22.csv");
+    wait_for("the link to go", || (!daemon.path("in/latest.csv").is_symlink()).then_some(()));
+    assert_eq!(document_names(&daemon), ["2026-11-22.jsonl"]);
+    assert_eq!(daemon.jobs().len(), 1);
+}
+
+/// `DROPFORGE_SPARSE_BYTES=10737418240` for the full size.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_huge_file_is_read_in_little_memory() {
+    let daemon = Setup::new().plugins(&["csv"]).config(&WAITING.replace("{top}", "")).start();
+    daemon.drop_file("first.csv", "row,value\n1,a\n");
+    daemon.wait_for_settled("done", "first.csv");
+    let before = peak_memory(&daemon);
+    let bytes = from_environment("DROPFORGE_SPARSE_BYTES", 300 << 20);
+    File::create(daemon.path("in/.huge.tmp")).unwrap().set_len(bytes).unwrap();
+    fs::rename(daemon.path("in/.huge.tmp"), daemon.path("in/huge.csv")).unwrap();
+    let sidecar = daemon.wait_for_sidecar("huge.csv");
+    assert_eq!((&sidecar["error"]["code"], &sidecar["source"]["bytes"]), (&"input_too_large".into(), &bytes.into()));
+    let grown = peak_memory(&daemon) - before;
+    assert!(grown < 64 << 20, "{grown} bytes more for a file of {bytes}");
+}
+
+/// `DROPFORGE_MANY_FILES=200000` for the full number.
+#[cfg(target_os = "linux")]
+#[test]
+fn any_number_of_files_at_once_is_queued_in_bounded_memory() {
+    let daemon = Setup::new().config(&WAITING.replace("{top}", "workers = 1")).start();
+    let files = from_environment("DROPFORGE_MANY_FILES", 5_000);
+    fs::create_dir(daemon.path("elsewhere")).unwrap();
+    for number in 0..files {
+        fs::write(daemon.path("elsewhere").join(format!("{number}.csv")), format!("row,value\n{number},a\n")).unwrap();
+    }
+    let began = Instant::now();
+    fs::rename(daemon.path("elsewhere"), daemon.path("in/all")).unwrap();
+    while daemon.metric(r#"intake_files_total{result="queued",route="default"}"#) != Some(files as f64) {
+        assert!(began.elapsed() < PATIENCE * 10);
+        thread::sleep(Duration::from_millis(20));
+    }
+    let peak = peak_memory(&daemon);
+    println!("{files} files queued in {:.1} s; at most {} MiB of memory", began.elapsed().as_secs_f64(), peak >> 20);
+    // What every process of this program has, and about 600 bytes for each file that is in the folder.
+    assert!(peak < (120 << 20) + files * 600, "{peak} bytes");
+    daemon.assert_metric(r#"intake_files_total{result="error",route="default"}"#, 0.0);
+}
+
+#[test]
+fn a_file_that_grew_after_it_was_taken_is_a_new_job_and_the_log_names_the_setting() {
+    let daemon = Setup::new().config(&WAITING.replace("{top}", "")).start();
+    fs::write(daemon.path("in/a.csv"), "row,value\n1,a\n").unwrap();
+    daemon.wait_for_job("a.csv", "converter");
+    let mut file = File::options().append(true).open(daemon.path("in/a.csv")).unwrap();
+    file.write_all(b"2,a\n").unwrap();
+    drop(file);
+    wait_for("the second job", || (daemon.jobs().len() == 2).then_some(()));
+    daemon.wait_for_log("a file changed after it was taken, and was taken again; if its writer closes it in between, set `take = ");
+    daemon.drop_plugin("csv.wasm", fs::read(plugin("csv")).unwrap());
+    assert_eq!(the_document(&daemon), "{\"row\":1,\"value\":\"a\"}\n{\"row\":2,\"value\":\"a\"}\n");
+    daemon.wait_for_settled("done", "a.csv");
+}
+
+#[test]
+fn a_file_that_is_appended_to_all_day_comes_out_whole_when_the_next_one_has_begun() {
+    let config = OFTEN.replace("rescan_seconds", "take = 'superseded', quiet_seconds = 0.3, rescan_seconds");
+    let daemon = Setup::new().plugins(&["csv"]).config(&config).start();
+    fs::write(daemon.path("in/monday.csv"), "row,value\n").unwrap();
+    for row in 1..=3 {
+        let mut monday = File::options().append(true).open(daemon.path("in/monday.csv")).unwrap();
+        writeln!(monday, "{row},a").unwrap();
+        drop(monday);
+        // The pause is what is tested: longer than `quiet_seconds`.
+        thread::sleep(Duration::from_millis(700));
+        assert!(daemon.jobs().is_empty());
+    }
+    fs::write(daemon.path("in/tuesday.csv"), "row,value\n").unwrap();
+    assert_eq!(the_document(&daemon).lines().count(), 3);
+    daemon.wait_for_settled("done", "monday.csv");
+    let routes = daemon.json("/api/v1/routes");
+    assert_eq!((&routes[0]["waiting"], &routes[0]["last_error"]), (&1.into(), &Value::Null), "{routes}");
+    assert!(daemon.path("in/tuesday.csv").exists());
+}
+
+#[test]
+fn a_queue_that_is_nearly_full_slows_intake_and_says_so_until_there_is_room() {
+    let config = WAITING.replace("{top}", "max_queued = 50\nplugins_dir = '{dir}/plugins'");
+    // Another converter, so that only the queue is a reason.
+    let daemon = Setup::new().plugins(&["junit"]).config(&config).start();
+    for number in 0..120 {
+        daemon.drop_file(&format!("{number}.csv"), format!("row,value\n{number},a\n"));
+    }
+    let reasons = || -> Vec<String> {
+        let ready: Value = serde_json::from_str(&daemon.get("/health/ready").1).unwrap();
+        serde_json::from_value(ready.get("reasons").cloned().unwrap_or_else(|| Value::Array(Vec::new()))).unwrap()
+    };
+    wait_for("the queue to be full", || reasons().iter().any(|reason| reason.contains("so that nothing is taken in")).then_some(()));
+    let held_back = daemon.json("/api/v1/routes")[0]["held_back"].clone();
+    assert!(held_back.as_str().unwrap().contains("`max_queued` = 50"), "{held_back}");
+    // The bound may be passed by what was taken together when there was room last.
+    assert!(daemon.jobs().len() < 120);
+    daemon.drop_plugin("csv.wasm", fs::read(plugin("csv")).unwrap());
+    daemon.wait_for_documents(120);
+    wait_for("the daemon to be ready again", || reasons().is_empty().then_some(()));
+    wait_for("intake to go on", || daemon.json("/api/v1/routes")[0]["held_back"].is_null().then_some(()));
+    assert_eq!(daemon.jobs().len(), 120);
+}

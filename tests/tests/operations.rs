@@ -364,9 +364,11 @@ fn a_full_disk_is_a_reason_and_takes_nothing_in() {
     let (status, body) = daemon.get("/health/ready");
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, body["reasons"].as_array().unwrap().len()), (503, 1), "{body}");
-    assert!(body["reasons"][0].as_str().unwrap().contains(&format!("less than min_free_bytes ({floor})")), "{body}");
+    assert!(body["reasons"][0].as_str().unwrap().contains(&format!("`min_free_bytes` = {floor}, so that nothing is taken")), "{body}");
     daemon.drop_file("a.csv", TABLE);
-    daemon.wait_for_log("a file could not be taken; trying again");
+    daemon.wait_for_log("the intake is held back");
+    let routes = daemon.json("/api/v1/routes");
+    assert!(routes[0]["held_back"].as_str().unwrap().contains("min_free_bytes"), "{routes}");
     assert!(daemon.jobs().is_empty());
     // With room again, it is taken.
     let daemon = daemon.restart(|setup| setup.config(ROUTE));

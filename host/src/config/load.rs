@@ -140,6 +140,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
         None => None,
     };
     paths::make_absolute(&mut config, base.as_deref().unwrap_or(&sources.directory));
+    paths::fill_in_settled(&mut config);
     let report = validate::validate(&config, sources.need);
     settings.fail_with(report.errors)?;
 

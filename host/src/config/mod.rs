@@ -26,7 +26,7 @@ mod validate;
 
 pub use context::{Template, TemplateError};
 pub use error::{ConfigError, ConfigErrors, Place};
-pub use intake::{Intake, Take, Watch};
+pub use intake::{Bundle, Intake, Take, Watch};
 pub use limits::{LimitsConfig, LimitsOverrides};
 pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, load};
 pub use patterns::{PatternError, Patterns};

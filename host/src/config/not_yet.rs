@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{AfterAction, Config, Take};
+use super::{AfterAction, Config};
 
 impl Config {
     /// One sentence for each setting that has no effect yet. `explicit` holds the paths of the keys that the user set (see
@@ -19,9 +19,6 @@ impl Config {
         }
         for (index, route) in self.routes.iter().enumerate() {
             let path = format!("routes[{index}]");
-            if route.intake.take == Take::Superseded {
-                sentences.push(format!("`{path}.intake.take = \"superseded\"` has no effect yet: files are taken as with \"closed\""));
-            }
             for (key, action) in [("success", route.after.success), ("error", route.after.error)] {
                 if action == AfterAction::Archive {
                     sentences.push(format!("`{path}.after.{key} = \"archive\"` has no effect yet: files are moved and not compressed"));
@@ -46,7 +43,6 @@ mod tests {
     #[test]
     fn each_setting_that_was_set_is_said() {
         let mut route = Route::new("a", "in", "out");
-        route.intake.take = Take::Superseded;
         route.after.success = AfterAction::Archive;
         let upstream = Some(Upstream { url: "https://server".into(), token_file: None });
         let config = Config { upstream, routes: vec![route], ..Config::default() };
@@ -59,7 +55,6 @@ mod tests {
                 "`enable_cache` has no effect yet: there are no answers of a server to cache",
                 "`cache_ttl_seconds` has no effect yet: there are no answers of a server to cache",
                 "`cache_max_size` has no effect yet: there are no answers of a server to cache",
-                "`routes[0].intake.take = \"superseded\"` has no effect yet: files are taken as with \"closed\"",
                 "`routes[0].after.success = \"archive\"` has no effect yet: files are moved and not compressed",
             ]
         );

@@ -63,6 +63,15 @@ fn is_root() -> bool {
     false
 }
 
+/// Gives routes without a folder the folders that others have in theirs. The paths are absolute by now.
+pub(super) fn fill_in_settled(config: &mut Config) {
+    for route in config.routes.iter_mut().filter(|route| !route.intake.has_folder()) {
+        let folder = config.state_dir.join("routes").join(&route.name);
+        route.intake.done.get_or_insert_with(|| folder.join("done"));
+        route.intake.failed.get_or_insert_with(|| folder.join("failed"));
+    }
+}
+
 /// Makes every path of the configuration absolute, from `base`.
 pub(super) fn make_absolute(config: &mut Config, base: &Path) {
     let paths = [&mut config.state_dir, &mut config.plugins_dir].into_iter();

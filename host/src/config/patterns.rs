@@ -10,6 +10,8 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 pub struct Patterns {
     names: GlobSet,
     paths: GlobSet,
+    /// Where each glob of the two sets is in the list.
+    numbers: [Vec<usize>; 2],
 }
 
 /// Why a text is not a pattern.
@@ -39,19 +41,32 @@ impl Patterns {
     pub fn new(patterns: &[String]) -> Result<Self, PatternError> {
         let mut names = GlobSetBuilder::new();
         let mut paths = GlobSetBuilder::new();
-        for pattern in patterns {
+        let (mut name_numbers, mut path_numbers) = (Vec::new(), Vec::new());
+        for (number, pattern) in patterns.iter().enumerate() {
             let glob = compile(pattern)?;
             if pattern.contains('/') {
-                paths.add(glob)
+                paths.add(glob);
+                path_numbers.push(number);
             } else {
-                names.add(glob)
-            };
+                names.add(glob);
+                name_numbers.push(number);
+            }
         }
         // Each pattern was compiled, so what is left are sets that are too large.
         let build = |builder: GlobSetBuilder| {
             builder.build().map_err(|error| PatternError::Glob { pattern: patterns.join(", "), reason: error.kind().to_string() })
         };
-        Ok(Patterns { names: build(names)?, paths: build(paths)? })
+        Ok(Patterns { names: build(names)?, paths: build(paths)?, numbers: [name_numbers, path_numbers] })
+    }
+
+    /// The number in the list of the first pattern that a file matches, by its path below the intake.
+    pub fn first(&self, relative: &Path) -> Option<usize> {
+        let [name_numbers, path_numbers] = &self.numbers;
+        let by_name = relative.file_name().map(|name| self.names.matches(name)).unwrap_or_default();
+        let by_path = self.paths.matches(relative);
+        let names = by_name.into_iter().filter_map(|at| name_numbers.get(at));
+        let paths = by_path.into_iter().filter_map(|at| path_numbers.get(at));
+        names.chain(paths).min().copied()
     }
 
     /// Whether a file matches one of the patterns, by its path below the intake.

@@ -328,7 +328,6 @@ mod tests {
                 json!({ "routes": [{ "name": "a", "intake": { "path": "in" } }] }),
                 "routes[0]: the key `destinations` is missing: it is a list",
             ),
-            (route(json!({ "intake": {} })), "routes[0].intake: the key `path` is missing: it is text in quotes"),
             (
                 route(json!({ "destinations": [{ "path": "o" }] })),
                 "routes[0].destinations[0]: the key `type` is missing: it is one of \"folder\", \"http\", \"object-store\"",

@@ -229,7 +229,6 @@ fn a_key_is_named_with_its_place() {
         json,
         [
             "c.json:3: routes[0].destinations: the list is empty; it needs at least one item",
-            "c.json:3: routes[0].intake: the key `path` is missing: it is text in quotes",
             "c.json:2: routes[0].nam: there is no such key; did you mean `name`?",
         ]
     );
@@ -306,9 +305,15 @@ fn values_that_do_not_fit_are_said() {
         (intake(r"exclude = ['a\*']"), r"dropforge.toml:3: routes[0].intake.exclude[0]: `a\*` has a backslash; write / between folders, and [*] for the character *".into()),
         (intake("temporary_names = ['tmp/*']"), "dropforge.toml:3: routes[0].intake.temporary_names[0]: `tmp/*` is matched against names, which have no /; use `exclude` for folders".into()),
         // Folders.
-        (ROUTE.replace("'in'", "''"), "dropforge.toml:3: routes[0].intake.path: it is empty; write the path of a folder".into()),
+        (ROUTE.replace("'in'", "''"), "dropforge.toml:3: routes[0].intake.path: it is empty; write the path of a folder, or `http = true` beside it for a route that only takes what is posted to it".into()),
         (intake("done = 'x/../in/'"), "dropforge.toml:3: routes[0].intake.done: it is the intake's own folder, so that its files would be taken again; name another".into()),
         (intake("failed = 'in'"), "dropforge.toml:3: routes[0].intake.failed: it is the intake's own folder, so that its files would be taken again; name another".into()),
+        (intake("members = ['x.hdr'], include = ['*.csv']"), "dropforge.toml:3: routes[0].intake.members[0]: `x.hdr` would make the same files members of every file; it needs `{stem}` or `{file}`".into()),
+        (intake("members = ['{stem}.hdr']"), "dropforge.toml:3: routes[0].intake.members: `include` admits every file, so that each is taken for itself and none is a member; name only the main files there".into()),
+        (intake("bundle = {}"), "dropforge.toml:3: routes[0].intake.bundle: a folder is complete by its `marker` or by what it is to `expect`; write one of the two".into()),
+        (intake("bundle = { marker = 'a/b' }"), "dropforge.toml:3: routes[0].intake.bundle.marker: \"a/b\" is not the name of a file; write one such as \"done.txt\"".into()),
+        (intake("bundle = { expect = ['a/*'] }"), "dropforge.toml:3: routes[0].intake.bundle.expect[0]: `a/*` is matched against the names of the folder's files, which have no /".into()),
+        (intake("bundle = { marker = 'x' }, recursive = false"), "dropforge.toml:3: routes[0].intake.bundle: bundles are folders below the intake's, which `recursive = false` leaves out".into()),
         (intake("done = 'x', failed = './x'"), "dropforge.toml:3: routes[0].intake.failed: it is the same folder as `done`; name another".into()),
         (out("path = 'in'"), "dropforge.toml:4: routes[0].destinations[0].path: its documents would be taken as new files; name another folder".into()),
         (

@@ -53,8 +53,16 @@ pub struct Config {
     /// How many seconds running conversions have to end when the daemon stops. What has not ended then is converted after the next start.
     #[schemars(extend("minimum" = 0, "maximum" = 31_536_000))]
     pub drain_seconds: f64,
-    /// Below this many free bytes on the disk of `state_dir` nothing is taken in, and the daemon is not ready.
+    /// Below this many free bytes on the disk of `state_dir` nothing is taken in until twice as many are free, and the daemon is not ready.
     pub min_free_bytes: u64,
+    /// How many jobs may be queued before nothing more is taken in. From 80 % of this on, files are taken slowly and the daemon is not
+    /// ready, until it is 70 %.
+    #[schemars(range(min = 1))]
+    pub max_queued: u64,
+    /// How many bytes of documents may wait for their destinations before nothing more is taken in. From 80 % of this on, files are taken
+    /// slowly and the daemon is not ready, until it is 70 %.
+    #[schemars(range(min = 1))]
+    pub max_spool_bytes: u64,
     /// What one conversion may use.
     pub limits: LimitsConfig,
     /// The cache of conversion results.
@@ -132,6 +140,8 @@ impl Default for Config {
             workers: None,
             drain_seconds: 30.0,
             min_free_bytes: 1 << 30,
+            max_queued: 1_000_000,
+            max_spool_bytes: 10 << 30,
             limits: LimitsConfig::default(),
             result_cache: ResultCacheConfig::default(),
             plugins: BTreeMap::new(),

@@ -100,6 +100,7 @@ impl Report {
             self.context(format!("{path}.context.{name}"), name, text);
         }
         self.patterns(&format!("{path}.intake"), &route.intake);
+        self.belongings(&format!("{path}.intake"), &route.intake);
         for (index, destination) in route.destinations.iter().enumerate() {
             if !matches!(destination, Destination::Folder { .. }) {
                 self.error(
@@ -156,10 +157,57 @@ impl Report {
         }
     }
 
+    /// Members and bundles must be able to match.
+    fn belongings(&mut self, path: &str, intake: &Intake) {
+        for (index, template) in intake.members.iter().enumerate() {
+            let at = format!("{path}.members[{index}]");
+            let pattern = template.replace("{stem}", "x").replace("{file}", "x.y");
+            if !template.contains("{stem}") && !template.contains("{file}") {
+                self.error(at, format!("`{template}` would make the same files members of every file; it needs `{{stem}}` or `{{file}}`"));
+            } else if let Err(error) = Patterns::new(&[pattern]) {
+                self.error(at, error.to_string());
+            }
+        }
+        if !intake.members.is_empty() && intake.include.iter().any(|pattern| matches!(pattern.as_str(), "*" | "**" | "**/*")) {
+            let message =
+                "`include` admits every file, so that each is taken for itself and none is a member; name only the main files there";
+            self.error(format!("{path}.members"), message);
+        }
+        let Some(bundle) = &intake.bundle else { return };
+        let at = format!("{path}.bundle");
+        match (&bundle.marker, bundle.expect.as_slice()) {
+            (Some(marker), []) if marker.is_empty() || marker.contains(['/', '\\']) => {
+                self.error(format!("{at}.marker"), format!("{marker:?} is not the name of a file; write one such as \"done.txt\""));
+            }
+            (Some(_), []) => {}
+            (None, [_, ..]) => {
+                for (index, pattern) in bundle.expect.iter().enumerate() {
+                    let key = format!("{at}.expect[{index}]");
+                    if pattern.contains('/') {
+                        self.error(key, format!("`{pattern}` is matched against the names of the folder's files, which have no /"));
+                    } else if let Err(error) = Patterns::new(std::slice::from_ref(pattern)) {
+                        self.error(key, error.to_string());
+                    }
+                }
+            }
+            _ => self.error(&at, "a folder is complete by its `marker` or by what it is to `expect`; write one of the two"),
+        }
+        if !intake.members.is_empty() {
+            self.error(&at, "all files of the folder belong to the job already; leave `members` out");
+        }
+        if !intake.recursive {
+            self.error(at, "bundles are folders below the intake's, which `recursive = false` leaves out");
+        }
+    }
+
     /// Folders that files are written to must not be taken from.
     fn folders(&mut self, path: &str, route: &Route, config: &Config) {
         let intake = &route.intake;
-        self.not_empty(format!("{path}.intake.path"), &intake.path);
+        if !intake.has_folder() && intake.http != Some(true) {
+            let message =
+                "it is empty; write the path of a folder, or `http = true` beside it for a route that only takes what is posted to it";
+            self.error(format!("{path}.intake.path"), message);
+        }
         let (done, failed) = (intake.done_dir(), intake.failed_dir());
         for (key, folder, set) in [("done", &done, &intake.done), ("failed", &failed, &intake.failed)] {
             let key = format!("{path}.intake.{key}");
@@ -229,6 +277,10 @@ impl Report {
 }
 
 fn is_same(left: &Path, right: &Path) -> bool {
+    let is_empty = |path: &Path| path.as_os_str().is_empty();
+    if is_empty(left) || is_empty(right) {
+        return false;
+    }
     paths::below(left, right).is_some_and(|inner| inner.is_empty())
 }
 

@@ -2,9 +2,15 @@
 
 mod arrivals;
 mod clock;
+mod convert_now;
+mod copies;
+mod inlet;
+mod leftovers;
 mod lock;
+mod pressure;
 mod status;
 mod upkeep;
+mod uploads;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -21,16 +27,20 @@ use crate::files;
 use crate::intake::Intake;
 use crate::metrics::{Instance, Metrics, QueueName};
 use crate::plugins::PluginFolder;
-use crate::queue::{Lane, QUEUE_FILE, Store};
+use crate::queue::{Lane, MEMBERS_FOLDER, QUEUE_FILE, Store};
 use crate::sandbox::Sandbox;
-use crate::server::{Server, ServerConfig, Token};
+use crate::server::{Server, ServerConfig, Service, Token};
 use crate::worker::{Context, Workers};
 
 pub use lock::{LockError, StateLock};
 
 use arrivals::QueueArrivals;
+use convert_now::ConvertNow;
+use inlet::DaemonInlet;
+use pressure::Pressure;
 use status::DaemonStatus;
 use upkeep::Upkeep;
+use uploads::Uploads;
 
 /// Runs the daemon until it is told to stop by SIGTERM or Ctrl-C, then drains it: nothing new is taken, running jobs end (at most
 /// `drain_seconds`), and the queue stays. A second signal ends it at once.
@@ -99,7 +109,14 @@ impl Daemon {
         let draining = Arc::new(AtomicBool::new(false));
 
         // The health port opens first: while plugins compile, it says that the daemon lives and is not ready yet.
-        let status = Arc::new(DaemonStatus::new(Arc::clone(&config), Arc::clone(&store), Arc::clone(&metrics), Arc::clone(&draining)));
+        let pressure = Arc::new(Pressure::new(Arc::clone(&config), Arc::clone(&store), Arc::clone(&metrics)));
+        let status = Arc::new(DaemonStatus::new(
+            Arc::clone(&config),
+            Arc::clone(&store),
+            Arc::clone(&metrics),
+            Arc::clone(&draining),
+            Arc::clone(&pressure),
+        ));
         let server_config = ServerConfig {
             bind_address: config.bind_address,
             health_port: config.health_port,
@@ -107,7 +124,14 @@ impl Daemon {
             enable_metrics: config.enable_metrics,
             token: Token::load_or_create(&config.state_dir)?,
         };
-        let server = runtime.block_on(Server::start(server_config, Arc::clone(&status) as _, Arc::clone(&metrics)))?;
+        leftovers::remove(&config.state_dir.join(MEMBERS_FOLDER), &store, Duration::ZERO)
+            .context("cannot clean the copies in state_dir")?;
+        let uploads = Uploads::open(Arc::clone(&config), Arc::clone(&store), Arc::clone(&metrics), Arc::clone(&pressure))
+            .context("cannot open the folder of posted files in state_dir")?;
+        let convert_now = ConvertNow::new(Arc::clone(&config), Arc::clone(&metrics), status.registry_cell(), worker_count(&config));
+        let inlet = Arc::new(DaemonInlet::new(Arc::new(uploads), convert_now, Arc::clone(&draining)));
+        let service = Service { status: Arc::clone(&status) as _, inlet };
+        let server = runtime.block_on(Server::start(server_config, service, Arc::clone(&metrics)))?;
         report_queue_at_scrape(&config, &metrics, &store);
         // Not those of the destinations: one on a share that hangs would hold up every scrape.
         metrics.watch_disks(vec![config.state_dir.clone()]);
@@ -141,11 +165,21 @@ impl Daemon {
         let workers = Workers::start(context, worker_count(&config)).context("cannot start the workers")?;
         upkeep::plugins_changed(&store, &status.registry_cell());
         let upkeep = Upkeep::start(Arc::clone(&config), Arc::clone(&store)).context("cannot start the upkeep")?;
-        let arrivals = Arc::new(QueueArrivals::new(Arc::clone(&config), Arc::clone(&store), Arc::clone(&metrics)));
+        let arrivals = Arc::new(QueueArrivals::new(
+            Arc::clone(&store),
+            Arc::clone(&metrics),
+            pressure,
+            Arc::clone(&draining),
+            config.state_dir.clone(),
+        ));
         let intakes = config
             .routes
             .iter()
-            .map(|route| Intake::start(Arc::new(route.clone()), Arc::clone(&arrivals) as _, Arc::clone(&metrics)))
+            .zip(status.intake_reports())
+            .filter(|(route, _)| route.intake.has_folder())
+            .map(|(route, report)| {
+                Intake::start(Arc::new(route.clone()), Arc::clone(&arrivals) as _, Arc::clone(&metrics), Arc::clone(report))
+            })
             .collect::<Result<_, _>>()?;
         Ok(Daemon { config, draining, store, server, plugins, deliverer, workers, upkeep, intakes })
     }

@@ -5,8 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
+use super::pressure::Pressure;
 use crate::config::Config;
-use crate::metrics::{Metrics, disk_free_bytes};
+use crate::intake::Report;
+use crate::metrics::Metrics;
 use crate::plugins::Registry;
 use crate::queue::{Filter, Store};
 use crate::server::{ApiStatus, Status};
@@ -19,12 +21,27 @@ pub(super) struct DaemonStatus {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     draining: Arc<AtomicBool>,
+    pressure: Arc<Pressure>,
     registry: RegistryCell,
+    /// What each route's intake tells, in the order of the routes.
+    intakes: Vec<Arc<Report>>,
 }
 
 impl DaemonStatus {
-    pub(super) fn new(config: Arc<Config>, store: Arc<Store>, metrics: Arc<Metrics>, draining: Arc<AtomicBool>) -> Self {
-        DaemonStatus { config, store, metrics, draining, registry: Arc::default() }
+    pub(super) fn new(
+        config: Arc<Config>,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        draining: Arc<AtomicBool>,
+        pressure: Arc<Pressure>,
+    ) -> Self {
+        let intakes = config.routes.iter().map(|_| Arc::default()).collect();
+        DaemonStatus { config, store, metrics, draining, pressure, registry: Arc::default(), intakes }
+    }
+
+    /// Where the intakes write what is to be seen of them, in the order of the routes.
+    pub(super) fn intake_reports(&self) -> &[Arc<Report>] {
+        &self.intakes
     }
 
     pub(super) fn registry_cell(&self) -> RegistryCell {
@@ -52,11 +69,7 @@ impl Status for DaemonStatus {
         if let Err(error) = self.store.check_writable() {
             reasons.push(error.to_string());
         }
-        match disk_free_bytes(&self.config.state_dir) {
-            Ok(free) if free < self.config.min_free_bytes => reasons
-                .push(format!("the disk of state_dir has {free} bytes free, less than min_free_bytes ({})", self.config.min_free_bytes)),
-            _ => {}
-        }
+        reasons.extend(self.pressure.reasons());
         reasons
     }
 
@@ -74,13 +87,18 @@ impl Status for DaemonStatus {
     }
 
     fn routes(&self) -> Value {
-        let routes = self.config.routes.iter().map(|route| {
+        let routes = self.config.routes.iter().zip(&self.intakes).map(|(route, intake)| {
+            let sight = intake.sight();
             let destinations: Vec<String> = route.destinations.iter().map(|destination| destination.label()).collect();
             json!({
                 "name": route.name,
                 "converter": route.converter.to_string(),
-                "intake": route.intake.path,
+                "intake": route.intake.has_folder().then_some(&route.intake.path),
                 "up": self.metrics.intake_is_up(&route.name),
+                "waiting": sight.waiting,
+                "failing": sight.failing,
+                "last_error": sight.last_error,
+                "held_back": sight.held_back,
                 "destinations": destinations,
                 "done": route.intake.done_dir(),
                 "failed": route.intake.failed_dir(),

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::leftovers;
 use super::status::RegistryCell;
+use super::uploads::UPLOADS_FOLDER;
 use crate::config::Config;
 use crate::delivery::remove_expired;
-use crate::queue::{Store, Wakeup, now_ms};
+use crate::queue::{MEMBERS_FOLDER, Store, Wakeup, now_ms};
 
 const INTERVAL: Duration = Duration::from_secs(3600);
 const DAY_MS: i64 = 86_400_000;
@@ -42,6 +44,11 @@ impl Upkeep {
 }
 
 fn keep_house(config: &Config, store: &Store) {
+    for folder in [MEMBERS_FOLDER, UPLOADS_FOLDER] {
+        if let Err(error) = leftovers::remove(&config.state_dir.join(folder), store, leftovers::WHILE_RUNNING) {
+            tracing::warn!(folder, %error, "cannot remove what belongs to forgotten jobs; trying again in an hour");
+        }
+    }
     for route in config.routes.iter().filter(|route| route.after.keep_days > 0) {
         if let Err(error) = remove_expired(route, now_ms()) {
             tracing::warn!(route = route.name, %error, "cannot remove old settled files; trying again in an hour");

@@ -5,6 +5,7 @@ mod dead_letter;
 mod deliverer;
 mod folder;
 mod manifest;
+mod members;
 mod settle;
 mod sidecar;
 mod spool;

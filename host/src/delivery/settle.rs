@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::sidecar;
+use super::{members, sidecar};
 use crate::config::{AfterAction, Route};
 use crate::crash;
 use crate::digest::sha256_reader;
@@ -37,6 +37,13 @@ pub(super) enum Settled {
 /// # Errors
 /// What the file system says; the source is where it was, or under its private name, which a repetition finds.
 pub(super) fn settle(job: &CommittedJob, route: &Route) -> io::Result<Settled> {
+    let action = if job.outcome == Outcome::Converted { route.after.success } else { route.after.error };
+    let settled = settle_source(job, route)?;
+    members::follow(&job.job, route, action, &settled)?;
+    Ok(settled)
+}
+
+fn settle_source(job: &CommittedJob, route: &Route) -> io::Result<Settled> {
     let success = job.outcome == Outcome::Converted;
     let action = if success { route.after.success } else { route.after.error };
     if action == AfterAction::Keep {
@@ -188,6 +195,8 @@ fn relative(job: &CommittedJob, route: &Route) -> PathBuf {
     let location = &job.job.location;
     let below_failed = location.strip_prefix(route.intake.failed_dir()).ok().map(|path| path.components().skip(1).collect::<PathBuf>());
     let below = below_failed.or_else(|| location.strip_prefix(&route.intake.path).ok().map(Path::to_path_buf));
+    // A route without a folder has the empty path, which everything is below of.
+    let below = below.filter(|path| path.is_relative());
     match below {
         Some(path) if !path.as_os_str().is_empty() => path,
         _ => location.file_name().map(PathBuf::from).unwrap_or_else(|| PathBuf::from(job.job.id.as_str())),

@@ -5,13 +5,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::filter::{Globs, Places};
+use super::kin::{Kin, Part};
 use super::tracker::Version;
 use crate::identity::FileIdentity;
+
+const NOT_ADMITTED: &str = "the intake's patterns do not admit it";
 
 /// What is behind a name.
 pub(super) enum Found {
     File(Candidate),
     Folder,
+    /// A file that belongs to another, or will.
+    Part,
+    /// A symlink to a file of the folder: that is taken, and the link is not. The file's path below the folder.
+    Alias(PathBuf),
+    /// A symlink that leads nowhere.
+    Dangling,
     /// Something that is left alone, and why.
     Left(&'static str),
 }
@@ -21,25 +30,18 @@ impl Found {
     pub(super) fn size(&self) -> u64 {
         match self {
             Found::File(file) => file.identity.size,
-            Found::Folder | Found::Left(_) => 0,
+            Found::Folder | Found::Part | Found::Alias(_) | Found::Dangling | Found::Left(_) => 0,
         }
     }
 }
 
 /// A file that is intake.
 pub(super) struct Candidate {
-    /// Of the content: of what a symlink leads to.
     pub(super) identity: FileIdentity,
+    /// Of it and its parts.
     pub(super) version: Version,
-    /// What the symlink leads to, if it is one.
-    target: Option<PathBuf>,
-}
-
-impl Candidate {
-    /// The file that is read, given the path under which it was found.
-    pub(super) fn content<'a>(&'a self, path: &'a Path) -> &'a Path {
-        self.target.as_deref().unwrap_or(path)
-    }
+    /// The files that belong to it.
+    pub(super) parts: Vec<Part>,
 }
 
 /// Looks at `relative`, which is not a name that is never taken.
@@ -57,28 +59,40 @@ pub(super) fn examine(places: &Places, globs: &Globs, relative: &Path, metadata:
     if kind.is_dir() {
         return Found::Folder;
     }
-    if !globs.admit(relative) {
-        return Found::Left("the intake's patterns do not admit it");
-    }
-    let identity = FileIdentity::of(metadata);
     if kind.is_file() {
-        return Found::File(Candidate { identity, version: Version::of(&[identity]), target: None });
+        return file(places, globs, relative, FileIdentity::of(metadata));
     }
-    if !kind.is_symlink() {
-        return Found::Left("it is a pipe, a socket or a device");
+    if !globs.admit(relative) {
+        return Found::Left(NOT_ADMITTED);
     }
-    match follow(places, globs, relative) {
-        Some((target, content)) => {
-            Found::File(Candidate { identity: content, version: Version::of(&[identity, content]), target: Some(target) })
+    if kind.is_symlink() { follow(places, globs, relative) } else { Found::Left("it is a pipe, a socket or a device") }
+}
+
+fn file(places: &Places, globs: &Globs, relative: &Path, identity: FileIdentity) -> Found {
+    match globs.kin.is_main(places, globs, relative) {
+        Ok(true) => {}
+        Ok(false) if matches!(globs.kin, Kin::None) || globs.excluded(relative) => return Found::Left(NOT_ADMITTED),
+        Ok(false) => return Found::Part,
+        Err(_) => return Found::Left("the files of its folder cannot be read"),
+    }
+    match globs.kin.parts(places, globs, relative) {
+        Ok(parts) => {
+            let identities: Vec<FileIdentity> = std::iter::once(identity).chain(parts.iter().map(|part| part.identity)).collect();
+            Found::File(Candidate { identity, version: Version::of(&identities), parts })
         }
-        None => Found::Left("it is a symlink that does not lead to an intake file of this folder"),
+        Err(_) => Found::Left("the files that belong to it cannot be read, or are too many"),
     }
 }
 
-/// The file that a symlink leads to, if that is in the folder and could be intake itself.
-fn follow(places: &Places, globs: &Globs, relative: &Path) -> Option<(PathBuf, FileIdentity)> {
-    let target = places.root.join(relative).canonicalize().ok()?;
-    let inside = target.strip_prefix(&places.real_root).ok()?;
-    let metadata = target.symlink_metadata().ok()?;
-    (metadata.is_file() && !places.never(globs, inside)).then(|| (target, FileIdentity::of(&metadata)))
+/// What a symlink leads to.
+fn follow(places: &Places, globs: &Globs, relative: &Path) -> Found {
+    let target = match places.root.join(relative).canonicalize() {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Dangling,
+        Err(_) => return Found::Left("it is a symlink that cannot be followed"),
+    };
+    match target.strip_prefix(&places.real_root) {
+        Ok(file) if target.is_file() && !places.never(globs, file) && globs.admit(file) => Found::Alias(file.to_owned()),
+        _ => Found::Left("it is a symlink that does not lead to an intake file of this folder"),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::kin::Kin;
 use crate::config::{self, Destination, PatternError, Patterns, Route};
 
 /// How the names begin under which Dropforge itself keeps files in an intake's folder for a moment. They are never taken.
@@ -12,6 +13,8 @@ pub(super) struct Globs {
     include: Patterns,
     exclude: Patterns,
     temporary: Patterns,
+    /// How files belong to each other.
+    pub(super) kin: Kin,
 }
 
 impl Globs {
@@ -20,7 +23,18 @@ impl Globs {
             include: Patterns::new(&intake.include)?,
             exclude: Patterns::new(&intake.exclude)?,
             temporary: Patterns::new(&intake.temporary_names)?,
+            kin: Kin::new(intake)?,
         })
+    }
+
+    /// The number of the first pattern of `include` that the file matches.
+    pub(super) fn pattern(&self, relative: &Path) -> Option<usize> {
+        self.include.first(relative)
+    }
+
+    /// Whether `exclude` leaves the file out.
+    pub(super) fn excluded(&self, relative: &Path) -> bool {
+        self.exclude.matches(relative)
     }
 
     /// Whether `include` and `exclude` admit the file.

@@ -1,30 +1,25 @@
-//! The thread of an intake: hears, scans, looks at the files whose time has come, and hands over those that are complete.
+//! The thread of an intake: hears, scans, and plans when to look at which file.
 
 use std::collections::{HashSet, VecDeque};
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info};
 
-use super::complete::{GRACE, Rule, Stillness, Verdict, verdict};
+use super::Arrivals;
+use super::alias::{Aliases, remove_link};
+use super::complete::{GRACE, Rule};
 use super::examine::{Candidate, Found, look_at};
 use super::filter::{Globs, Places};
+use super::large::Large;
+use super::newest::Newest;
+use super::report::Report;
 use super::signals::{Change, Heap, Heard, Signals};
-use super::tracker::{Failure, Pending, Tracker};
+use super::tracker::{Pending, Tracker};
 use super::watch::{TELLS_CLOSING, Watch};
-use super::writer::{Writer, writer};
-use super::{Arrival, ArrivalError, Arrivals};
 use crate::config::{Route, Take};
 use crate::metrics::Metrics;
-
-/// Between the first failure to hand a file over and the next try; it doubles from failure to failure.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-
-/// The longest time between two tries.
-const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// How many new folders wait to be scanned. Beyond it, everything is.
 const MAX_APPEARED: usize = 1_024;
@@ -45,10 +40,16 @@ pub(super) struct Folder {
     pub(super) route: Arc<Route>,
     pub(super) root: PathBuf,
     pub(super) globs: Arc<Globs>,
-    arrivals: Arc<dyn Arrivals>,
+    pub(super) arrivals: Arc<dyn Arrivals>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) signals: Arc<Signals>,
-    quiet: Duration,
+    pub(super) report: Arc<Report>,
+    pub(super) quiet: Duration,
+    /// With `take = "superseded"`: how long the newest file must not have changed.
+    idle: Duration,
+    /// With `take = "superseded"`.
+    pub(super) newest: Newest,
+    pub(super) aliases: Aliases,
     pub(super) rescan_every: Duration,
     pub(super) tracker: Tracker,
     /// None while the folder is missing or cannot be read.
@@ -63,7 +64,13 @@ pub(super) struct Folder {
     pub(super) hidden: Vec<PathBuf>,
     pub(super) full: bool,
     /// Why the last file that could not be taken was not; none if one was taken since.
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
+    /// Started for the first large file.
+    pub(super) large: Option<Large>,
+    /// No file is looked at before this time.
+    pub(super) hold_until: Instant,
+    /// Why nothing, or little, is taken.
+    pub(super) held: Option<String>,
 }
 
 impl Folder {
@@ -74,11 +81,15 @@ impl Folder {
         arrivals: Arc<dyn Arrivals>,
         metrics: Arc<Metrics>,
         signals: Arc<Signals>,
+        report: Arc<Report>,
     ) -> Folder {
         let seconds = |value: f64| Duration::try_from_secs_f64(value).unwrap_or(Duration::ZERO);
         let now = Instant::now();
         Folder {
             quiet: seconds(route.intake.quiet_seconds),
+            idle: seconds(route.intake.superseded_hours * 3_600.0),
+            newest: Newest::default(),
+            aliases: Aliases::default(),
             rescan_every: seconds(route.intake.rescan_seconds),
             route,
             root,
@@ -86,6 +97,7 @@ impl Folder {
             arrivals,
             metrics,
             signals,
+            report,
             tracker: Tracker::default(),
             open: None,
             appeared: VecDeque::new(),
@@ -95,10 +107,13 @@ impl Folder {
             hidden: Vec::new(),
             full: false,
             reason: None,
+            large: None,
+            hold_until: now,
+            held: None,
         }
     }
 
-    /// Works until it is stopped. Between two files that it hands over, it hears what has changed.
+    /// Works until it is stopped. Between two batches that it hands over, it hears what has changed.
     pub(super) fn run(mut self) {
         while !self.signals.stopping() {
             let heap = self.signals.wait(self.next_time());
@@ -113,23 +128,25 @@ impl Folder {
                 debug!(route = self.route.name, path = %self.root.join(folder).display(), %error, "a new folder is gone again");
             }
             // Files of a folder that is missing would look as if they were gone.
-            if self.open.is_some()
-                && let Some((path, pending)) = self.tracker.take_due(now)
-            {
-                self.look(path, pending);
+            if self.open.is_some() {
+                self.look_at_due(now);
             }
+            self.report.waiting(self.tracker.waiting());
         }
     }
 
     /// When there is something to do, if nothing is heard before.
     fn next_time(&self) -> Instant {
-        let due = if self.open.is_some() { self.tracker.next_due() } else { None };
+        let due = if self.open.is_some() { self.tracker.next_due().map(|due| due.max(self.hold_until)) } else { None };
         let appeared = self.appeared.front().map(|(at, _)| *at);
         due.into_iter().chain(appeared).fold(self.next_scan, Instant::min)
     }
 
     fn apply(&mut self, heap: Heap) {
         let now = Instant::now();
+        for answer in heap.answers {
+            self.answered_large(answer);
+        }
         if heap.root {
             self.open = None;
             self.scan_soon(now);
@@ -150,7 +167,7 @@ impl Folder {
         }
     }
 
-    fn scan_soon(&mut self, now: Instant) {
+    pub(super) fn scan_soon(&mut self, now: Instant) {
         self.next_scan = self.next_scan.min(self.may_scan.max(now));
     }
 
@@ -193,12 +210,56 @@ impl Folder {
     pub(super) fn notice(&mut self, relative: &Path, found: &Found, now: Instant) -> Option<&mut Pending> {
         match found {
             Found::Folder => None,
+            Found::Part => {
+                self.tracker.forget(relative);
+                None
+            }
+            Found::Alias(file) => {
+                let taken = self.tracker.was_taken(file);
+                self.aliases.leads(relative, file.clone(), taken);
+                self.ignore(relative, "it is a symlink; the file that it leads to is taken itself");
+                None
+            }
+            Found::Dangling => {
+                self.dangling(relative);
+                None
+            }
             Found::Left(reason) => {
                 self.ignore(relative, reason);
                 None
             }
-            Found::File(Candidate { identity, version, .. }) => self.tracker.pending(relative, *version, identity.modified_ns, now),
+            Found::File(Candidate { identity, version, .. }) => {
+                if self.route.intake.take == Take::Superseded
+                    && let Some(pattern) = self.globs.pattern(relative)
+                    && let Some(superseded) = self.newest.note(relative, pattern, identity.modified_ns)
+                {
+                    self.tracker.arm(&superseded, now + self.quiet);
+                }
+                self.tracker.pending(relative, *version, identity.modified_ns, now)
+            }
         }
+    }
+
+    /// A symlink leads nowhere: its file was taken and is settled, or it never led anywhere.
+    fn dangling(&mut self, relative: &Path) {
+        if !self.aliases.dangles(relative) {
+            return self.ignore(relative, "it is a symlink that leads nowhere");
+        }
+        let (route, path) = (&self.route.name, self.root.join(relative));
+        match remove_link(&path) {
+            Ok(()) => info!(route, path = %path.display(), "removed a symlink: the file that it led to was taken and is settled"),
+            Err(error) => info!(route, path = %path.display(), %error, "a symlink leads nowhere: its file was taken and is settled"),
+        }
+    }
+
+    /// How long a file must not have changed to be complete.
+    pub(super) fn still_for(&self, relative: &Path, file: &Candidate, pending: &mut Pending) -> Duration {
+        if self.route.intake.take != Take::Superseded {
+            return self.quiet;
+        }
+        let newer = |pattern| self.newest.supersedes(relative, pattern, file.identity.modified_ns);
+        pending.superseded |= self.globs.pattern(relative).is_some_and(newer);
+        if pending.superseded { self.quiet } else { self.idle }
     }
 
     fn ignore(&mut self, relative: &Path, reason: &str) {
@@ -210,125 +271,17 @@ impl Folder {
 
     /// Plans when to look at a pending file that a scan came upon, unless that is planned.
     pub(super) fn plan(&mut self, relative: &Path, now: Instant) {
-        let wait = match self.rule() {
-            Rule::Closed => Duration::ZERO,
-            Rule::Quiet => self.quiet,
-        };
-        self.tracker.arm_idle(relative, now + wait);
+        match self.rule() {
+            Rule::Closed => self.tracker.arm_idle(relative, now),
+            // What supersedes it may have come since it was looked at.
+            Rule::Quiet if self.route.intake.take == Take::Superseded => self.tracker.arm(relative, now + self.quiet),
+            Rule::Quiet => self.tracker.arm_idle(relative, now + self.quiet),
+        }
     }
 
-    fn rule(&self) -> Rule {
+    pub(super) fn rule(&self) -> Rule {
         let local = self.open.as_ref().is_some_and(|open| !open.remote);
-        // `superseded` is not built yet, as start-up says; on a share, writers on other machines cannot be seen.
+        // On a share, writers on other machines cannot be seen. Who waits to be superseded may be kept open for long after that.
         if self.route.intake.take == Take::Closed && local { Rule::Closed } else { Rule::Quiet }
     }
-
-    /// Looks at a file whose time has come, and hands it over if it is complete.
-    fn look(&mut self, relative: Arc<Path>, mut pending: Box<Pending>) {
-        match self.judge(&relative, &mut pending) {
-            Ok((Found::File(file), Verdict::Complete)) => self.hand_over(relative, pending, &file),
-            Ok((Found::File(_), Verdict::Wait(until))) => self.tracker.put_back(relative, pending, until),
-            Ok((Found::Left(reason), _)) => self.ignore(&relative, reason),
-            // A folder took its place.
-            Ok((Found::Folder, _)) => self.scan_soon(Instant::now()),
-            Err(error) => self.lost_sight(relative, pending, &error),
-        }
-    }
-
-    /// Whether a file is complete.
-    fn judge(&self, relative: &Path, pending: &mut Pending) -> io::Result<(Found, Verdict)> {
-        let Some(open) = &self.open else { return Err(io::ErrorKind::NotFound.into()) };
-        let path = open.places.root.join(relative);
-        let before = match look_at(&open.places, &self.globs, relative)? {
-            Found::File(file) => file,
-            other => return Ok((other, Verdict::Wait(None))),
-        };
-        let rule = self.rule();
-        let writer = match rule {
-            Rule::Closed => writer(before.content(&path)),
-            Rule::Quiet => Writer::Unknown,
-        };
-        if open.remote {
-            // NFS may answer with what it knew seconds ago, but asks the server when a file is opened.
-            drop(File::open(before.content(&path)));
-        }
-        let after = match look_at(&open.places, &self.globs, relative)? {
-            Found::File(file) => file,
-            other => return Ok((other, Verdict::Wait(None))),
-        };
-        let now = Instant::now();
-        pending.looked(after.version, now);
-        let still = Stillness { unchanged: before.version == after.version, quiet_at: pending.since + self.quiet };
-        Ok((Found::File(after), verdict(rule, writer, pending.writing, &still, now)))
-    }
-
-    fn hand_over(&mut self, relative: Arc<Path>, mut pending: Box<Pending>, file: &Candidate) {
-        let path = self.root.join(&relative);
-        let arrival =
-            Arrival { route: Arc::clone(&self.route), path: path.clone(), relative: with_slashes(&relative), identity: file.identity };
-        let (reason, again) = match self.arrivals.arrived(arrival) {
-            Ok(()) => {
-                self.reason = None;
-                if pending.taken.is_some_and(|taken| taken.same_file(file.version)) {
-                    self.warn_of_growth(&path);
-                }
-                return self.tracker.taken(relative, file.version);
-            }
-            Err(ArrivalError::Later) => return self.tracker.put_back(relative, pending, Some(Instant::now() + FIRST_RETRY)),
-            Err(ArrivalError::Retry(reason)) => (reason, true),
-            Err(ArrivalError::Refused(reason)) => (reason, false),
-        };
-        if let Err(error) = path.symlink_metadata() {
-            return self.lost_sight(relative, pending, &error);
-        }
-        let route = &self.route.name;
-        let known = pending.failure.as_ref().is_some_and(|failure| failure.reason == reason);
-        if !known {
-            self.metrics.intake_file(route, "error");
-        }
-        if !again {
-            error!(route, path = %path.display(), reason, "a file was not taken, and will not be unless it changes");
-            return self.tracker.taken(relative, file.version);
-        }
-        if !known && self.reason.as_ref() != Some(&reason) {
-            warn!(route, path = %path.display(), reason, "a file could not be taken; trying again");
-            // What keeps all files from being taken, a full disk say, is said once.
-            self.reason = Some(reason.clone());
-        }
-        let delay = pending.failure.as_ref().map_or(FIRST_RETRY, |failure| failure.delay);
-        pending.failure = Some(Box::new(Failure { reason, delay: delay.saturating_mul(2).min(LAST_RETRY) }));
-        self.tracker.put_back(relative, pending, Some(Instant::now() + delay));
-    }
-
-    /// A file cannot be seen any more: it is gone, or the folder is, or it cannot be read for now.
-    fn lost_sight(&mut self, relative: Arc<Path>, pending: Box<Pending>, error: &io::Error) {
-        let path = self.root.join(&relative);
-        debug!(route = self.route.name, path = %path.display(), %error, "a file is gone before it was taken");
-        if error.kind() != io::ErrorKind::NotFound || !self.root.is_dir() {
-            self.tracker.put_back(relative, pending, None);
-            self.scan_soon(Instant::now());
-        }
-    }
-
-    fn warn_of_growth(&self, path: &Path) {
-        let (route, path) = (&self.route.name, path.display());
-        match self.rule() {
-            Rule::Closed => warn!(
-                route,
-                %path,
-                "a file changed after it was taken, and was taken again; if its writer closes it in between, set `take = \"quiet\"` and \
-                 `quiet_seconds` above its pauses"
-            ),
-            Rule::Quiet => warn!(
-                route,
-                %path,
-                "a file changed after it was taken, and was taken again; set `quiet_seconds` above the pauses of its writer"
-            ),
-        }
-    }
-}
-
-fn with_slashes(relative: &Path) -> String {
-    let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    parts.join("/")
 }

@@ -1,23 +1,30 @@
 //! Watched folders: finds the files of a route, waits until each is complete, and hands it over. It must not know what becomes of a file: not
-//! the queue, not the converters, and it never moves, changes or deletes one.
+//! the queue, not the converters, and it never moves, changes or deletes one, but for a symlink whose file is settled.
 //!
-//! One thread per route does everything but listen to the file system:
+//! One thread per route does everything but listen to the file system and wait for large files to be read:
 //!
 //! ```text
-//! watch ──changes──▶ Signals ──▶ Folder (the thread) ──Arrival──▶ Arrivals
-//!                                  │ scan: every file, every few seconds
-//!                                  │ look: one file whose time has come: is it complete?
-//!                                  └ Tracker: what is known of each file, and when to look at it next
+//! watch ──changes──▶ Signals ──▶ Folder (the thread) ──Arrivals──▶ queue
+//!                       ▲          │ scan: every file, every few seconds
+//!                       │          │ look: the files whose time has come: which are complete?
+//!                       │          │ Tracker: what is known of each file, and when to look at it next
+//!                       └─answers──┴ Large: reads one large file at a time
 //! ```
 //!
 //! What the file system tells is a hint about where to look at once. What a scan finds counts as well, so that nothing is lost with a hint.
 
+mod alias;
 mod complete;
 mod examine;
 mod filter;
 mod folder;
+mod handing;
+mod kin;
+mod large;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod lease;
+mod newest;
+mod report;
 mod scan;
 mod signals;
 mod tracker;
@@ -37,6 +44,7 @@ use crate::metrics::Metrics;
 
 pub use crate::identity::FileIdentity;
 pub use filter::PRIVATE_PREFIX;
+pub use report::{Report, Sight, Trouble};
 
 use filter::Globs;
 use folder::Folder;
@@ -51,19 +59,56 @@ pub struct Arrival {
     pub path: PathBuf,
     /// The same below the intake's folder, with `/`; what is not UTF-8 in it is replaced by U+FFFD.
     pub relative: String,
-    /// Which file, in which state, was found complete; where `path` is a symlink, the file that it leads to. What is opened under `path` and
-    /// is not this has taken its place meanwhile, and may not even be in the intake's folder.
+    /// Which file, in which state, was found complete. What is opened under `path` and is not this has taken its place meanwhile, and may not
+    /// even be in the intake's folder.
     pub identity: FileIdentity,
+    /// The files that belong to it, complete as well, in the order of their names.
+    pub members: Vec<ArrivedMember>,
+}
+
+/// A file that belongs to one that is complete.
+#[derive(Debug, Clone)]
+pub struct ArrivedMember {
+    /// Its path below the file's folder, with `/`; what is not UTF-8 in it is replaced by U+FFFD.
+    pub name: String,
+    /// Where it is: an absolute path.
+    pub path: PathBuf,
+    /// Which file, in which state.
+    pub identity: FileIdentity,
+}
+
+impl Arrival {
+    /// The bytes of the file and of those that belong to it.
+    pub fn bytes(&self) -> u64 {
+        self.members.iter().map(|member| member.identity.size).sum::<u64>().saturating_add(self.identity.size)
+    }
 }
 
 /// Takes complete files.
 pub trait Arrivals: Send + Sync {
-    /// Takes `arrival`, which means that it is durable when this returns; it may take its time. It is not called again for this file
-    /// while the file stays as it is. Counts the file as `queued` or `duplicate`; the intake counts `ignored` and `error`.
+    /// Takes `arrivals`, files of one route in the order in which they are to be converted, and gives an answer for each, in their order. Those
+    /// that were taken are durable when this returns; it may take its time. It is not called again for a file that was taken while that stays
+    /// as it is. Counts files as `queued` or `duplicate`; the intake counts `ignored` and `error`.
     ///
-    /// # Errors
-    /// Why the file was not taken, and whether it is to be offered again. A file that is gone by then is forgotten, whatever the error.
-    fn arrived(&self, arrival: Arrival) -> Result<(), ArrivalError>;
+    /// An error says why a file was not taken, and whether it is to be offered again. A file that is gone by then is forgotten, whatever the
+    /// error.
+    fn arrived(&self, arrivals: &[Arrival]) -> Vec<Result<(), ArrivalError>>;
+
+    /// Whether there is room for more files. Asked before every batch, so it is quick.
+    fn room(&self) -> Room {
+        Room::Free
+    }
+}
+
+/// Whether there is room for more files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Room {
+    /// For all that come.
+    Free,
+    /// Take them slowly; why.
+    Scarce(String),
+    /// Take none for now; why.
+    None(String),
 }
 
 /// Why a file was not taken.
@@ -125,7 +170,12 @@ impl Intake {
     ///
     /// # Errors
     /// [`IntakeError`]; not for a folder that is missing or cannot be read, which is reported and waited for.
-    pub fn start(route: Arc<Route>, arrivals: Arc<dyn Arrivals>, metrics: Arc<Metrics>) -> Result<Intake, IntakeError> {
+    pub fn start(
+        route: Arc<Route>,
+        arrivals: Arc<dyn Arrivals>,
+        metrics: Arc<Metrics>,
+        report: Arc<Report>,
+    ) -> Result<Intake, IntakeError> {
         let globs = Globs::new(&route.intake).map_err(|source| IntakeError::Pattern { route: route.name.clone(), source })?;
         let failed = |source| IntakeError::Start { route: route.name.clone(), path: route.intake.path.clone(), source };
         let root = std::path::absolute(&route.intake.path).map_err(failed)?;
@@ -136,7 +186,7 @@ impl Intake {
         }
         let signals = Arc::new(Signals::default());
         let name = format!("intake {}", route.name);
-        let folder = Folder::new(Arc::clone(&route), root, globs, arrivals, metrics, Arc::clone(&signals));
+        let folder = Folder::new(Arc::clone(&route), root, globs, arrivals, metrics, Arc::clone(&signals), report);
         let thread = thread::Builder::new().name(name).spawn(move || folder.run()).map_err(failed)?;
         Ok(Intake { signals, thread: Some(thread) })
     }

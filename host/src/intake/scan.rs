@@ -90,6 +90,7 @@ impl Folder {
         let base = if everything { places.root.clone() } else { places.root.join(below) };
         if everything {
             self.tracker.begin_scan();
+            self.newest.clear();
         }
         let depth = if self.route.intake.recursive { usize::MAX } else { 1 };
         let walk = WalkDir::new(base).min_depth(1).max_depth(depth).into_iter();
@@ -118,6 +119,7 @@ impl Folder {
         if everything {
             self.tracker.sweep(|path| hidden.iter().any(|hidden| path.starts_with(hidden)));
             self.hidden = hidden;
+            self.report.failing(self.tracker.failing());
             self.report_full();
         }
         Ok(())

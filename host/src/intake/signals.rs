@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::large::Answer;
+
 /// How many files may have changed between two looks of the thread. Beyond it, a scan finds out.
 const MAX_CHANGES: usize = 16_384;
 
@@ -32,7 +34,7 @@ pub(super) struct Change {
 }
 
 /// Everything that was heard since the thread last asked.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Heap {
     /// By the path below the intake's folder.
     pub(super) changes: HashMap<PathBuf, Change>,
@@ -40,10 +42,12 @@ pub(super) struct Heap {
     pub(super) lost: bool,
     /// The intake's folder itself changed: it may be another one now.
     pub(super) root: bool,
+    /// What became of large files: at most one that is in hand, and one before it.
+    pub(super) answers: Vec<Answer>,
 }
 
 /// The place where the watcher leaves what it hears, and the thread waits for it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Signals {
     heap: Mutex<Heap>,
     wake: Condvar,
@@ -76,6 +80,12 @@ impl Signals {
         self.wake.notify_all();
     }
 
+    /// A large file was handed over, or not.
+    pub(super) fn answered(&self, answer: Answer) {
+        self.lock().answers.push(answer);
+        self.wake.notify_all();
+    }
+
     /// Ends the thread.
     pub(super) fn stop(&self) {
         // Under the lock, so that the thread is either before its check or already waiting.
@@ -93,7 +103,7 @@ impl Signals {
     pub(super) fn wait(&self, deadline: Instant) -> Heap {
         let mut heap = self.lock();
         loop {
-            if self.stopping() || heap.lost || heap.root || !heap.changes.is_empty() {
+            if self.stopping() || heap.lost || heap.root || !heap.changes.is_empty() || !heap.answers.is_empty() {
                 break;
             }
             let left = deadline.saturating_duration_since(Instant::now());

@@ -27,14 +27,25 @@ struct Recorder {
     arrivals: Mutex<Vec<Arrival>>,
     more: Condvar,
     answer: Box<Answer>,
+    room: Mutex<Room>,
+    /// How many came together.
+    batches: Mutex<Vec<usize>>,
 }
 
 impl Arrivals for Recorder {
-    fn arrived(&self, arrival: Arrival) -> Result<(), ArrivalError> {
-        let answer = (self.answer)(&arrival);
-        self.arrivals.lock().unwrap().push(arrival);
-        self.more.notify_all();
-        answer
+    fn arrived(&self, arrivals: &[Arrival]) -> Vec<Result<(), ArrivalError>> {
+        let answer = |arrival: &Arrival| {
+            let answer = (self.answer)(arrival);
+            self.arrivals.lock().unwrap().push(arrival.clone());
+            self.more.notify_all();
+            answer
+        };
+        self.batches.lock().unwrap().push(arrivals.len());
+        arrivals.iter().map(answer).collect()
+    }
+
+    fn room(&self) -> Room {
+        self.room.lock().unwrap().clone()
     }
 }
 
@@ -63,6 +74,7 @@ struct Station {
     inbox: PathBuf,
     route: Route,
     metrics: Arc<Metrics>,
+    report: Arc<Report>,
 }
 
 impl Station {
@@ -76,7 +88,7 @@ impl Station {
         route.intake.quiet_seconds = 0.3;
         configure(&mut route.intake);
         let metrics = Arc::new(Metrics::new(&Instance { instance_id: "i".into(), station: "s".into(), location: "l".into() }));
-        Station { dir, inbox, route, metrics }
+        Station { dir, inbox, route, metrics, report: Arc::default() }
     }
 
     fn start(&self) -> (Intake, Arc<Recorder>) {
@@ -84,9 +96,15 @@ impl Station {
     }
 
     fn start_with(&self, answer: impl Fn(&Arrival) -> Result<(), ArrivalError> + Send + Sync + 'static) -> (Intake, Arc<Recorder>) {
-        let recorder = Arc::new(Recorder { arrivals: Mutex::default(), more: Condvar::new(), answer: Box::new(answer) });
+        let recorder = Arc::new(Recorder {
+            arrivals: Mutex::default(),
+            more: Condvar::new(),
+            answer: Box::new(answer),
+            room: Mutex::new(Room::Free),
+            batches: Mutex::default(),
+        });
         let arrivals = Arc::clone(&recorder) as Arc<dyn Arrivals>;
-        let intake = Intake::start(Arc::new(self.route.clone()), arrivals, Arc::clone(&self.metrics)).unwrap();
+        let intake = Intake::start(Arc::new(self.route.clone()), arrivals, Arc::clone(&self.metrics), Arc::clone(&self.report)).unwrap();
         (intake, recorder)
     }
 
@@ -270,20 +288,31 @@ fn what_is_never_taken() {
     symlink("real/file", station.inbox.join("to-file")).unwrap();
 
     let (intake, recorder) = station.start();
-    let mut first = recorder.wait(2);
-    first.sort();
-    assert_eq!(first, ["real/file", "to-file"]);
-    let real = FileIdentity::at(&station.inbox.join("real/file")).unwrap();
-    assert!(recorder.arrivals.lock().unwrap().iter().all(|arrival| arrival.identity == real));
+    assert_eq!(recorder.wait(1), ["real/file"]);
     // Each of these is seen by a scan of its own.
     for name in ["one", "two", "three"] {
         station.drop_file(name);
         assert_eq!(recorder.wait(recorder.count() + 1).last().unwrap(), name);
     }
-    // The links that leave or dangle, the pipe, the socket and the log file; each once.
-    station.wait_for_metric("intake_files_total{result=\"ignored\",route=\"r\"} 7");
+    // The links, the pipe, the socket and the log file; each once.
+    station.wait_for_metric("intake_files_total{result=\"ignored\",route=\"r\"} 8");
     intake.stop();
-    assert_eq!(recorder.count(), 5);
+    assert_eq!(recorder.count(), 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_file_that_is_taken_goes_when_that_is_settled() {
+    let station = Station::new(POLLING);
+    let (file, link) = (station.drop_file("2026-11-22.csv"), station.inbox.join("latest.csv"));
+    std::os::unix::fs::symlink("2026-11-22.csv", &link).unwrap();
+    let (_intake, recorder) = station.start();
+    station.wait_for_metric("intake_files_total{result=\"ignored\",route=\"r\"} 1");
+    assert_eq!(recorder.wait(1), ["2026-11-22.csv"]);
+    assert!(link.is_symlink());
+    fs::remove_file(file).unwrap();
+    wait_until("the link to go", || !link.is_symlink());
+    assert_eq!(recorder.count(), 1);
 }
 
 #[test]
@@ -352,6 +381,156 @@ fn a_file_that_is_refused_is_offered_again_when_it_changed() {
     }
     append(&path, "x");
     assert_eq!(recorder.wait(4), ["big", "one", "two", "big"]);
+}
+
+#[test]
+fn what_waits_and_what_went_wrong_is_to_be_seen() {
+    let station = Station::new(POLLING);
+    station.drop_file("bad");
+    let (_intake, recorder) = station.start_with(|_| Err(ArrivalError::Retry("it is locked".into())));
+    recorder.wait(1);
+    wait_until("the report of it", || {
+        let sight = station.report.sight();
+        sight.failing == 1 && sight.waiting == 1 && sight.last_error.is_some_and(|trouble| trouble.reason == "it is locked")
+    });
+    assert_eq!(station.report.sight().last_error.unwrap().path, "bad");
+    fs::remove_file(station.inbox.join("bad")).unwrap();
+    wait_until("nothing to wait", || station.report.sight().waiting == 0 && station.report.sight().failing == 0);
+}
+
+#[test]
+fn what_is_due_together_goes_together() {
+    let station = Station::new(|_| {});
+    for number in 0..300 {
+        station.drop_old(&number.to_string(), number);
+    }
+    let (_intake, recorder) = station.start();
+    let names = recorder.wait(300);
+    assert_eq!(names, (0..300).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(*recorder.batches.lock().unwrap(), [256, 44]);
+}
+
+#[test]
+fn a_large_file_keeps_no_small_one_waiting() {
+    let station = Station::new(|_| {});
+    for (second, name) in ["large", "larger"].iter().enumerate() {
+        let path = station.drop_old(name, second as u64);
+        let file = OpenOptions::new().append(true).open(path).unwrap();
+        file.set_len(super::large::LARGE_BYTES + 1).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    }
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let (_intake, recorder) = station.start_with(move |arrival| {
+        if arrival.relative.starts_with("large") {
+            released.lock().unwrap().recv().unwrap();
+        }
+        Ok(())
+    });
+    for count in 1..=3 {
+        station.drop_file(&count.to_string());
+        assert_eq!(recorder.wait(count).last().unwrap(), &count.to_string());
+    }
+    release.send(()).unwrap();
+    recorder.wait(4);
+    release.send(()).unwrap();
+    let mut names = recorder.wait(5);
+    names.sort();
+    assert_eq!(names, ["1", "2", "3", "large", "larger"]);
+}
+
+#[test]
+fn a_large_file_that_is_not_taken_is_offered_again_unless_it_is_gone() {
+    let station = Station::new(|_| {});
+    for name in ["gone", "stays"] {
+        OpenOptions::new().append(true).open(station.drop_file(name)).unwrap().set_len(super::large::LARGE_BYTES + 1).unwrap();
+    }
+    let tries = Mutex::new(0);
+    let (_intake, recorder) = station.start_with(move |arrival| {
+        if arrival.relative == "gone" {
+            fs::remove_file(&arrival.path).unwrap();
+            return Err(ArrivalError::Retry("it is gone".into()));
+        }
+        *tries.lock().unwrap() += 1;
+        if *tries.lock().unwrap() == 1 { Err(ArrivalError::Retry("not yet".into())) } else { Ok(()) }
+    });
+    let mut names = recorder.wait(3);
+    names.sort();
+    assert_eq!(names, ["gone", "stays", "stays"]);
+    wait_until("nothing to wait", || station.report.sight().waiting == 0);
+    station.wait_for_metric("intake_files_total{result=\"error\",route=\"r\"} 1");
+}
+
+#[test]
+fn files_wait_in_the_folder_while_there_is_no_room() {
+    let station = Station::new(|_| {});
+    let (_intake, recorder) = station.start();
+    *recorder.room.lock().unwrap() = Room::None("the disk is full".into());
+    station.drop_file("a");
+    wait_until("the intake to be held back", || station.report.sight().held_back.as_deref() == Some("the disk is full"));
+    assert_eq!((recorder.count(), station.report.sight().waiting), (0, 1));
+    *recorder.room.lock().unwrap() = Room::Scarce("the disk is nearly full".into());
+    assert_eq!(recorder.wait(1), ["a"]);
+    assert_eq!(station.report.sight().held_back.as_deref(), Some("the disk is nearly full"));
+    *recorder.room.lock().unwrap() = Room::Free;
+    station.drop_file("b");
+    assert_eq!(recorder.wait(2), ["a", "b"]);
+    assert_eq!(station.report.sight().held_back, None);
+}
+
+#[test]
+fn a_file_that_is_appended_to_all_day_is_taken_when_a_newer_one_has_come() {
+    for watch in [Watch::Native, Watch::Poll] {
+        let station = Station::new(|intake| {
+            intake.take = Take::Superseded;
+            intake.include = vec!["*.log".into(), "*.csv".into()];
+            intake.quiet_seconds = 0.05;
+            intake.rescan_seconds = 0.02;
+            intake.watch = watch;
+        });
+        fs::create_dir(station.inbox.join("line")).unwrap();
+        let monday = station.drop_old("line/monday.log", 100);
+        // Neither is of its kind: another pattern, another folder.
+        station.drop_old("line/results.csv", 200);
+        station.drop_old("other.log", 200);
+        let (_intake, recorder) = station.start();
+        for second in 101..110 {
+            append(&monday, "row\n");
+            OpenOptions::new()
+                .append(true)
+                .open(&monday)
+                .unwrap()
+                .set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(second))
+                .unwrap();
+            // The pause is what is tested: longer than `quiet_seconds`, and some scans.
+            thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(recorder.count(), 0);
+        station.drop_old("line/sunday.log", 50);
+        assert_eq!(recorder.wait(1), ["line/sunday.log"], "older than the newest");
+        station.drop_old("line/tuesday.log", 300);
+        assert_eq!(recorder.wait(2)[1], "line/monday.log");
+        assert_eq!(recorder.last().identity.size, 15 + 9 * 4);
+        wait_until("the others to wait", || station.report.sight().waiting == 3);
+        // It grew after all, and is the newest now: it is a new file, and so is the one that it supersedes.
+        append(&monday, "row\n");
+        assert_eq!(recorder.wait(3)[2], "line/tuesday.log");
+    }
+}
+
+#[test]
+fn the_newest_file_is_taken_when_it_has_not_changed_for_long() {
+    let station = Station::new(|intake| {
+        intake.take = Take::Superseded;
+        intake.superseded_hours = 0.3 / 3_600.0;
+        intake.quiet_seconds = 0.05;
+        intake.rescan_seconds = 0.02;
+    });
+    let began = Instant::now();
+    station.drop_file("only.log");
+    let (_intake, recorder) = station.start();
+    assert_eq!(recorder.wait(1), ["only.log"]);
+    assert!(began.elapsed() >= Duration::from_millis(300));
 }
 
 #[test]
@@ -535,8 +714,14 @@ fn stopping_waits_for_nothing() {
 fn what_cannot_start_says_why() {
     let refused = |configure: fn(&mut config::Intake)| {
         let station = Station::new(configure);
-        let recorder = Arc::new(Recorder { arrivals: Mutex::default(), more: Condvar::new(), answer: Box::new(|_| Ok(())) });
-        Intake::start(Arc::new(station.route.clone()), recorder, Arc::clone(&station.metrics)).err().unwrap().to_string()
+        let recorder = Arc::new(Recorder {
+            arrivals: Mutex::default(),
+            more: Condvar::new(),
+            answer: Box::new(|_| Ok(())),
+            room: Mutex::new(Room::Free),
+            batches: Mutex::default(),
+        });
+        Intake::start(Arc::new(station.route.clone()), recorder, Arc::clone(&station.metrics), Arc::default()).err().unwrap().to_string()
     };
     assert!(
         refused(|intake| intake.exclude = vec!["[".into()]).contains("`[`")

@@ -23,11 +23,11 @@ pub(super) struct Version {
 }
 
 impl Version {
-    /// The version of a file with this identity. A symlink has two: its own and that of what it leads to.
+    /// The version of a file with this identity, and with those of the files that belong to it after that.
     pub(super) fn of(identities: &[FileIdentity]) -> Self {
         let mut hasher = DefaultHasher::new();
         identities.hash(&mut hasher);
-        Version { inode: identities.last().map_or(0, |identity| identity.inode), digest: hasher.finish() }
+        Version { inode: identities.first().map_or(0, |identity| identity.inode), digest: hasher.finish() }
     }
 
     /// Whether both are states of one file, which was changed in place and not replaced.
@@ -54,6 +54,8 @@ pub(super) struct Pending {
     version: Version,
     pub(super) since: Instant,
     pub(super) writing: Writing,
+    /// A newer file of its kind has come since then.
+    pub(super) superseded: bool,
     /// What was handed over under this name before.
     pub(super) taken: Option<Version>,
     pub(super) failure: Option<Box<Failure>>,
@@ -61,7 +63,7 @@ pub(super) struct Pending {
 
 impl Pending {
     fn new(version: Version, modified_ns: i64, now: Instant) -> Self {
-        Pending { due: None, modified_ns, version, since: now, writing: Writing::Unknown, taken: None, failure: None }
+        Pending { due: None, modified_ns, version, since: now, writing: Writing::Unknown, superseded: false, taken: None, failure: None }
     }
 
     /// Notes how the file is now.
@@ -69,6 +71,7 @@ impl Pending {
         if self.version != version {
             self.version = version;
             self.since = now;
+            self.superseded = false;
             self.failure = None;
         }
     }
@@ -93,10 +96,18 @@ struct Entry {
 /// The order in which files are looked at: when their time has come, the oldest first.
 type Timer = (Instant, i64, Arc<Path>);
 
+impl Entry {
+    fn is_pending(&self) -> bool {
+        matches!(self.state, State::Pending(_))
+    }
+}
+
 /// The files of a folder, by their paths below it.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
     files: HashMap<Arc<Path>, Entry>,
+    /// How many of them are still to be handed over.
+    pending: usize,
     /// One for each pending file that has a time.
     timers: BTreeSet<Timer>,
     scan: u32,
@@ -117,14 +128,20 @@ impl Tracker {
             if self.full() {
                 return None;
             }
-            self.files.insert(path.into(), Entry { seen: scan, state: State::Pending(new()) });
+            self.insert(path.into(), State::Pending(new()));
         }
         let entry = self.files.get_mut(path)?;
         entry.seen = scan;
         match entry.state {
             State::Taken(taken) if taken == version => return None,
-            State::Taken(taken) => entry.state = State::Pending(Box::new(Pending { taken: Some(taken), ..*new() })),
-            State::Ignored => entry.state = State::Pending(new()),
+            State::Taken(taken) => {
+                entry.state = State::Pending(Box::new(Pending { taken: Some(taken), ..*new() }));
+                self.pending += 1;
+            }
+            State::Ignored => {
+                entry.state = State::Pending(new());
+                self.pending += 1;
+            }
             State::Pending(ref mut pending) => pending.looked(version, now),
         }
         match &mut entry.state {
@@ -166,6 +183,7 @@ impl Tracker {
         while self.next_due().is_some_and(|due| due <= now) {
             let (_, _, path) = self.timers.pop_first()?;
             if let Some(Entry { state: State::Pending(mut pending), .. }) = self.files.remove(&path) {
+                self.pending -= 1;
                 pending.due = None;
                 return Some((path, pending));
             }
@@ -175,7 +193,7 @@ impl Tracker {
 
     /// Puts a pending file back, to be looked at by `at`; if none, when something is heard of it, at the latest at the next scan.
     pub(super) fn put_back(&mut self, path: Arc<Path>, pending: Box<Pending>, at: Option<Instant>) {
-        self.files.insert(Arc::clone(&path), Entry { seen: self.scan, state: State::Pending(pending) });
+        self.insert(Arc::clone(&path), State::Pending(pending));
         if let Some(at) = at {
             self.arm(&path, at);
         }
@@ -183,7 +201,36 @@ impl Tracker {
 
     /// Remembers that a file was handed over.
     pub(super) fn taken(&mut self, path: Arc<Path>, version: Version) {
-        self.files.insert(path, Entry { seen: self.scan, state: State::Taken(version) });
+        self.insert(path, State::Taken(version));
+    }
+
+    /// Whether the file is remembered as handed over in this version.
+    pub(super) fn is_taken(&self, path: &Path, version: Version) -> bool {
+        matches!(self.files.get(path), Some(Entry { state: State::Taken(taken), .. }) if *taken == version)
+    }
+
+    /// Whether the file is remembered as handed over, in whatever version.
+    pub(super) fn was_taken(&self, path: &Path) -> bool {
+        matches!(self.files.get(path), Some(Entry { state: State::Taken(_), .. }))
+    }
+
+    /// How many files are still to be handed over.
+    pub(super) fn waiting(&self) -> usize {
+        self.pending
+    }
+
+    /// Of those, how many could not be handed over when that was tried.
+    pub(super) fn failing(&self) -> usize {
+        let failing = |entry: &&Entry| matches!(&entry.state, State::Pending(pending) if pending.failure.is_some());
+        self.files.values().filter(failing).count()
+    }
+
+    fn insert(&mut self, path: Arc<Path>, state: State) {
+        let entry = Entry { seen: self.scan, state };
+        self.pending += usize::from(entry.is_pending());
+        if self.files.insert(path, entry).is_some_and(|before| before.is_pending()) {
+            self.pending -= 1;
+        }
     }
 
     /// Remembers that a file is left alone. Says whether that is new.
@@ -198,13 +245,14 @@ impl Tracker {
         if self.full() {
             return false;
         }
-        self.files.insert(path.into(), Entry { seen: self.scan, state: State::Ignored });
+        self.insert(path.into(), State::Ignored);
         true
     }
 
     /// Forgets a file. Says whether it was known.
     pub(super) fn forget(&mut self, path: &Path) -> bool {
         let Some((key, entry)) = self.files.remove_entry(path) else { return false };
+        self.pending -= usize::from(entry.is_pending());
         forget_timer(&mut self.timers, &key, &entry);
         true
     }
@@ -237,10 +285,11 @@ impl Tracker {
     }
 
     fn forget_all(&mut self, which: impl Fn(&Path, &Entry) -> bool) {
-        let timers = &mut self.timers;
+        let (timers, pending) = (&mut self.timers, &mut self.pending);
         self.files.retain(|path, entry| {
             let keep = !which(path, entry);
             if !keep {
+                *pending -= usize::from(entry.is_pending());
                 forget_timer(timers, path, entry);
             }
             keep
@@ -321,6 +370,33 @@ mod tests {
         assert!(tracker.forget(path("seen")));
         assert!(tracker.forget(path("locked/a")));
         assert!(!tracker.forget(path("gone")));
+    }
+
+    #[test]
+    fn what_waits_is_counted() {
+        let now = Instant::now();
+        let mut tracker = Tracker::default();
+        for name in ["a", "b", "c", "d"] {
+            tracker.pending(path(name), version(1), 0, now).unwrap();
+            tracker.arm(path(name), now);
+        }
+        assert_eq!(tracker.waiting(), 4);
+        let (taken, _) = tracker.take_due(now).unwrap();
+        assert_eq!(tracker.waiting(), 3);
+        tracker.taken(Arc::clone(&taken), version(1));
+        assert!(tracker.is_taken(&taken, version(1)) && !tracker.is_taken(&taken, version(2)));
+        let (failed, mut pending) = tracker.take_due(now).unwrap();
+        pending.failure = Some(Box::new(Failure { reason: "full".into(), delay: Duration::from_secs(1) }));
+        tracker.put_back(failed, pending, None);
+        assert_eq!((tracker.waiting(), tracker.failing()), (3, 1));
+        tracker.pending(&taken, version(2), 0, now).unwrap();
+        assert_eq!(tracker.waiting(), 4);
+        tracker.taken(path("c").into(), version(1));
+        assert!(tracker.ignored(path("d")) && tracker.forget(&taken));
+        assert_eq!(tracker.waiting(), 1);
+        tracker.begin_scan();
+        tracker.sweep(|_| false);
+        assert_eq!((tracker.waiting(), tracker.failing()), (0, 0));
     }
 
     #[test]

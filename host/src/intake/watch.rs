@@ -114,7 +114,7 @@ impl Ear {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn is_remote(folder: &Path) -> bool {
     /// From `linux/magic.h` and the file systems' own sources.
-    const REMOTE: [u32; 13] = [
+    const REMOTE: [u32; 14] = [
         0x0000_6969, // NFS
         0x0000_517b, // SMB
         0xff53_4d42, // CIFS
@@ -128,17 +128,27 @@ pub(super) fn is_remote(folder: &Path) -> bool {
         0x4750_4653, // GPFS
         0x0116_1970, // GFS2
         0x7461_636f, // OCFS2
+        0x786f_4256, // a folder of VirtualBox's host
     ];
     // The type is a signed or unsigned word of 32 or 64 bits, by architecture; the magic is its low half.
     rustix::fs::statfs(folder).is_ok_and(|status| REMOTE.contains(&((status.f_type as u64 & 0xffff_ffff) as u32)))
 }
 
-/// Whether `folder` is on a share, by its name. A mapped drive is not seen as one; `watch = "poll"` says so.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+/// Whether `folder` is on a file system where others write without this machine being told.
+#[cfg(target_vendor = "apple")]
+pub(super) fn is_remote(folder: &Path) -> bool {
+    /// From `sys/mount.h`: the file system is stored on this machine.
+    const MNT_LOCAL: u32 = 0x0000_1000;
+    rustix::fs::statfs(folder).is_ok_and(|status| status.f_flags & MNT_LOCAL == 0)
+}
+
+/// Whether `folder` is on a share: by its name, or by that of the share that its drive letter stands for.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(super) fn is_remote(folder: &Path) -> bool {
     use std::path::{Component, Prefix};
-    matches!(
-        folder.components().next(),
-        Some(Component::Prefix(prefix)) if matches!(prefix.kind(), Prefix::UNC(..) | Prefix::VerbatimUNC(..))
-    )
+    let is_share = |path: &Path| {
+        let first = path.components().next();
+        matches!(first, Some(Component::Prefix(prefix)) if matches!(prefix.kind(), Prefix::UNC(..) | Prefix::VerbatimUNC(..)))
+    };
+    is_share(folder) || folder.canonicalize().is_ok_and(|resolved| is_share(&resolved))
 }

@@ -98,6 +98,7 @@ pub(super) struct Families {
     pub(super) cache_misses: IntCounterVec,
     pub(super) cache_evictions: IntCounterVec,
     pub(super) cache_hit_rate: GaugeVec,
+    pub(super) spool_limit_bytes: IntGaugeVec,
     pub(super) disk_free: IntGaugeVec,
     pub(super) build_info: IntGaugeVec,
     pub(super) instance_info: IntGaugeVec,
@@ -218,6 +219,7 @@ impl Families {
                 "Hits of all questions to this cache since start; 0 before the first.",
                 &["cache_name"],
             ),
+            spool_limit_bytes: gauge(r, "spool_limit_bytes", "How many of them there may be before intake stops.", &[]),
             disk_free: gauge(r, "disk_free_bytes", "Bytes that the file system of this path has left for the service.", &["path"]),
             build_info: gauge(r, "build_info", "1, with the version of this program.", &["version"]),
             instance_info: gauge(

@@ -371,6 +371,11 @@ impl Metrics {
     pub fn spool_bytes(&self, bytes: u64) {
         self.families.spool_bytes.with_label_values::<&str>(&[]).set(signed(bytes));
     }
+
+    /// Sets how many bytes of documents may wait for delivery before intake stops.
+    pub fn spool_limit_bytes(&self, bytes: u64) {
+        self.families.spool_limit_bytes.with_label_values::<&str>(&[]).set(signed(bytes));
+    }
 }
 
 /// HTTP. Methods and endpoints come from closed sets: the caller gives route templates, never paths.

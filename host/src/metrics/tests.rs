@@ -11,7 +11,7 @@ use super::*;
 use crate::sandbox::MetricKind;
 
 /// The families of this version, as the design has them: name, type, labels.
-const FAMILIES: [(&str, &str, &[&str]); 31] = [
+const FAMILIES: [(&str, &str, &[&str]); 32] = [
     ("build_info", "gauge", &["version"]),
     ("conversion_documents_total", "counter", &["converter"]),
     ("conversion_duration_seconds", "histogram", &["converter"]),
@@ -43,6 +43,7 @@ const FAMILIES: [(&str, &str, &[&str]); 31] = [
     ("queue_waiting", "gauge", &["queue_name", "reason"]),
     ("queue_workers", "gauge", &["queue_name"]),
     ("spool_bytes", "gauge", &[]),
+    ("spool_limit_bytes", "gauge", &[]),
 ];
 
 const DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -91,6 +92,7 @@ fn record_everything(metrics: &Metrics) {
     metrics.delivery("folder:out", "success", 2, Duration::from_millis(1));
     metrics.dead_letters("ict", 1);
     metrics.spool_bytes(4096);
+    metrics.spool_limit_bytes(8192);
     metrics.watch_disks(vec![std::env::temp_dir()]);
     metrics.http_endpoint("GET", "/api/v1/jobs");
     metrics.http_request("GET", "/api/v1/jobs", "200", Duration::from_millis(1));
@@ -255,6 +257,7 @@ fn what_is_recorded_is_what_is_read() {
         (r#"delivery_duration_seconds_count{destination="folder:out"}"#, 1.0),
         (r#"dead_letters{route="ict"}"#, 1.0),
         ("spool_bytes", 4096.0),
+        ("spool_limit_bytes", 8192.0),
         (r#"instance_info{instance_id="default",location="Line \"3\"",station="ict-3"}"#, 1.0),
         (r#"csv_rows_total{converter="csv",kind="a\"b\\c\nd"}"#, 2.0),
         (r#"csv_offset_celsius{converter="csv"}"#, -1.5),

@@ -175,16 +175,16 @@ fn committed_job(connection: &Connection, id: &str) -> rusqlite::Result<Committe
              FROM jobs WHERE id = ?1"
         ))?
         .query_row([id], |row| {
-            let error_type: Option<String> = row.get(13)?;
+            let error_type: Option<String> = row.get("error_type")?;
             Ok(CommittedJob {
                 job: job(row)?,
-                outcome: Outcome::from_stored(&row.get::<_, String>(12)?).unwrap_or(Outcome::Failed),
+                outcome: Outcome::from_stored(&row.get::<_, String>("outcome")?).unwrap_or(Outcome::Failed),
                 error_type: error_type.and_then(|text| ErrorType::ALL.into_iter().find(|kind| kind.as_str() == text)),
-                converter: row.get(14)?,
-                plugin: (row.get(15)?, row.get(16)?),
-                detail: serde_json::from_str(&row.get::<_, String>(17)?).map_err(json_error)?,
-                finished_ms: row.get(18)?,
-                source_settled: row.get::<_, i64>(19)? != 0,
+                converter: row.get("converter")?,
+                plugin: (row.get("plugin_version")?, row.get("plugin_digest")?),
+                detail: serde_json::from_str(&row.get::<_, String>("detail")?).map_err(json_error)?,
+                finished_ms: row.get("finished_ms")?,
+                source_settled: row.get::<_, i64>("source_settled")? != 0,
                 documents,
                 outstanding,
             })

@@ -25,6 +25,54 @@ pub struct NewJob {
     pub digest: String,
     /// 1 (first) to 10.
     pub priority: u8,
+    /// How it came.
+    pub origin: Origin,
+    /// The other files that belong to it, in the order of their names.
+    pub members: Vec<Member>,
+}
+
+/// The folder of the members' copies in the state folder: one folder for each job that has any, named by its id.
+pub const MEMBERS_FOLDER: &str = "members";
+
+/// A file that belongs to a source. What is converted is a copy, which the source's retries and replays see unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// As the converter names it: its path below the source's folder, with `/`.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256, lower-case hexadecimal.
+    pub digest: String,
+    /// Where the copy is, below the state folder, with `/`.
+    pub location: String,
+    /// Which file it was copied from: device, inode, and the modified time in nanoseconds since the epoch.
+    pub identity: (u64, u64, i64),
+}
+
+/// How a source came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// It was found in the intake's folder.
+    #[default]
+    Folder,
+    /// It was posted.
+    Http,
+}
+
+impl Origin {
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::Folder => "folder",
+            Origin::Http => "http",
+        }
+    }
+
+    /// The origin that [`Origin::as_str`] gave.
+    pub(super) fn from_stored(text: &str) -> Origin {
+        if text == Origin::Http.as_str() { Origin::Http } else { Origin::Folder }
+    }
 }
 
 /// What adding a job did.
@@ -99,6 +147,12 @@ pub struct Job {
     pub created_ms: i64,
     /// How often the process ended while it ran.
     pub crashes: u32,
+    /// How it came.
+    #[serde(default)]
+    pub origin: Origin,
+    /// The other files that belong to it, in the order of their names.
+    #[serde(default)]
+    pub members: Vec<Member>,
 }
 
 impl Job {
@@ -112,6 +166,8 @@ impl Job {
             identity: self.identity,
             digest: self.digest.clone(),
             priority: 5,
+            origin: self.origin,
+            members: self.members.clone(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! job is where it was: what ran is queued again, what was committed is delivered and settled. This module knows neither folders nor
 //! converters.
 
+mod arriving;
 mod claim;
 mod clock;
 mod committed;
@@ -18,11 +19,12 @@ mod store;
 mod transitions;
 mod wakeup;
 
+pub use arriving::Fill;
 pub use claim::Lane;
 pub use committed::CommittedJob;
 pub use history::{DeliveryRecord, DocumentRecord, Filter, JobRecord, JobSummary};
 pub use ids::{DocumentId, JobId};
-pub use job::{Committed, Enqueued, Job, NewJob, Outcome, Waiting};
+pub use job::{Committed, Enqueued, Job, MEMBERS_FOLDER, Member, NewJob, Origin, Outcome, Waiting};
 pub use listing::{Sizes, time};
 pub use operate::Retried;
 pub use store::{Opened, QUEUE_FILE, QueueError, Store};

@@ -142,6 +142,8 @@ fn new_job(file: u8, priority: u8) -> NewJob {
         identity: FileIdentity { device: 1, inode: file.into(), size: 1, modified_ns: 1 },
         digest: "d".into(),
         priority,
+        origin: Origin::Folder,
+        members: Vec::new(),
     }
 }
 

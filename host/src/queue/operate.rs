@@ -139,7 +139,7 @@ impl Store {
     /// Where the queue cannot write.
     pub fn restore(&self, job: Job, committed: Committed) -> Result<(), QueueError> {
         self.run(move |connection| {
-            insert(connection, &job.new_job(), job.created_ms)?;
+            insert(connection, &job.new_job(), job.created_ms, job.created_ms)?;
             connection
                 .prepare_cached("UPDATE jobs SET state = 'running', attempts = ?2 WHERE id = ?1")?
                 .execute(params![job.id.as_str(), job.attempts])?;

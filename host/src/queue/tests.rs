@@ -18,6 +18,8 @@ fn job(path: &str, priority: u8) -> NewJob {
         identity,
         digest: "d".into(),
         priority,
+        origin: Origin::Folder,
+        members: Vec::new(),
     }
 }
 
@@ -92,7 +94,7 @@ fn a_committed_job_survives_a_restart_with_its_documents() {
     let store = Store::open(&path).unwrap().store;
     assert!(claim(&store).is_none());
     assert_eq!(store.enqueue(job("a", 5)).unwrap(), Enqueued::Settling);
-    assert_eq!(store.known(Path::new("/in/a"), job("a", 5).identity).unwrap(), Some(Enqueued::Settling));
+    assert_eq!(store.known(vec![("/in/a".into(), job("a", 5).identity)]).unwrap()[0], Some(Enqueued::Settling));
     let (jobs, next) = store.deliverable(10).unwrap();
     assert_eq!((jobs.len(), next), (1, None));
     assert_eq!(jobs[0].documents, converted(2).documents);
@@ -116,7 +118,7 @@ fn a_settled_file_that_is_put_back_runs_again_and_one_that_was_kept_does_not() {
         store.commit(&id, converted(1), None).unwrap();
         store.source_settled(&id, None, kept).unwrap();
         store.settle(&id).unwrap();
-        let known = store.known(&Path::new("/in").join(path), job(path, 5).identity).unwrap();
+        let known = store.known(vec![(Path::new("/in").join(path), job(path, 5).identity)]).unwrap()[0];
         assert_eq!(known, kept.then_some(Enqueued::Known));
         assert_eq!(store.enqueue(job(path, 5)).unwrap(), expected);
     }

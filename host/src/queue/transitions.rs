@@ -1,12 +1,11 @@
 //! Every way from one state of a job to another, each one transaction.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::claim::{claim, release_busy};
-use super::{Committed, Enqueued, Job, JobId, Lane, NewJob, Queue, QueueError, Store, Waiting};
+use super::{Committed, Enqueued, Job, JobId, Lane, NewJob, Origin, Queue, QueueError, Store, Waiting};
 use crate::files::{path_from_bytes, path_to_bytes};
 use crate::identity::FileIdentity;
 use crate::sandbox::ErrorType;
@@ -32,7 +31,8 @@ const PRIORITY_STEP_MS: i64 = 3_600_000;
 /// Longer values of attributes are no names that anybody looks for; in bytes.
 const MAX_INDEXED_VALUE: usize = 256;
 
-pub(super) const JOB_COLUMNS: &str = "id, route, path, location, device, inode, size, modified_ns, digest, attempts, created_ms, crashes";
+pub(super) const JOB_COLUMNS: &str =
+    "id, route, path, location, device, inode, size, modified_ns, digest, attempts, created_ms, crashes, origin, members";
 
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     Ok(Job {
@@ -50,6 +50,11 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         attempts: row.get(9)?,
         created_ms: row.get(10)?,
         crashes: row.get(11)?,
+        origin: Origin::from_stored(&row.get::<_, String>(12)?),
+        members: match row.get::<_, Option<String>>(13)? {
+            Some(members) => serde_json::from_str(&members).map_err(json_error)?,
+            None => Vec::new(),
+        },
     })
 }
 
@@ -59,11 +64,7 @@ pub(super) fn json_error(error: serde_json::Error) -> rusqlite::Error {
 
 impl Queue for Store {
     fn enqueue(&self, new: NewJob) -> Result<Enqueued, QueueError> {
-        let enqueued = self.run(move |connection| enqueue(connection, &new))?;
-        if enqueued != Enqueued::Known {
-            self.work().notify();
-        }
-        Ok(enqueued)
+        Ok(self.enqueue_all(vec![new])?.pop().unwrap_or(Enqueued::Known))
     }
 
     fn claim(&self, lanes: &Arc<[Lane]>) -> Result<Option<Job>, QueueError> {
@@ -114,7 +115,8 @@ fn defer(connection: &Connection, id: &JobId, due_ms: i64, waiting: &Waiting) ->
         .execute(params![id.as_str(), waiting.as_str(), awaits, due_ms, u8::from(!counted)])
 }
 
-fn enqueue(connection: &Connection, new: &NewJob) -> rusqlite::Result<Enqueued> {
+/// Adds a job, to be claimed in its turn.
+pub(super) fn enqueue(connection: &Connection, new: &NewJob, turn: i64) -> rusqlite::Result<Enqueued> {
     let known: Option<(String, bool)> = connection
         .prepare_cached("SELECT state, source_settled = 2 FROM jobs WHERE id = ?1")?
         .query_row([new.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -138,16 +140,17 @@ fn enqueue(connection: &Connection, new: &NewJob) -> rusqlite::Result<Enqueued> 
     if enqueued == Enqueued::Again {
         connection.prepare_cached("DELETE FROM jobs WHERE id = ?1")?.execute([new.id.as_str()])?;
     }
-    insert(connection, new, now_ms())?;
+    insert(connection, new, now_ms(), turn)?;
     Ok(enqueued)
 }
 
-/// Adds a job that is not there.
-pub(super) fn insert(connection: &Connection, new: &NewJob, created_ms: i64) -> rusqlite::Result<usize> {
+/// Adds a job that is not there. Its turn is a time in milliseconds: the lowest is claimed first.
+pub(super) fn insert(connection: &Connection, new: &NewJob, created_ms: i64, turn: i64) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
-            "INSERT INTO jobs (id, route, path, location, device, inode, size, modified_ns, digest, priority, state, due_ms, created_ms, rank)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', 0, ?11, ?11 + (?10 - 1) * ?12)",
+            "INSERT INTO jobs (id, route, path, location, device, inode, size, modified_ns, digest, priority, state, due_ms, created_ms, rank,
+                               origin, members)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', 0, ?11, ?13 + (?10 - 1) * ?12, ?14, ?15)",
         )?
         .execute(params![
             new.id.as_str(),
@@ -162,6 +165,9 @@ pub(super) fn insert(connection: &Connection, new: &NewJob, created_ms: i64) -> 
             new.priority,
             created_ms,
             PRIORITY_STEP_MS,
+            turn,
+            new.origin.as_str(),
+            if new.members.is_empty() { None } else { Some(serde_json::to_string(&new.members).map_err(json_error)?) },
         ])
 }
 
@@ -292,34 +298,6 @@ impl Store {
         })?;
         self.work().notify();
         Ok(())
-    }
-
-    /// What is known of this very file at this place, without reading it: none where it is new, or was settled and put back.
-    ///
-    /// # Errors
-    /// Where the queue cannot read.
-    pub fn known(&self, location: &Path, identity: FileIdentity) -> Result<Option<Enqueued>, QueueError> {
-        let location = path_to_bytes(location);
-        self.run(move |connection| {
-            let settling: Option<bool> = connection
-                .prepare_cached(
-                    "SELECT state = 'committed' AND source_settled <> 2 FROM jobs
-                     WHERE location = ?1 AND device = ?2 AND inode = ?3 AND size = ?4 AND modified_ns = ?5
-                     AND (state <> 'settled' OR source_settled = 2)",
-                )?
-                .query_row(
-                    params![
-                        location,
-                        identity.device.cast_signed(),
-                        identity.inode.cast_signed(),
-                        identity.size.cast_signed(),
-                        identity.modified_ns
-                    ],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            Ok(settling.map(|settling| if settling { Enqueued::Settling } else { Enqueued::Known }))
-        })
     }
 
     /// Proves that the queue can be written, by writing, and that it is still where it was: what is written to a file without a name is lost

@@ -8,15 +8,17 @@ use axum::extract::{MatchedPath, Query, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::time;
 
+use super::inlet::Inlet;
+use super::posts;
 use super::problem::Problem;
 use super::token::Token;
-use super::{ApiStatus, Status};
+use super::{ApiStatus, ServerConfig, Service, Status};
 use crate::metrics::{EXPOSITION_TYPE, Metrics};
 
 /// The label `endpoint` of paths that are not there.
@@ -27,8 +29,14 @@ const API_ENDPOINTS: [&str; 3] = ["/api/v1/jobs", "/api/v1/plugins", "/api/v1/ro
 /// How long an answer may take to be made.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
+/// How long a file may take to be posted.
+const POST_TIME: Duration = Duration::from_secs(24 * 3600);
+
 /// Answers that are made at a time. Each may block a thread, on a disk that hangs for instance; those that find no room wait.
 const MAX_BLOCKING: usize = 8;
+
+/// Files that are posted at a time; each has a thread, and an open file.
+const MAX_POSTS: usize = 32;
 
 const DEFAULT_JOBS: usize = 100;
 const MAX_JOBS: usize = 1_000;
@@ -39,15 +47,30 @@ pub(super) struct App {
     pub(super) status: Arc<dyn Status>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) enable_metrics: bool,
-    /// What `/api` and the page ask for; none on loopback.
-    pub(super) token: Option<Token>,
+    pub(super) inlet: Arc<dyn Inlet>,
+    /// What changes something asks for.
+    token: Token,
+    /// Whether reading `/api` and the page asks for it, too: not on loopback.
+    guard_reads: bool,
     started: Instant,
     blocking: Arc<Semaphore>,
+    /// One for each file that is being posted.
+    pub(super) posts: Arc<Semaphore>,
 }
 
 impl App {
-    pub(super) fn new(status: Arc<dyn Status>, metrics: Arc<Metrics>, enable_metrics: bool, token: Option<Token>) -> App {
-        App { status, metrics, enable_metrics, token, started: Instant::now(), blocking: Arc::new(Semaphore::new(MAX_BLOCKING)) }
+    pub(super) fn new(service: Service, metrics: Arc<Metrics>, config: &ServerConfig) -> App {
+        App {
+            status: service.status,
+            inlet: service.inlet,
+            metrics,
+            enable_metrics: config.enable_metrics,
+            token: config.token.clone(),
+            guard_reads: !config.bind_address.is_loopback(),
+            started: Instant::now(),
+            blocking: Arc::new(Semaphore::new(MAX_BLOCKING)),
+            posts: Arc::new(Semaphore::new(MAX_POSTS)),
+        }
     }
 
     /// Calls `work` where it may block.
@@ -80,13 +103,20 @@ pub(super) fn health(app: App) -> Router {
         .route("/api/v1/jobs", get(jobs))
         .route("/api/v1/plugins", get(plugins))
         .route("/api/v1/routes", get(routes))
+        .layer(middleware::from_fn_with_state(app.clone(), authorize_read));
+    for endpoint in [posts::JOBS, posts::CONVERT] {
+        app.metrics.http_endpoint("POST", endpoint);
+    }
+    let writing = Router::new()
+        .route(posts::JOBS, post(posts::job))
+        .route(posts::CONVERT, post(posts::convert))
         .layer(middleware::from_fn_with_state(app.clone(), authorize));
     let open = Router::new()
         .route("/health", get(healthy))
         .route("/health/ready", get(ready))
         .route("/health/live", get(live))
         .route("/metrics", get(exposition));
-    finish(open.merge(guarded), app)
+    finish(open.merge(guarded).merge(writing), app)
 }
 
 /// The metrics port.
@@ -109,10 +139,13 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     let endpoint = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
     let is_api = request.uri().path().starts_with("/api/");
     let active = is_api.then(|| app.metrics.http_active(method, &endpoint));
-    let mut response = match time::timeout(ANSWER_TIME, next.run(request)).await {
+    // A file takes the time that it takes to come; that something comes is seen to there.
+    let bound = if [posts::JOBS, posts::CONVERT].contains(&endpoint.as_str()) { POST_TIME } else { ANSWER_TIME };
+    let mut response = match time::timeout(bound, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("The answer took longer than {} s.", ANSWER_TIME.as_secs()))
-            .into_response(),
+        Err(_) => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("The answer took longer than {} s.", bound.as_secs())).into_response()
+        }
     };
     drop(active);
     let status = response.status();
@@ -139,14 +172,18 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
+async fn authorize_read(State(app): State<App>, request: Request, next: Next) -> Response {
+    if app.guard_reads { authorize(State(app), request, next).await } else { next.run(request).await }
+}
+
 async fn authorize(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Some(token) = &app.token else { return next.run(request).await };
     let offered = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let offered = offered.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if offered.is_some_and(|(_, secret)| token.matches(secret.trim())) {
+    if offered.is_some_and(|(_, secret)| app.token.matches(secret.trim())) {
         return next.run(request).await;
     }
-    let detail = "This service listens beyond this machine, so this needs `Authorization: Bearer` with what is in the file `token` of its state folder.";
+    let why = if app.guard_reads { "This service listens beyond this machine, so this needs" } else { "What changes something needs" };
+    let detail = format!("{why} `Authorization: Bearer` with what is in the file `token` of its state folder.");
     Problem::new(StatusCode::UNAUTHORIZED, detail).into_response()
 }
 
@@ -156,7 +193,7 @@ async fn not_found(request: Request) -> Problem {
 
 async fn method_not_allowed(request: Request) -> Problem {
     let (method, path) = (request.method(), request.uri().path());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} answers GET, not {method}."))
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not answer {method}."))
 }
 
 async fn page() -> Html<&'static str> {

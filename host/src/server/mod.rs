@@ -1,8 +1,11 @@
-//! The HTTP side of the service: health, metrics and the read-only API. It knows how to answer; what the service is doing it asks of [`Status`],
-//! and it must not know of queues, plugins or routes.
+//! The HTTP side of the service: health, metrics and the API. It knows how to answer; what the service is doing it asks of [`Status`], what is
+//! posted it gives to [`Inlet`], and it must not know of queues, plugins or routes.
 
 mod endpoints;
+mod file_name;
+mod inlet;
 mod listener;
+mod posts;
 mod problem;
 mod token;
 
@@ -19,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
+pub use inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Receipt, Refusal, Upload, UploadRequest};
 pub use token::{Token, TokenError};
 
 use crate::metrics::Metrics;
@@ -43,6 +47,15 @@ pub trait Status: Send + Sync {
     fn jobs(&self, limit: usize) -> anyhow::Result<Value>;
     /// The body of `/api/v1/routes`.
     fn routes(&self) -> Value;
+}
+
+/// What the server stands in front of.
+#[derive(Clone)]
+pub struct Service {
+    /// Says how it is doing.
+    pub status: Arc<dyn Status>,
+    /// Takes what is posted.
+    pub inlet: Arc<dyn Inlet>,
 }
 
 /// How the upstream server is doing.
@@ -70,7 +83,7 @@ pub struct ServerConfig {
     pub metrics_port: u16,
     /// Whether there is a metrics port. Without it, `/metrics` on the health port answers a short JSON form.
     pub enable_metrics: bool,
-    /// The secret that admits to `/api`.
+    /// The secret that what changes something asks for, and off loopback reading `/api`, too.
     pub token: Token,
 }
 
@@ -107,22 +120,16 @@ impl Server {
     ///
     /// # Errors
     /// Where the health port cannot be opened.
-    pub async fn start(config: ServerConfig, status: Arc<dyn Status>, metrics: Arc<Metrics>) -> Result<Server, ServerError> {
-        Server::start_with(config, status, metrics, METRICS_RETRY).await
+    pub async fn start(config: ServerConfig, service: Service, metrics: Arc<Metrics>) -> Result<Server, ServerError> {
+        Server::start_with(config, service, metrics, METRICS_RETRY).await
     }
 
-    async fn start_with(
-        config: ServerConfig,
-        status: Arc<dyn Status>,
-        metrics: Arc<Metrics>,
-        retry: Duration,
-    ) -> Result<Server, ServerError> {
+    async fn start_with(config: ServerConfig, service: Service, metrics: Arc<Metrics>, retry: Duration) -> Result<Server, ServerError> {
         let (address, port) = (config.bind_address, config.health_port);
         let health_error = |error: io::Error| ServerError::HealthPort { address, port, reason: reason(&error) };
         let (health_addr, listener) = bind(SocketAddr::new(address, port)).await.map_err(health_error)?;
 
-        let token = (!address.is_loopback()).then_some(config.token);
-        let app = App::new(status, metrics, config.enable_metrics, token);
+        let app = App::new(service, metrics, &config);
         let (stop, stopping) = watch::channel(false);
         let (opened, metrics_addr) = watch::channel(None);
         let mut tasks = JoinSet::new();

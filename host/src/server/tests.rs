@@ -38,6 +38,33 @@ impl Status for Service {
     }
 }
 
+/// Takes nothing.
+struct Closed;
+
+impl Inlet for Closed {
+    fn begin(&self, request: UploadRequest) -> Result<Box<dyn Upload>, Refusal> {
+        Err(Refusal::Busy(format!("{request:?}"), 7))
+    }
+    fn convert_limit(&self) -> u64 {
+        10
+    }
+    fn convert(&self, request: ConvertRequest, content: Vec<u8>) -> Result<Converted, Refusal> {
+        let document = ConvertedDocument {
+            name: request.name,
+            media_type: "text/plain".into(),
+            attributes: vec![("a".into(), "1".into())],
+            key: None,
+            content,
+        };
+        let (whole, problems) = (request.converter.as_deref() != Some("partly"), json!([]));
+        Ok(Converted { converter: "csv".into(), version: "1".into(), whole, problems, documents: vec![document] })
+    }
+}
+
+fn with_inlet(status: Arc<Service>) -> super::Service {
+    super::Service { inlet: Arc::new(Closed), status }
+}
+
 fn service() -> Arc<Service> {
     Arc::new(Service { reasons: Mutex::default(), queue: true })
 }
@@ -57,7 +84,7 @@ fn config() -> ServerConfig {
 }
 
 async fn start(config: ServerConfig, service: Arc<Service>, metrics: Arc<Metrics>) -> Server {
-    Server::start_with(config, service, metrics, Duration::from_millis(5)).await.unwrap()
+    Server::start_with(config, with_inlet(service), metrics, Duration::from_millis(5)).await.unwrap()
 }
 
 struct Answer {
@@ -77,8 +104,12 @@ impl Answer {
 }
 
 async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
+    ask_with(address, method, path, headers, "").await
+}
+
+async fn ask_with(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).await.unwrap();
-    let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n{body}");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -171,13 +202,13 @@ async fn errors_are_problem_documents() {
             server.health_addr(),
             "POST",
             "/api/v1/jobs",
-            r#"{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"/api/v1/jobs answers GET, not POST."}"#,
+            r#"{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"/api/v1/jobs does not answer POST."}"#,
         ),
         (
             server.health_addr(),
             "DELETE",
             "/health",
-            r#"{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"/health answers GET, not DELETE."}"#,
+            r#"{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"/health does not answer DELETE."}"#,
         ),
         (
             server.health_addr(),
@@ -289,7 +320,7 @@ async fn a_health_port_that_is_taken_is_an_error_that_names_it() {
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = other.local_addr().unwrap().port();
     let config = ServerConfig { health_port: port, ..config() };
-    let error = Server::start(config, service(), metrics()).await.unwrap_err().to_string();
+    let error = Server::start(config, with_inlet(service()), metrics()).await.unwrap_err().to_string();
     assert!(error.contains(&format!("health port {port} on 127.0.0.1: it is taken")) && error.contains("DROPFORGE_HEALTH_PORT"), "{error}");
 }
 
@@ -310,7 +341,7 @@ async fn a_metrics_port_that_is_taken_is_tried_again() {
 async fn a_server_that_waits_for_its_metrics_port_stops_at_once() {
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let config = ServerConfig { metrics_port: other.local_addr().unwrap().port(), ..config() };
-    Server::start(config, service(), metrics()).await.unwrap().stop().await;
+    Server::start(config, with_inlet(service()), metrics()).await.unwrap().stop().await;
 }
 
 #[tokio::test]
@@ -381,4 +412,55 @@ async fn the_log_says_what_monitoring_looks_for() {
         assert!(text.lines().any(|l| l.starts_with(|c: char| c.is_ascii_digit()) && l.ends_with(line)), "{line}\n{text}");
     }
     assert!(text.contains(&format!("ERROR dropforge::server: Cannot open the metrics port {taken} on 127.0.0.1: it is taken")), "{text}");
+}
+
+#[tokio::test]
+async fn files_are_posted_with_the_token_alone() {
+    let server = start(config(), service(), metrics()).await;
+    let post = async |path: &str, headers: &str, body: &str| {
+        let headers = format!("{headers}Content-Length: {}\r\n", body.len());
+        ask_with(server.health_addr(), "POST", path, &headers, body).await
+    };
+    let token = format!("Authorization: Bearer {SECRET}\r\n");
+    for path in ["/api/v1/routes/r/jobs", "/api/v1/convert"] {
+        let refused = post(path, "", "x").await;
+        assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("Bearer")));
+        assert!(refused.json()["detail"].as_str().unwrap().starts_with("What changes something needs `Authorization: Bearer`"));
+        assert_eq!(ask(server.health_addr(), "GET", path, &token).await.status, 405);
+    }
+    let headers = format!("{token}Idempotency-Key: k\r\nContent-Disposition: attachment; filename=\"../a.csv\"\r\n");
+    let busy = post("/api/v1/routes/r/jobs", &headers, "x").await;
+    assert_eq!((busy.status, busy.header("retry-after")), (503, Some("7")));
+    let expected = UploadRequest { route: "r".into(), name: "a.csv".into(), key: Some("k".into()), length: Some(1) };
+    assert_eq!(busy.json()["detail"], format!("{expected:?}"));
+    for (path, headers) in [
+        ("/api/v1/routes/r/jobs?nam=a", token.clone()),
+        ("/api/v1/routes/r/jobs?name=a%0Ab", token.clone()),
+        ("/api/v1/routes/r/jobs", format!("{token}Idempotency-Key: {}\r\n", "k".repeat(256))),
+        ("/api/v1/convert?form=xml", token.clone()),
+    ] {
+        let answer = post(path, &headers, "x").await;
+        assert_eq!((answer.status, answer.header("content-type")), (400, Some("application/problem+json")), "{path}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn one_document_is_answered_as_it_is_and_everything_else_as_json() {
+    let server = start(config(), service(), metrics()).await;
+    let post = async |path: &str, body: &str| {
+        let headers = format!("Authorization: Bearer {SECRET}\r\nContent-Length: {}\r\n", body.len());
+        ask_with(server.health_addr(), "POST", path, &headers, body).await
+    };
+    let one = post("/api/v1/convert?name=a%20b.csv", "row").await;
+    assert_eq!((one.status, one.body.as_str(), one.header("content-type")), (200, "row", Some("text/plain")));
+    assert_eq!(one.header("content-disposition"), Some("attachment; filename*=UTF-8''a%20b.csv"));
+    assert_eq!(one.header("dropforge-converter"), Some("csv 1"));
+    let document = json!([{ "name": "x", "media_type": "text/plain", "attributes": { "a": "1" }, "key": null, "text": "row" }]);
+    for (query, outcome) in [("name=x&form=json", "converted"), ("name=x&converter=partly", "partial")] {
+        let answer = post(&format!("/api/v1/convert?{query}"), "row").await.json();
+        assert_eq!((&answer["outcome"], &answer["documents"]), (&json!(outcome), &document));
+    }
+    let large = post("/api/v1/convert", "01234567890").await;
+    assert_eq!(large.status, 413);
+    assert!(large.json()["detail"].as_str().unwrap().contains("at most 10 bytes"));
 }

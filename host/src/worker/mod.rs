@@ -1,7 +1,9 @@
 //! The path of one job: from the queue through a converter into the spool. Conversions are CPU work and run on threads of their own, never
 //! on those that serve HTTP.
 
+mod archive;
 mod choose;
+mod members;
 mod once;
 mod run;
 pub mod suspect;

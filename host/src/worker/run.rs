@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Context;
 use super::choose::{Choice, choose};
+use super::members;
 use super::verdict::{Decision, Detail, due_in, failed, host_error};
 use crate::cache::{Answer, Question};
 use crate::config::{ConverterChoice, OnProblem, Route};
@@ -52,7 +53,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             modified: Some(modified(job.identity.modified_ns)),
             attributes: attributes.clone(),
             source: Box::new(sandbox::FileSource::new(source.try_clone()?)?),
-            members: Vec::new(),
+            members: members::of(context, job, &source)?,
         })
     };
     let (plugins, candidates) = match choose(route, &context.registry, &name, &job.path, &input)? {

@@ -55,8 +55,9 @@ impl Guest for ProbeGuest {
     fn convert(input: &Input, options: String) -> Result<Outcome, ConversionError> {
         report_panics();
         let mut guest = Run::new(input);
-        // Options from a configuration are JSON; there, the script is the file itself.
-        let script = if input.name().ends_with(".script") { guest.content() } else { options };
+        // Options from a configuration are JSON; there, the script is the file itself, or the attribute `steps`.
+        let steps = input.attributes().into_iter().find(|(name, _)| name == "steps").map(|(_, steps)| steps);
+        let script = if input.name().ends_with(".script") { guest.content() } else { steps.unwrap_or(options) };
         for step in script.lines() {
             let answer = guest.step(step);
             log(Level::Info, &format!("{step} -> {answer}"), &[]);

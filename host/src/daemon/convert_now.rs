@@ -1,0 +1,281 @@
+//! Converts a posted file at once, in the same sandbox as every other, and gives its documents. Nothing is queued or kept.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use super::status::RegistryCell;
+use crate::config::{Config, ConverterChoice, Route};
+use crate::digest::sha256_hex;
+use crate::metrics::{ConversionStatus, Metrics};
+use crate::plugins::{Plugin, Registry, ask};
+use crate::queue::JobId;
+use crate::sandbox::{
+    Conversion, ConversionError, DocumentSink, DocumentWriter, ErrorType, Input, Limits, MemorySource, Outcome, Severity, THREAD_STACK,
+};
+use crate::server::{ConvertRequest, Converted, ConvertedDocument, Refusal};
+
+/// The bytes of a file that is converted at once.
+pub(super) const MAX_INPUT: u64 = 16 << 20;
+/// The bytes of its documents together.
+const MAX_OUTPUT: u64 = 64 << 20;
+/// How long its conversion may take.
+const MAX_TIME: Duration = Duration::from_secs(60);
+/// How long a request waits for its turn.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// What a client is told to wait if that was not enough, in seconds.
+const RETRY_SECONDS: u64 = 5;
+
+/// Converts posted files, a few at a time.
+pub(super) struct ConvertNow {
+    config: Arc<Config>,
+    metrics: Arc<Metrics>,
+    registry: RegistryCell,
+    /// How many more may run now.
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// A turn; it ends when it is dropped.
+struct Turn<'a>(&'a ConvertNow);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+impl ConvertNow {
+    pub(super) fn new(config: Arc<Config>, metrics: Arc<Metrics>, registry: RegistryCell, at_a_time: usize) -> ConvertNow {
+        ConvertNow { config, metrics, registry, free: Mutex::new(at_a_time), freed: Condvar::new() }
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        MAX_INPUT.min(self.config.limits.input_bytes)
+    }
+
+    pub(super) fn convert(&self, request: &ConvertRequest, content: Vec<u8>) -> Result<Converted, Refusal> {
+        let Some(registry) = self.registry.get() else {
+            return Err(Refusal::Busy("The plugins are still being loaded.".into(), RETRY_SECONDS));
+        };
+        let route = request.route.as_deref().map(|name| self.route(name)).transpose()?;
+        let _turn = self.turn()?;
+        // Guests need more stack than a thread of the HTTP server has.
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("convert now".into()).stack_size(THREAD_STACK);
+            let running = thread.spawn_scoped(scope, || self.run(request, route, registry, content.into()));
+            let running = running.map_err(|error| Refusal::Failed(format!("No thread could be started for the conversion: {error}.")))?;
+            running
+                .join()
+                .unwrap_or_else(|_| Err(Refusal::Failed("A defect of Dropforge interrupted the conversion; please report it.".into())))
+        })
+    }
+
+    fn route(&self, name: &str) -> Result<&Route, Refusal> {
+        let found = self.config.routes.iter().find(|route| route.name == name);
+        found.ok_or_else(|| Refusal::NotFound(format!("There is no route `{name}`; /api/v1/routes lists those that there are.")))
+    }
+
+    fn turn(&self) -> Result<Turn<'_>, Refusal> {
+        let end = Instant::now() + MAX_WAIT;
+        let mut free = self.lock();
+        while *free == 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Refusal::Busy("As many files as are converted at a time are being converted.".into(), RETRY_SECONDS));
+            }
+            free = self.freed.wait_timeout(free, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *free -= 1;
+        Ok(Turn(self))
+    }
+
+    fn run(&self, request: &ConvertRequest, route: Option<&Route>, registry: &Registry, content: Arc<[u8]>) -> Result<Converted, Refusal> {
+        let name = &request.name;
+        let id = JobId::new("convert", name.as_bytes(), 0, &sha256_hex(&content));
+        let attributes: Vec<(String, String)> = route.map(|route| route.context_for(name).into_iter().collect()).unwrap_or_default();
+        let input = || -> io::Result<Input> {
+            Ok(Input {
+                id: id.to_string(),
+                name: name.clone(),
+                path: name.clone(),
+                media_type: None,
+                modified: None,
+                attributes: attributes.clone(),
+                source: Box::new(MemorySource(Arc::clone(&content))),
+                members: Vec::new(),
+            })
+        };
+        let limits = self.limits(route);
+        let plugins = candidates(request, route, registry, &input)?;
+        for plugin in &plugins {
+            let options = options(request, route, plugin)?;
+            let made = Made::default();
+            let input = input().map_err(|error| Refusal::Failed(format!("The file cannot be read: {error}.")))?;
+            let sink = Box::new(made.clone());
+            let conversion = plugin.converter.convert(input, &options, &plugin.descriptor.metrics, sink, &limits);
+            self.count(plugin, &conversion);
+            if plugins.len() > 1 && matches!(conversion.result, Ok(Outcome::Skipped(_))) {
+                continue;
+            }
+            return converted(plugin, conversion, &made);
+        }
+        let asked: Vec<String> = registry.all().iter().map(|plugin| plugin.descriptor.name.clone()).collect();
+        let detail = format!("No converter takes this file (asked: {}).", asked.join(", "));
+        Err(Refusal::Unprocessable(detail, fields("error", Some(ErrorType::NoConverter), Value::Null)))
+    }
+
+    fn limits(&self, route: Option<&Route>) -> Limits {
+        let limits = route.map_or_else(|| self.config.limits.to_limits(), |route| self.config.limits_for(route));
+        Limits { wall_time: limits.wall_time.min(MAX_TIME), output_bytes: limits.output_bytes.min(MAX_OUTPUT), ..limits }
+    }
+
+    fn count(&self, plugin: &Plugin, conversion: &Conversion) {
+        let converter = plugin.descriptor.name.as_str();
+        let (status, error_type) = match &conversion.result {
+            Ok(Outcome::Converted) if is_whole(conversion) => (ConversionStatus::Success, None),
+            Ok(Outcome::Converted) => (ConversionStatus::Partial, None),
+            Ok(Outcome::Skipped(_)) => (ConversionStatus::Skipped, None),
+            Ok(Outcome::Suspended { .. }) => (ConversionStatus::Suspended, None),
+            Ok(Outcome::Rejected(_)) => (ConversionStatus::Rejected, None),
+            Err(error) => (ConversionStatus::Error, Some(error.error_type)),
+        };
+        self.metrics.conversion(converter, status, error_type);
+        self.metrics.conversion_run(converter, &conversion.usage, conversion.documents.len() as u64);
+        self.metrics.custom(converter, &plugin.descriptor.metrics, &conversion.observations);
+    }
+
+    /// Nothing that holds this lock can panic.
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The converters that get the file, in their order: the one that is named by the request or the route, else those that want it.
+fn candidates(
+    request: &ConvertRequest,
+    route: Option<&Route>,
+    registry: &Registry,
+    input: &dyn Fn() -> io::Result<Input>,
+) -> Result<Vec<Arc<Plugin>>, Refusal> {
+    let of_route = match route.map(|route| &route.converter) {
+        Some(ConverterChoice::Named { name, digest }) => Some((name.as_str(), digest.as_ref())),
+        Some(ConverterChoice::Auto) | None => None,
+    };
+    if let Some((name, digest)) = request.converter.as_deref().map(|name| (name, None)).or(of_route) {
+        let found = registry.get(name).filter(|plugin| digest.is_none_or(|digest| *digest == plugin.digest));
+        return match found {
+            Some(plugin) => Ok(vec![plugin]),
+            None => Err(Refusal::NotFound(format!("The converter `{name}` is not loaded; /api/v1/plugins lists those that are."))),
+        };
+    }
+    let answers = ask(registry.all(), &request.name, &request.name, input);
+    let answers = answers.map_err(|error| Refusal::Failed(format!("The file cannot be read: {error}.")))?;
+    Ok(answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect())
+}
+
+/// The route's options for a converter, with those of the request in their places.
+fn options(request: &ConvertRequest, route: Option<&Route>, plugin: &Plugin) -> Result<String, Refusal> {
+    let mut options = match route.map(|route| (&route.converter, &route.options)) {
+        Some((ConverterChoice::Named { name, .. }, options)) if *name == plugin.descriptor.name => options.clone(),
+        Some((ConverterChoice::Auto, options)) => {
+            options.get(&plugin.descriptor.name).and_then(Value::as_object).cloned().unwrap_or_default()
+        }
+        _ => Map::new(),
+    };
+    if let Some(text) = &request.options {
+        let own: Map<String, Value> = serde_json::from_str(text)
+            .map_err(|error| Refusal::Bad(format!("`options` is not the text of a JSON object: {error}; write {{\"name\": value}}.")))?;
+        options.extend(own);
+    }
+    plugin.options(&options).map_err(|error| Refusal::Bad(error.to_string()))
+}
+
+fn is_whole(conversion: &Conversion) -> bool {
+    conversion.problems_dropped == 0 && !conversion.problems.iter().any(|problem| problem.severity == Severity::Error)
+}
+
+fn converted(plugin: &Plugin, conversion: Conversion, made: &Made) -> Result<Converted, Refusal> {
+    let (whole, problems) = (is_whole(&conversion), json!(conversion.problems));
+    match conversion.result {
+        Ok(Outcome::Converted) => {}
+        Ok(Outcome::Skipped(reason)) => {
+            let detail = format!("The converter `{}` says that this file is not for it: {reason}", plugin.descriptor.name);
+            return Err(Refusal::Unprocessable(detail, fields("skipped", None, problems)));
+        }
+        Ok(Outcome::Suspended { reason, awaits, .. }) => {
+            let detail = format!("The converter needs other files first ({}): {reason}", awaits.join(", "));
+            return Err(Refusal::Unprocessable(detail, fields("suspended", None, problems)));
+        }
+        Ok(Outcome::Rejected(error)) => return Err(unprocessable("rejected", &error, problems)),
+        Err(error) => return Err(unprocessable("failed", &error, problems)),
+    }
+    let mut contents = made.take();
+    let documents = conversion.documents.into_iter().map(|document| ConvertedDocument {
+        content: contents
+            .iter_mut()
+            .find(|(number, _)| *number == document.number)
+            .map(|(_, bytes)| std::mem::take(bytes))
+            .unwrap_or_default(),
+        name: document.name,
+        media_type: document.media_type,
+        attributes: document.attributes,
+        key: document.key,
+    });
+    let (converter, version) = (plugin.descriptor.name.clone(), plugin.descriptor.version.clone());
+    Ok(Converted { converter, version, whole, problems, documents: documents.collect() })
+}
+
+fn unprocessable(outcome: &str, error: &ConversionError, problems: Value) -> Refusal {
+    let mut fields = fields(outcome, Some(error.error_type), problems);
+    fields.insert("error".into(), json!(error));
+    Refusal::Unprocessable(error.to_string(), fields)
+}
+
+fn fields(outcome: &str, error_type: Option<ErrorType>, problems: Value) -> Map<String, Value> {
+    let mut fields = Map::from_iter([("outcome".to_owned(), json!(outcome))]);
+    if let Some(error_type) = error_type {
+        fields.insert("error_type".into(), json!(error_type.as_str()));
+    }
+    if problems.as_array().is_some_and(|problems| !problems.is_empty()) {
+        fields.insert("problems".into(), problems);
+    }
+    fields
+}
+
+/// Documents in memory, by number; the sandbox bounds their bytes.
+#[derive(Clone, Default)]
+struct Made(Arc<Mutex<Vec<(u32, Vec<u8>)>>>);
+
+impl Made {
+    fn take(&self) -> Vec<(u32, Vec<u8>)> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Making {
+    made: Made,
+    number: u32,
+    bytes: Vec<u8>,
+}
+
+impl DocumentSink for Made {
+    fn create(&mut self, number: u32, _media_type: &str, _name: &str) -> io::Result<Box<dyn DocumentWriter>> {
+        Ok(Box::new(Making { made: self.clone(), number, bytes: Vec::new() }))
+    }
+}
+
+impl DocumentWriter for Making {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<Option<String>> {
+        self.made.0.lock().unwrap_or_else(PoisonError::into_inner).push((self.number, self.bytes));
+        Ok(None)
+    }
+}

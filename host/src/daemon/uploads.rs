@@ -1,0 +1,208 @@
+//! Files that are posted: each is written to a folder of its own in the state folder, made durable, and queued. It goes to `done/` or `failed/`
+//! like every other source.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::leftovers::{self, COMING};
+use super::pressure::Pressure;
+use crate::config::{Config, Route};
+use crate::digest::Hasher;
+use crate::files;
+use crate::identity::FileIdentity;
+use crate::intake::Room;
+use crate::metrics::Metrics;
+use crate::queue::{JobId, NewJob, Origin, QueueError, Store};
+use crate::server::{Receipt, Refusal, Upload, UploadRequest};
+
+/// The folder of posted files in the state folder.
+pub(super) const UPLOADS_FOLDER: &str = "uploads";
+
+/// What a client is told to wait while there is no room, in seconds.
+const RETRY_SECONDS: u64 = 10;
+
+/// The pause before a file is taken while room is scarce.
+const SCARCE_PAUSE: Duration = Duration::from_millis(250);
+
+/// The bytes between two questions whether there is still room.
+const ASK_EVERY: u64 = 16 << 20;
+
+/// The folder of posted files.
+pub(super) struct Uploads {
+    config: Arc<Config>,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    pressure: Arc<Pressure>,
+    folder: PathBuf,
+    /// Held from the question whether a job is known until it is queued, so that a key is never used for two.
+    deciding: Mutex<()>,
+}
+
+impl Uploads {
+    /// Opens the folder, and removes what belongs to no job any more: a crash left it, or the history has forgotten it.
+    ///
+    /// # Errors
+    /// What the file system or the queue says.
+    pub(super) fn open(config: Arc<Config>, store: Arc<Store>, metrics: Arc<Metrics>, pressure: Arc<Pressure>) -> anyhow::Result<Uploads> {
+        let folder = config.state_dir.join(UPLOADS_FOLDER);
+        files::create_folder(&folder)?;
+        leftovers::remove(&folder, &store, Duration::ZERO)?;
+        Ok(Uploads { config, store, metrics, pressure, folder, deciding: Mutex::new(()) })
+    }
+
+    pub(super) fn begin(self: &Arc<Self>, request: UploadRequest) -> Result<Box<dyn Upload>, Refusal> {
+        let UploadRequest { route, name, key, length } = request;
+        let Some(route) = self.config.routes.iter().find(|configured| configured.name == route) else {
+            return Err(Refusal::NotFound(format!("There is no route `{route}`; /api/v1/routes lists those that there are.")));
+        };
+        if !route.intake.takes_posts() {
+            return Err(Refusal::Forbidden(format!("The route `{}` takes no posted files: its `intake.http` is false.", route.name)));
+        }
+        if self.room()? {
+            std::thread::sleep(SCARCE_PAUSE);
+        }
+        let limit = self.config.limits_for(route).input_bytes;
+        if length.is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        let folder =
+            tempfile::Builder::new().prefix(COMING).tempdir_in(&self.folder).map_err(|error| cannot_write(&self.folder, &error))?;
+        let path = folder.path().join(&name);
+        let file = File::create_new(&path).map_err(|error| cannot_write(&path, &error))?;
+        let coming = Coming {
+            uploads: Arc::clone(self),
+            route: route.clone(),
+            name,
+            key,
+            limit,
+            folder,
+            path,
+            file,
+            hasher: Hasher::default(),
+            bytes: 0,
+        };
+        Ok(Box::new(coming))
+    }
+
+    /// Whether room is scarce. An error if there is none.
+    fn room(&self) -> Result<bool, Refusal> {
+        match self.pressure.room() {
+            Room::Free => Ok(false),
+            Room::Scarce(_) => Ok(true),
+            Room::None(reason) => Err(Refusal::Busy(format!("Nothing is taken in now: {reason}."), RETRY_SECONDS)),
+        }
+    }
+}
+
+/// A file that is being posted. Its folder goes when it is dropped.
+struct Coming {
+    uploads: Arc<Uploads>,
+    route: Route,
+    name: String,
+    key: Option<String>,
+    limit: u64,
+    folder: tempfile::TempDir,
+    path: PathBuf,
+    file: File,
+    hasher: Hasher,
+    bytes: u64,
+}
+
+impl Upload for Coming {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let before = self.bytes;
+        self.bytes += bytes.len() as u64;
+        if self.bytes > self.limit {
+            return Err(too_large(self.limit));
+        }
+        if before / ASK_EVERY != self.bytes / ASK_EVERY {
+            self.uploads.room()?;
+        }
+        self.hasher.update(bytes);
+        self.file.write_all(bytes).map_err(|error| cannot_write(&self.path, &error))
+    }
+
+    fn finish(self: Box<Self>) -> Result<Receipt, Refusal> {
+        let written = |error: io::Error| cannot_write(&self.path, &error);
+        self.file.sync_all().map_err(written)?;
+        files::sync_folder(self.folder.path()).map_err(written)?;
+        let identity = FileIdentity::of(&self.file.metadata().map_err(written)?);
+        let digest = self.hasher.clone().finish();
+        let id = match &self.key {
+            // The digest is no part of it: a key that comes again with other bytes must be found.
+            Some(key) => JobId::new(&self.route.name, format!("http-key/{key}").as_bytes(), 0, ""),
+            None => {
+                let unique = self.folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+                JobId::new(&self.route.name, format!("http/{unique}/{}", self.name).as_bytes(), identity.modified_ns, &digest)
+            }
+        };
+        let uploads = Arc::clone(&self.uploads);
+        let _deciding = uploads.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let receipt = |new| Receipt { job: id.to_string(), new, digest: digest.clone(), bytes: self.bytes };
+        match uploads.store.digest_of(&id).map_err(|error| queue(&error))? {
+            Some(known) if known == digest => {
+                uploads.metrics.intake_file(&self.route.name, "duplicate");
+                return Ok(receipt(false));
+            }
+            Some(_) => {
+                return Err(Refusal::Conflict("This `Idempotency-Key` came with other bytes before; use a new one for each file.".into()));
+            }
+            None => {}
+        }
+        let receipt = receipt(true);
+        self.queue(id, identity, digest)?;
+        Ok(receipt)
+    }
+}
+
+impl Coming {
+    /// Gives the file its place and queues its job.
+    fn queue(self, id: JobId, identity: FileIdentity, digest: String) -> Result<(), Refusal> {
+        let uploads = self.uploads;
+        let place = uploads.folder.join(id.as_str());
+        // A folder of that name is of a request that was interrupted before its job was queued.
+        let moved = match fs::remove_dir_all(&place) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => fs::rename(self.folder.path(), &place).and_then(|()| files::sync_folder(&uploads.folder)),
+        };
+        moved.map_err(|error| cannot_write(&place, &error))?;
+        let job = NewJob {
+            id,
+            route: self.route.name.clone(),
+            path: self.name.clone(),
+            location: place.join(&self.name),
+            identity,
+            digest,
+            priority: self.route.priority,
+            origin: Origin::Http,
+            members: Vec::new(),
+        };
+        let (id, path) = (job.id.clone(), job.path.clone());
+        if let Err(error) = uploads.store.enqueue_all(vec![job]) {
+            let _ = fs::remove_dir_all(&place);
+            return Err(queue(&error));
+        }
+        uploads.pressure.took(1);
+        uploads.metrics.intake_file(&self.route.name, "queued");
+        tracing::debug!(job = %id, route = self.route.name, file = path, bytes = self.bytes, "posted");
+        Ok(())
+    }
+}
+
+fn too_large(limit: u64) -> Refusal {
+    Refusal::TooLarge(format!("The file is larger than the limit `input_bytes` of this route, {limit} bytes."))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::Busy("The disk of state_dir is full.".into(), RETRY_SECONDS),
+        _ => Refusal::Failed(format!("The file could not be kept as {}: {error}.", path.display())),
+    }
+}
+
+fn queue(error: &QueueError) -> Refusal {
+    Refusal::Failed(format!("The file could not be queued: {error}."))
+}

@@ -1,0 +1,347 @@
+//! The two requests that bring a file: to be queued, and to be converted at once. They always need the token.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::body::Body as _;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time;
+
+use super::endpoints::App;
+use super::file_name;
+use super::inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Refusal, Upload, UploadRequest};
+use super::problem::Problem;
+
+/// Where files are posted.
+pub(super) const JOBS: &str = "/api/v1/routes/{name}/jobs";
+pub(super) const CONVERT: &str = "/api/v1/convert";
+
+/// How long the next bytes of a body may take.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The bytes of a refused body that are read nevertheless.
+const DRAINED: usize = 64 << 20;
+
+/// Pieces of a body that wait to be written.
+const PIECES: usize = 8;
+
+/// The longest `Idempotency-Key`, in bytes.
+const MAX_KEY: usize = 255;
+
+/// What a client is told to wait when too many files come at once, in seconds.
+const BUSY_SECONDS: u64 = 2;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JobQuery {
+    name: Option<String>,
+}
+
+/// A piece of a body, or its end; a body that breaks off has none.
+enum Piece {
+    Bytes(Bytes),
+    End,
+}
+
+/// Takes a file for a route.
+pub(super) async fn job(
+    State(app): State<App>,
+    Path(route): Path<String>,
+    query: Result<Query<JobQuery>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let permit = room(&app)?;
+    let headers = request.headers();
+    let name = file_name::checked(&name(query.name, headers)).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error))?;
+    let upload = UploadRequest { route, name, key: key(headers)?, length: length(headers) };
+    let inlet = Arc::clone(&app.inlet);
+    let (pieces, inbox) = mpsc::channel(PIECES);
+    let taking = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        take(&*inlet, upload, inbox)
+    });
+    let sent = send(request.into_body(), pieces).await;
+    let taken = taking.await.map_err(|error| failed(&error))?;
+    match (taken, sent) {
+        // What was refused says why; the rest of the body was not wanted any more.
+        (Err(Some(refusal)), _) => Err(problem(refusal)),
+        (_, Err(problem)) => Err(problem),
+        (Err(None), Ok(())) => Err(Problem::new(StatusCode::BAD_REQUEST, "The body broke off.")),
+        (Ok(receipt), Ok(())) => {
+            let status = if receipt.new { StatusCode::ACCEPTED } else { StatusCode::OK };
+            let body = json!({ "job": receipt.job, "new": receipt.new, "bytes": receipt.bytes, "sha256": receipt.digest });
+            Ok((status, Json(body)).into_response())
+        }
+    }
+}
+
+/// Writes what comes. None as an error: the body broke off.
+fn take(inlet: &dyn Inlet, request: UploadRequest, mut inbox: mpsc::Receiver<Piece>) -> Result<super::inlet::Receipt, Option<Refusal>> {
+    let mut upload: Box<dyn Upload> = inlet.begin(request)?;
+    loop {
+        match inbox.blocking_recv() {
+            Some(Piece::Bytes(bytes)) => upload.write(&bytes)?,
+            Some(Piece::End) => return Ok(upload.finish()?),
+            None => return Err(None),
+        }
+    }
+}
+
+/// Passes a body on, piece by piece, as fast as they are written. It ends early, and well, when nobody takes them any more.
+async fn send(mut body: Body, pieces: mpsc::Sender<Piece>) -> Result<(), Problem> {
+    loop {
+        let next = match next_bytes(&mut body).await? {
+            Some(bytes) => Piece::Bytes(bytes),
+            None => Piece::End,
+        };
+        let ended = matches!(next, Piece::End);
+        if pieces.send(next).await.is_err() {
+            drain(body).await;
+            return Ok(());
+        }
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads what is left of a body that nobody wants, up to a bound: many clients read the answer only once they have sent everything.
+async fn drain(mut body: Body) {
+    let mut left = DRAINED;
+    while let Ok(Some(bytes)) = next_bytes(&mut body).await
+        && left > bytes.len()
+    {
+        left -= bytes.len();
+    }
+}
+
+/// The next bytes of a body; none at its end.
+async fn next_bytes(body: &mut Body) -> Result<Option<Bytes>, Problem> {
+    loop {
+        let frame = time::timeout(IDLE, poll_fn(|context| Pin::new(&mut *body).poll_frame(context))).await;
+        let frame = frame.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, format!("Nothing came for {} s.", IDLE.as_secs())))?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(Problem::new(StatusCode::BAD_REQUEST, format!("The body broke off: {error}."))),
+            // Trailers are no part of the file.
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
+                _ => {}
+            },
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConvertQuery {
+    converter: Option<String>,
+    route: Option<String>,
+    options: Option<String>,
+    name: Option<String>,
+    #[serde(default)]
+    form: Form,
+}
+
+/// How documents are answered.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    /// One document of a whole conversion as it is; everything else as JSON.
+    #[default]
+    Auto,
+    /// As JSON.
+    Json,
+}
+
+/// Converts a file, and answers its documents.
+pub(super) async fn convert(
+    State(app): State<App>,
+    query: Result<Query<ConvertQuery>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let permit = room(&app)?;
+    let headers = request.headers();
+    let name = file_name::checked(&name(query.name, headers)).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error))?;
+    let limit = app.inlet.convert_limit();
+    let announced = length(headers).unwrap_or_default();
+    let content = collect(request.into_body(), announced, limit).await?;
+    let wanted = ConvertRequest {
+        // `auto` is no converter's name.
+        converter: query.converter.filter(|name| name != "auto"),
+        route: query.route,
+        options: query.options,
+        name,
+    };
+    let inlet = Arc::clone(&app.inlet);
+    let converting = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        inlet.convert(wanted, content)
+    });
+    let converted = converting.await.map_err(|error| failed(&error))?.map_err(problem)?;
+    Ok(answer(converted, query.form))
+}
+
+/// A body in memory.
+async fn collect(mut body: Body, announced: u64, limit: u64) -> Result<Vec<u8>, Problem> {
+    let too_large = || {
+        let detail = format!("A file to be converted at once has at most {limit} bytes; post a larger one to {JOBS}.");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    };
+    let mut content = Vec::new();
+    if announced > limit {
+        drain(body).await;
+        return Err(too_large());
+    }
+    while let Some(bytes) = next_bytes(&mut body).await? {
+        if (content.len() + bytes.len()) as u64 > limit {
+            drain(body).await;
+            return Err(too_large());
+        }
+        content.extend_from_slice(&bytes);
+    }
+    Ok(content)
+}
+
+fn answer(mut converted: Converted, form: Form) -> Response {
+    let single = form == Form::Auto && converted.whole && converted.documents.len() == 1;
+    let mut response = match converted.documents.pop() {
+        Some(document) if single => {
+            let mut response = Response::new(Body::from(document.content));
+            let media_type = HeaderValue::from_str(&document.media_type);
+            response.headers_mut().insert(header::CONTENT_TYPE, media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")));
+            response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition(&document.name));
+            response
+        }
+        last => {
+            converted.documents.extend(last);
+            let documents: Vec<Value> = converted.documents.into_iter().map(document_json).collect();
+            Json(json!({
+                "outcome": if converted.whole { "converted" } else { "partial" },
+                "converter": converted.converter,
+                "version": converted.version,
+                "documents": documents,
+                "problems": converted.problems,
+            }))
+            .into_response()
+        }
+    };
+    if let Ok(converter) = HeaderValue::from_str(&format!("{} {}", converted.converter, converted.version)) {
+        response.headers_mut().insert("dropforge-converter", converter);
+    }
+    response
+}
+
+/// Text as `text`, other bytes as `base64`.
+fn document_json(document: ConvertedDocument) -> Value {
+    let attributes: Map<String, Value> = document.attributes.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let mut value = json!({ "name": document.name, "media_type": document.media_type, "attributes": attributes, "key": document.key });
+    let (form, content) = match String::from_utf8(document.content) {
+        Ok(text) => ("text", text),
+        Err(error) => ("base64", base64(error.as_bytes())),
+    };
+    if let Value::Object(fields) = &mut value {
+        fields.insert(form.into(), content.into());
+    }
+    value
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            let letter = ALPHABET.get((bits >> (18 - 6 * place)) as usize & 63).copied().unwrap_or(b'=');
+            text.push(if place <= group.len() { char::from(letter) } else { '=' });
+        }
+    }
+    text
+}
+
+/// The document's name, as RFC 6266 has it.
+fn disposition(name: &str) -> HeaderValue {
+    let encoded: String = name
+        .bytes()
+        .map(|byte| match byte {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'-' | b'_' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect();
+    HeaderValue::from_str(&format!("attachment; filename*=UTF-8''{encoded}")).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+/// One of the few that come at a time.
+fn room(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
+    Arc::clone(&app.posts)
+        .try_acquire_owned()
+        .map_err(|_| Problem::busy("As many files as are taken at a time are coming in already.", BUSY_SECONDS))
+}
+
+fn name(query: Option<String>, headers: &HeaderMap) -> String {
+    let disposition = headers.get(header::CONTENT_DISPOSITION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    query.or_else(|| disposition.as_deref().and_then(file_name::from_disposition)).unwrap_or_else(|| "upload".into())
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    match key.to_str() {
+        Ok(key) if (1..=MAX_KEY).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(Problem::new(StatusCode::BAD_REQUEST, format!("`Idempotency-Key` has 1 to {MAX_KEY} visible ASCII characters."))),
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%error, "A posted file was not taken");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The file was not taken; the log says why.")
+}
+
+fn problem(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Bad(detail) => Problem::new(StatusCode::BAD_REQUEST, detail),
+        Refusal::Forbidden(detail) => Problem::new(StatusCode::FORBIDDEN, detail),
+        Refusal::NotFound(detail) => Problem::new(StatusCode::NOT_FOUND, detail),
+        Refusal::Conflict(detail) => Problem::new(StatusCode::CONFLICT, detail),
+        Refusal::TooLarge(detail) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail),
+        Refusal::Unprocessable(detail, fields) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with(fields),
+        Refusal::Busy(detail, seconds) => Problem::busy(detail, seconds),
+        Refusal::Failed(detail) => {
+            tracing::error!(error = detail, "A posted file was not taken");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_agrees_with_the_rfc() {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[0xff, 0xfe, 0xfb]), "//77");
+    }
+}

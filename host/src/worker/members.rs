@@ -1,0 +1,30 @@
+//! The members that a converter sees: the copies that were made when the job was queued, or the entries of a zip file.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use super::archive;
+use crate::queue::Job;
+use crate::sandbox::{FileSource, Member, Source};
+
+/// The members of a job, in the order of their names.
+///
+/// # Errors
+/// Where a zip file cannot be read from the disk; one that is damaged or out of bounds has no members.
+pub(super) fn of(context: &Context, job: &Job, source: &File) -> io::Result<Vec<Member>> {
+    if job.members.is_empty() && Path::new(&job.path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip")) {
+        return archive::members(job, source, &context.config.state_dir);
+    }
+    let mut members: Vec<Member> =
+        job.members.iter().map(|member| copied(member.name.clone(), context.config.state_dir.join(&member.location))).collect();
+    // Paths are sorted by their parts, names by their bytes.
+    members.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(members)
+}
+
+fn copied(name: String, path: PathBuf) -> Member {
+    let open = move || -> io::Result<Box<dyn Source>> { Ok(Box::new(FileSource::new(File::open(&path)?)?)) };
+    Member { name, open: Box::new(open) }
+}
