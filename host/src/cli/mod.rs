@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod backup;
+mod bench;
 mod config;
 mod convert;
 mod plugin;
@@ -51,6 +52,7 @@ enum Command {
     Queue(queue::QueueArgs),
     Replay(replay::ReplayArgs),
     Backup(backup::BackupArgs),
+    Bench(bench::BenchArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
 }
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Queue(args) => queue::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Backup(args) => backup::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Config(command) => return config::run(&command),
     };
     result.unwrap_or_else(|error| report(&error))

@@ -95,7 +95,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             media_type: None,
             modified_ns: job.identity.modified_ns,
             attributes: &attributes,
-            members: &[],
+            members: &members::digests(job),
         };
         // What a converter that can reach beyond its input would make of it now, nobody knows.
         let cache = context.cache.as_ref().filter(|_| !plugin.converter.has_capability());
