@@ -1,5 +1,6 @@
 //! Converts a posted file at once, in the same sandbox as every other, and gives its documents. Nothing is queued or kept.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -215,11 +216,7 @@ fn converted(plugin: &Plugin, conversion: Conversion, made: &Made) -> Result<Con
     }
     let mut contents = made.take();
     let documents = conversion.documents.into_iter().map(|document| ConvertedDocument {
-        content: contents
-            .iter_mut()
-            .find(|(number, _)| *number == document.number)
-            .map(|(_, bytes)| std::mem::take(bytes))
-            .unwrap_or_default(),
+        content: contents.remove(&document.number).unwrap_or_default(),
         name: document.name,
         media_type: document.media_type,
         attributes: document.attributes,
@@ -248,10 +245,10 @@ fn fields(outcome: &str, error_type: Option<ErrorType>, problems: Value) -> Map<
 
 /// Documents in memory, by number; the sandbox bounds their bytes.
 #[derive(Clone, Default)]
-struct Made(Arc<Mutex<Vec<(u32, Vec<u8>)>>>);
+struct Made(Arc<Mutex<BTreeMap<u32, Vec<u8>>>>);
 
 impl Made {
-    fn take(&self) -> Vec<(u32, Vec<u8>)> {
+    fn take(&self) -> BTreeMap<u32, Vec<u8>> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -275,7 +272,7 @@ impl DocumentWriter for Making {
     }
 
     fn finish(self: Box<Self>) -> io::Result<Option<String>> {
-        self.made.0.lock().unwrap_or_else(PoisonError::into_inner).push((self.number, self.bytes));
+        self.made.0.lock().unwrap_or_else(PoisonError::into_inner).insert(self.number, self.bytes);
         Ok(None)
     }
 }

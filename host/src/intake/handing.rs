@@ -198,9 +198,9 @@ impl Folder {
             }
         }
         let (relative, version) = (Arc::clone(&ready.relative), ready.version);
-        match self.large.as_ref().map(|large| large.hand_over(ready)) {
-            Some(Err(ready)) => self.tracker.put_back(ready.relative, ready.pending, Some(Instant::now() + LARGE_PAUSE)),
-            _ => self.tracker.taken(relative, version),
+        match self.large.as_ref().and_then(|large| large.hand_over(ready)) {
+            Some(ready) => self.tracker.put_back(ready.relative, ready.pending, Some(Instant::now() + LARGE_PAUSE)),
+            None => self.tracker.taken(relative, version),
         }
     }
 

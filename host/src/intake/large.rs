@@ -36,11 +36,12 @@ impl Large {
     }
 
     /// Hands a file over, unless another is still in hand: then it comes back.
-    pub(super) fn hand_over(&self, ready: Ready) -> Result<(), Ready> {
-        let Some(files) = &self.files else { return Err(ready) };
-        files.try_send(ready).map_err(|error| match error {
-            TrySendError::Full(ready) | TrySendError::Disconnected(ready) => ready,
-        })
+    pub(super) fn hand_over(&self, ready: Ready) -> Option<Ready> {
+        let Some(files) = &self.files else { return Some(ready) };
+        match files.try_send(ready) {
+            Ok(()) => None,
+            Err(TrySendError::Full(ready) | TrySendError::Disconnected(ready)) => Some(ready),
+        }
     }
 }
 
