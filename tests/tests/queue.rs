@@ -121,7 +121,7 @@ fn a_replay_says_what_would_differ_and_delivers_only_when_told() {
     let before = content("b.jsonl");
     fs::write(&documents[documents.keys().find(|name| name.starts_with("b-")).unwrap()], "spoilt").unwrap();
     let (code, text, errors) = replay(&["--path", "b.csv", "--deliver"]);
-    assert!(code == 0 && text.contains("queued again"), "{text}{errors}");
+    assert!(code == 0 && text.contains("1 jobs queued again"), "{text}{errors}");
     wait_for("the document as it was", || (content("b.jsonl") == before).then_some(()));
     daemon.wait_for_job("b.csv", "settled");
     assert_eq!(daemon.documents().len(), documents.len());

@@ -114,7 +114,7 @@ fn content(number: usize) -> String {
             "SN{number:07},step {row},{}.{:02},mV,{}\n",
             value / 100 + 1,
             value % 89 + 10,
-            if value % 50 == 0 { "FAIL" } else { "PASS" }
+            if value.is_multiple_of(50) { "FAIL" } else { "PASS" }
         ));
     }
     text

@@ -5,15 +5,14 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
-use serde_json::json;
 
 use super::config::ConfigArgs;
 use super::table::align;
 use super::{Usage, print};
 use crate::config::{Config, Need};
-use crate::delivery::remove_dead_letter;
+use crate::delivery::purge as purge_dead;
 use crate::queue::{Filter, JobRecord, JobSummary, QUEUE_FILE, Store};
 
 /// Look into the queue, and set failed jobs going again
@@ -242,19 +241,8 @@ pub(super) fn run(args: QueueArgs) -> anyhow::Result<ExitCode> {
 fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let (_, store) = args.state.open()?;
     let sizes = store.sizes()?;
-    let waiting: serde_json::Map<_, _> = sizes.waiting.iter().map(|(reason, count)| ((*reason).to_string(), json!(count))).collect();
     if args.json {
-        let status = json!({
-            "due": sizes.due,
-            "oldest_seconds": sizes.oldest_ms as f64 / 1e3,
-            "waiting": waiting,
-            "deliverable": sizes.deliverable,
-            "delivery_backing_off": sizes.backing_off,
-            "oldest_undelivered_seconds": sizes.oldest_undelivered_ms as f64 / 1e3,
-            "spool_bytes": sizes.spool_bytes,
-            "dead_letters": sizes.dead_letters,
-        });
-        return Ok(print(&(serde_json::to_string_pretty(&status)? + "\n"))?);
+        return Ok(print(&(serde_json::to_string_pretty(&sizes.to_json())? + "\n"))?);
     }
     let mut rows = vec![["to convert".to_string(), sizes.due.to_string(), age(sizes.oldest_ms, sizes.due)]];
     for (reason, count) in &sizes.waiting {
@@ -427,13 +415,8 @@ fn purge(args: &PurgeArgs) -> anyhow::Result<()> {
             dead.len()
         )));
     }
-    let mut purged = 0;
-    for job in &dead {
-        remove_dead_letter(job).with_context(|| format!("cannot delete {}", job.location.display()))?;
-        purged += u64::from(store.forget(&job.id)?);
-    }
-    let given_up = store.give_up_deliveries(&filter)?;
-    Ok(print(&format!("{purged} dead letters deleted, {given_up} refused deliveries given up\n"))?)
+    let purged = purge_dead(&store, &filter)?;
+    Ok(print(&format!("{} dead letters deleted, {} refused deliveries given up\n", purged.dead_letters, purged.deliveries))?)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::digest::sha256_reader;
 use crate::identity::FileIdentity;
 use crate::metrics::{Instance, Metrics};
 use crate::plugins::{COMPILED_FOLDER, Registry, load_file, load_folder};
-use crate::queue::{Committed, DocumentRecord, Job, JobRecord, QUEUE_FILE, Store};
+use crate::queue::{Committed, DocumentRecord, Filter, Job, JobRecord, QUEUE_FILE, Store};
 use crate::sandbox::{Sandbox, THREAD_STACK};
 use crate::worker::{Context, Once};
 
@@ -70,7 +70,7 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         bail!(Usage("there is no route; give the daemon's configuration with --config FILE, or its --inbox and --outbox".into()));
     }
     if args.deliver && args.with.is_none() {
-        return queue_again(&store, &jobs);
+        return queue_again(&store, &filter);
     }
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let spool = if args.deliver { config.state_dir.join(SPOOL_FOLDER) } else { folder.path().join(SPOOL_FOLDER) };
@@ -112,29 +112,13 @@ fn short(job: &Job) -> String {
 }
 
 /// The daemon converts them: with the present plugins, in their turn.
-fn queue_again(store: &Store, jobs: &[Job]) -> anyhow::Result<ExitCode> {
-    let mut failed = 0;
-    for job in jobs {
-        let text = match FileIdentity::at(&job.location) {
-            Ok(identity) if identity == job.identity => {
-                if store.replay(&job.id)? {
-                    "queued again".to_string()
-                } else {
-                    "is under way already".into()
-                }
-            }
-            Ok(_) => {
-                failed += 1;
-                format!("another file is at {}", job.location.display())
-            }
-            Err(error) => {
-                failed += 1;
-                format!("cannot be converted again: {}: {error}", job.location.display())
-            }
-        };
-        print(&format!("{}  {}  {text}\n", short(job), job.path))?;
+fn queue_again(store: &Store, filter: &Filter) -> anyhow::Result<ExitCode> {
+    let replayed = store.replay(filter)?;
+    for missing in &replayed.missing {
+        print(&format!("cannot be converted again: {missing} is gone, or another file\n"))?;
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    print(&format!("{} jobs queued again\n", replayed.queued))?;
+    Ok(if replayed.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What a worker of this process works with: the named plugin alone, on every route, or those of the plugins folder.

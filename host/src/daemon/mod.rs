@@ -7,6 +7,7 @@ mod copies;
 mod inlet;
 mod leftovers;
 mod lock;
+mod operator;
 mod pressure;
 mod status;
 mod upkeep;
@@ -37,6 +38,7 @@ pub use lock::{LockError, StateLock};
 use arrivals::QueueArrivals;
 use convert_now::ConvertNow;
 use inlet::DaemonInlet;
+use operator::QueueOperator;
 use pressure::Pressure;
 use status::DaemonStatus;
 use upkeep::Upkeep;
@@ -130,7 +132,7 @@ impl Daemon {
             .context("cannot open the folder of posted files in state_dir")?;
         let convert_now = ConvertNow::new(Arc::clone(&config), Arc::clone(&metrics), status.registry_cell(), worker_count(&config));
         let inlet = Arc::new(DaemonInlet::new(Arc::new(uploads), convert_now, Arc::clone(&draining)));
-        let service = Service { status: Arc::clone(&status) as _, inlet };
+        let service = Service { status: Arc::clone(&status) as _, inlet, operator: Arc::new(QueueOperator(Arc::clone(&store))) };
         let server = runtime.block_on(Server::start(server_config, service, Arc::clone(&metrics)))?;
         report_queue_at_scrape(&config, &metrics, &store);
         // Not those of the destinations: one on a share that hangs would hold up every scrape.

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::intake::Report;
 use crate::metrics::Metrics;
 use crate::plugins::Registry;
-use crate::queue::{Filter, Store};
+use crate::queue::Store;
 use crate::server::{ApiStatus, Status};
 
 /// The registry, once the plugins that were there at start are loaded or refused.
@@ -80,10 +80,6 @@ impl Status for DaemonStatus {
 
     fn plugins(&self) -> Value {
         json!(self.registry.get().map(|registry| registry.status()).unwrap_or_default())
-    }
-
-    fn jobs(&self, limit: usize) -> anyhow::Result<Value> {
-        Ok(json!(self.store.jobs(&Filter::default(), limit)?))
     }
 
     fn routes(&self) -> Value {

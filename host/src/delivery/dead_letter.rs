@@ -3,16 +3,42 @@
 use std::fs;
 use std::io;
 
+use anyhow::Context as _;
+
 use super::sidecar;
 use crate::files;
 use crate::identity::FileIdentity;
-use crate::queue::Job;
+use crate::queue::{Filter, Job, Store};
+
+/// What was given up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Purged {
+    /// Sources that were deleted, with their sidecars and their history.
+    pub dead_letters: u64,
+    /// Deliveries that a destination had refused; their documents go from the spool.
+    pub deliveries: u64,
+}
+
+/// Gives up the dead letters that a filter means.
+///
+/// # Errors
+/// Where a file cannot be deleted or the queue not be written: what was deleted before is gone.
+pub fn purge(store: &Store, filter: &Filter) -> anyhow::Result<Purged> {
+    let filter = Filter { dead: true, ..filter.clone() };
+    let mut purged = Purged::default();
+    for job in store.settled(&filter)? {
+        remove(&job).with_context(|| format!("cannot delete {}", job.location.display()))?;
+        purged.dead_letters += u64::from(store.forget(&job.id)?);
+    }
+    purged.deliveries = store.give_up_deliveries(&filter)?;
+    Ok(purged)
+}
 
 /// Deletes the source of a job that nobody wants to convert any more, and its sidecar, durably. A file that has taken its place stays.
 ///
 /// # Errors
 /// What the file system says.
-pub fn remove_dead_letter(job: &Job) -> io::Result<()> {
+fn remove(job: &Job) -> io::Result<()> {
     let same = match FileIdentity::at(&job.location) {
         Ok(found) => found == job.identity,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,

@@ -10,7 +10,7 @@ mod settle;
 mod sidecar;
 mod spool;
 
-pub use dead_letter::remove_dead_letter;
+pub use dead_letter::{Purged, purge};
 pub use deliverer::Deliverer;
 pub use folder::{plain_file_name, unique_file_name};
 pub use settle::remove_expired;

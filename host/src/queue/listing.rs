@@ -26,6 +26,23 @@ pub struct Sizes {
     pub dead_letters: HashMap<String, u64>,
 }
 
+impl Sizes {
+    /// As the API and the command line give it.
+    pub fn to_json(&self) -> serde_json::Value {
+        let waiting: serde_json::Map<_, _> = self.waiting.iter().map(|(reason, count)| ((*reason).to_string(), (*count).into())).collect();
+        serde_json::json!({
+            "due": self.due,
+            "oldest_seconds": self.oldest_ms as f64 / 1e3,
+            "waiting": waiting,
+            "deliverable": self.deliverable,
+            "delivery_backing_off": self.backing_off,
+            "oldest_undelivered_seconds": self.oldest_undelivered_ms as f64 / 1e3,
+            "spool_bytes": self.spool_bytes,
+            "dead_letters": self.dead_letters,
+        })
+    }
+}
+
 impl Store {
     /// How full the queues are now.
     ///

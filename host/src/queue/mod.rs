@@ -26,7 +26,7 @@ pub use history::{DeliveryRecord, DocumentRecord, Filter, JobRecord, JobSummary}
 pub use ids::{DocumentId, JobId};
 pub use job::{Committed, Enqueued, Job, MEMBERS_FOLDER, Member, NewJob, Origin, Outcome, Waiting};
 pub use listing::{Sizes, time};
-pub use operate::Retried;
+pub use operate::{Replayed, Retried};
 pub use store::{Opened, QUEUE_FILE, QueueError, Store};
 pub use transitions::now_ms;
 pub use wakeup::Wakeup;

@@ -9,6 +9,7 @@ use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 use super::history::DEAD;
 use super::transitions::{JOB_COLUMNS, commit, insert, job, now_ms, queue_again};
 use super::{Committed, Filter, Job, JobId, QueueError, Store};
+use crate::identity::FileIdentity;
 
 /// How many jobs were set going again, by what they were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -19,6 +20,15 @@ pub struct Retried {
     pub due_now: u64,
     /// Deliveries that are tried again.
     pub delivered_again: u64,
+}
+
+/// What a replay set going.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Replayed {
+    /// Jobs that are queued again.
+    pub queued: u64,
+    /// Where sources should be that are not there any more, or are other files now.
+    pub missing: Vec<String>,
 }
 
 impl Store {
@@ -110,13 +120,20 @@ impl Store {
         })
     }
 
-    /// Converts a settled job again, from where its source is now, whatever became of it before. False where it is not settled any more.
+    /// Converts settled jobs again, from where their sources are now, whatever became of them before. Jobs that are under way are left alone.
     ///
     /// # Errors
     /// Where the queue cannot write.
-    pub fn replay(&self, id: &JobId) -> Result<bool, QueueError> {
-        let id = id.clone();
-        let replayed = self.run(move |connection| again(connection, &id))?;
+    pub fn replay(&self, filter: &Filter) -> Result<Replayed, QueueError> {
+        let mut replayed = Replayed::default();
+        for job in self.settled(filter)? {
+            let there = FileIdentity::at(&job.location).is_ok_and(|identity| identity == job.identity);
+            if !there {
+                replayed.missing.push(job.location.display().to_string());
+            } else if self.run(move |connection| again(connection, &job.id))? {
+                replayed.queued += 1;
+            }
+        }
         self.work().notify();
         Ok(replayed)
     }

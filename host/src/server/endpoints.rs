@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{MatchedPath, Query, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time;
 
 use super::inlet::Inlet;
+use super::operator::{self, Operator};
 use super::posts;
 use super::problem::Problem;
 use super::token::Token;
@@ -24,7 +24,7 @@ use crate::metrics::{EXPOSITION_TYPE, Metrics};
 /// The label `endpoint` of paths that are not there.
 const UNMATCHED: &str = "unmatched";
 
-const API_ENDPOINTS: [&str; 3] = ["/api/v1/jobs", "/api/v1/plugins", "/api/v1/routes"];
+const API_ENDPOINTS: [&str; 5] = [operator::JOBS, operator::JOB, operator::QUEUE, "/api/v1/plugins", "/api/v1/routes"];
 
 /// How long an answer may take to be made.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
@@ -38,9 +38,6 @@ const MAX_BLOCKING: usize = 8;
 /// Files that are posted at a time; each has a thread, and an open file.
 const MAX_POSTS: usize = 32;
 
-const DEFAULT_JOBS: usize = 100;
-const MAX_JOBS: usize = 1_000;
-
 /// What every answer is made from.
 #[derive(Clone)]
 pub(super) struct App {
@@ -48,6 +45,7 @@ pub(super) struct App {
     pub(super) metrics: Arc<Metrics>,
     pub(super) enable_metrics: bool,
     pub(super) inlet: Arc<dyn Inlet>,
+    pub(super) operator: Arc<dyn Operator>,
     /// What changes something asks for.
     token: Token,
     /// Whether reading `/api` and the page asks for it, too: not on loopback.
@@ -63,6 +61,7 @@ impl App {
         App {
             status: service.status,
             inlet: service.inlet,
+            operator: service.operator,
             metrics,
             enable_metrics: config.enable_metrics,
             token: config.token.clone(),
@@ -74,7 +73,7 @@ impl App {
     }
 
     /// Calls `work` where it may block.
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&App) -> T + Send + 'static) -> Result<T, Problem> {
+    pub(super) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&App) -> T + Send + 'static) -> Result<T, Problem> {
         let failed = |error: &dyn std::fmt::Display| {
             tracing::error!(%error, "An HTTP answer failed");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The answer could not be made; the log says why.")
@@ -100,16 +99,19 @@ pub(super) fn health(app: App) -> Router {
     }
     let guarded = Router::new()
         .route("/", get(page))
-        .route("/api/v1/jobs", get(jobs))
+        .route(operator::JOBS, get(operator::jobs))
+        .route(operator::JOB, get(operator::job))
+        .route(operator::QUEUE, get(operator::queue))
         .route("/api/v1/plugins", get(plugins))
         .route("/api/v1/routes", get(routes))
         .layer(middleware::from_fn_with_state(app.clone(), authorize_read));
-    for endpoint in [posts::JOBS, posts::CONVERT] {
+    for endpoint in [posts::JOBS, posts::CONVERT, operator::ACTION] {
         app.metrics.http_endpoint("POST", endpoint);
     }
     let writing = Router::new()
         .route(posts::JOBS, post(posts::job))
         .route(posts::CONVERT, post(posts::convert))
+        .route(operator::ACTION, post(operator::act))
         .layer(middleware::from_fn_with_state(app.clone(), authorize));
     let open = Router::new()
         .route("/health", get(healthy))
@@ -251,28 +253,6 @@ async fn plugins(State(app): State<App>) -> Result<Response, Problem> {
 
 async fn routes(State(app): State<App>) -> Result<Response, Problem> {
     Ok(Json(app.blocking(|app| app.status.routes()).await?).into_response())
-}
-
-#[derive(Deserialize)]
-struct JobsQuery {
-    limit: Option<usize>,
-}
-
-async fn jobs(State(app): State<App>, query: Result<Query<JobsQuery>, QueryRejection>) -> Result<Response, Problem> {
-    let limit = match query {
-        Ok(Query(query)) => query.limit.unwrap_or(DEFAULT_JOBS),
-        Err(error) => return Err(Problem::new(StatusCode::BAD_REQUEST, error.body_text())),
-    };
-    if !(1..=MAX_JOBS).contains(&limit) {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, format!("`limit` is {limit}; it may be 1 to {MAX_JOBS}.")));
-    }
-    match app.blocking(move |app| app.status.jobs(limit)).await? {
-        Ok(jobs) => Ok(Json(jobs).into_response()),
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "Cannot list the jobs");
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("The jobs cannot be listed: {error:#}")))
-        }
-    }
 }
 
 /// This moment as RFC 3339 has it, in UTC, to the millisecond.

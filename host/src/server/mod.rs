@@ -1,10 +1,11 @@
 //! The HTTP side of the service: health, metrics and the API. It knows how to answer; what the service is doing it asks of [`Status`], what is
-//! posted it gives to [`Inlet`], and it must not know of queues, plugins or routes.
+//! posted it gives to [`Inlet`], what an operator asks for to [`Operator`], and it must not know of queues, plugins or routes.
 
 mod endpoints;
 mod file_name;
 mod inlet;
 mod listener;
+mod operator;
 mod posts;
 mod problem;
 mod token;
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 pub use inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Receipt, Refusal, Upload, UploadRequest};
+pub use operator::{Action, Declined, Operator};
 pub use token::{Token, TokenError};
 
 use crate::metrics::Metrics;
@@ -40,11 +42,6 @@ pub trait Status: Send + Sync {
     fn api_status(&self) -> ApiStatus;
     /// The body of `/api/v1/plugins`.
     fn plugins(&self) -> Value;
-    /// The body of `/api/v1/jobs`: the newest `limit` jobs.
-    ///
-    /// # Errors
-    /// Where the queue cannot be read.
-    fn jobs(&self, limit: usize) -> anyhow::Result<Value>;
     /// The body of `/api/v1/routes`.
     fn routes(&self) -> Value;
 }
@@ -56,6 +53,8 @@ pub struct Service {
     pub status: Arc<dyn Status>,
     /// Takes what is posted.
     pub inlet: Arc<dyn Inlet>,
+    /// Looks into the queue and acts on it.
+    pub operator: Arc<dyn Operator>,
 }
 
 /// How the upstream server is doing.

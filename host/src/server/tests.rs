@@ -29,12 +29,30 @@ impl Status for Service {
     fn plugins(&self) -> Value {
         json!([{ "name": "csv" }])
     }
-    fn jobs(&self, limit: usize) -> anyhow::Result<Value> {
-        anyhow::ensure!(self.queue, "the queue is closed");
-        Ok(json!([{ "limit": limit }]))
-    }
     fn routes(&self) -> Value {
         json!([{ "name": "ict" }])
+    }
+}
+
+impl Operator for Service {
+    fn jobs(&self, filter: Value, limit: usize) -> Result<Value, Declined> {
+        if !self.queue {
+            return Err(Declined::Failed(anyhow::anyhow!("the queue is closed")));
+        }
+        if filter.as_object().is_some_and(|filter| filter.contains_key("rout")) {
+            return Err(Declined::BadRequest("no `rout`".into()));
+        }
+        let asked = if filter == json!({}) { json!({ "limit": limit }) } else { filter };
+        Ok(json!([asked]))
+    }
+    fn job(&self, id: &str) -> Result<Option<Value>, Declined> {
+        Ok((id == "3f09").then(|| json!({ "id": id })))
+    }
+    fn queue(&self) -> Result<Value, Declined> {
+        Ok(json!({ "due": 1 }))
+    }
+    fn act(&self, action: Action, filter: Value) -> Result<Value, Declined> {
+        Ok(json!({ "action": format!("{action:?}"), "filter": filter }))
     }
 }
 
@@ -62,7 +80,7 @@ impl Inlet for Closed {
 }
 
 fn with_inlet(status: Arc<Service>) -> super::Service {
-    super::Service { inlet: Arc::new(Closed), status }
+    super::Service { inlet: Arc::new(Closed), operator: Arc::clone(&status) as _, status }
 }
 
 fn service() -> Arc<Service> {
@@ -463,4 +481,27 @@ async fn one_document_is_answered_as_it_is_and_everything_else_as_json() {
     let large = post("/api/v1/convert", "01234567890").await;
     assert_eq!(large.status, 413);
     assert!(large.json()["detail"].as_str().unwrap().contains("at most 10 bytes"));
+}
+
+#[tokio::test]
+async fn jobs_are_found_shown_and_acted_upon() {
+    let server = start(config(), service(), metrics()).await;
+    let at = server.health_addr();
+    assert_eq!(
+        get(at, "/api/v1/jobs?path=a%20b.csv&dead=true&since_ms=5").await.json(),
+        json!([{ "path": "a b.csv", "dead": true, "since_ms": 5 }])
+    );
+    assert_eq!(get(at, "/api/v1/jobs?rout=x").await.status, 400);
+    assert_eq!(get(at, "/api/v1/jobs/3f09").await.json(), json!({ "id": "3f09" }));
+    assert_eq!(get(at, "/api/v1/jobs/4").await.status, 404);
+    assert_eq!(get(at, "/api/v1/queue").await.json(), json!({ "due": 1 }));
+    let token = format!("Authorization: Bearer {SECRET}\r\nContent-Type: application/json\r\n");
+    let act = async |path: &str, body: &str| ask_with(at, "POST", path, &format!("{token}Content-Length: {}\r\n", body.len()), body).await;
+    assert_eq!(act("/api/v1/queue/retry", r#"{"path":"a"}"#).await.json(), json!({ "action": "Retry", "filter": { "path": "a" } }));
+    assert_eq!(act("/api/v1/queue/replay", r#"{"all":true}"#).await.json(), json!({ "action": "Replay", "filter": {} }));
+    for (path, body, status) in [("retry", "{}", 400), ("retry", "[]", 422), ("retry", "{", 400), ("burn", r#"{"all":true}"#, 404)] {
+        assert_eq!(act(&format!("/api/v1/queue/{path}"), body).await.status, status, "{path} {body}");
+    }
+    // Without the token nothing is done, on loopback neither.
+    assert_eq!(ask_with(at, "POST", "/api/v1/queue/purge", "Content-Type: application/json\r\n", r#"{"all":true}"#).await.status, 401);
 }
