@@ -1,13 +1,18 @@
 //! What intake asks of the queue: to add many jobs at once, what of a file is known already, and how much there is to do.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::transitions::enqueue;
+use super::transitions::{enqueue, now_ms};
 use super::{Enqueued, JobId, NewJob, QueueError, Store};
 use crate::files::path_to_bytes;
 use crate::identity::FileIdentity;
+
+/// How far turns may be ahead of the clock: as many files as can be queued at once, by a millisecond each.
+const MOST_AHEAD_MS: i64 = 300_000;
 
 /// What the bounds of intake are about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,9 +30,9 @@ impl Store {
     /// # Errors
     /// Where the queue cannot write: then none was added.
     pub fn enqueue_all(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, QueueError> {
-        let first = self.turns(jobs.len());
+        let last = Arc::clone(&self.last_turn);
         let enqueued: Vec<Enqueued> =
-            self.run(move |connection| (first..).zip(&jobs).map(|(turn, job)| enqueue(connection, job, turn)).collect())?;
+            self.run(move |connection| jobs.iter().map(|job| enqueue(connection, job, next_turn(&last))).collect())?;
         if enqueued.iter().any(|enqueued| *enqueued != Enqueued::Known) {
             self.work().notify();
         }
@@ -70,6 +75,17 @@ impl Store {
             Ok(Fill { jobs: due + waiting + running, spool_bytes })
         })
     }
+}
+
+/// The turn after the last one: those jobs whose priorities are equal are claimed in their turns. A turn is the millisecond in which a job was
+/// queued, or, where several are queued in one, one more than the turn before. Turns that are far ahead are of a clock that was set back.
+fn next_turn(last: &AtomicI64) -> i64 {
+    let now = now_ms();
+    let following = last.load(Ordering::Relaxed).saturating_add(1);
+    let turn = if following - now > MOST_AHEAD_MS { now } else { following.max(now) };
+    // Only the thread of the store takes turns.
+    last.store(turn, Ordering::Relaxed);
+    turn
 }
 
 fn known(connection: &Connection, location: &Path, identity: FileIdentity) -> rusqlite::Result<Option<Enqueued>> {

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rusqlite::Connection;
 
-use super::{Wakeup, damage, now_ms, schema};
+use super::{Wakeup, damage, schema};
 use crate::identity::FileIdentity;
 
 /// Commands that share a transaction at most, and wait for the thread at most.
@@ -102,8 +102,8 @@ pub struct Store {
     reader: Mutex<Connection>,
     /// What SQLite counts up when others than this store's thread write.
     outside: AtomicI64,
-    /// The turn of the job that was queued last; see [`Store::turns`].
-    last_turn: AtomicI64,
+    /// The turn of the job that was queued last; see [`next_turn`](super::arriving::next_turn).
+    pub(super) last_turn: Arc<AtomicI64>,
     /// Notified when a job may have become due.
     work: Arc<Wakeup>,
     /// Notified when something may have become deliverable.
@@ -159,7 +159,7 @@ impl Store {
             file,
             reader: Mutex::new(reader),
             outside: AtomicI64::new(0),
-            last_turn: AtomicI64::new(0),
+            last_turn: Arc::default(),
             work: Arc::default(),
             committed: Arc::default(),
         })
@@ -204,16 +204,6 @@ impl Store {
     /// Notified when something may have become deliverable.
     pub fn committed(&self) -> Arc<Wakeup> {
         Arc::clone(&self.committed)
-    }
-
-    /// The first of `count` turns that follow each other: those in which jobs are claimed whose priorities are equal. A turn is the millisecond
-    /// in which its job was queued, or, where several are queued in one, one more than the turn before it.
-    pub(super) fn turns(&self, count: usize) -> i64 {
-        let now = now_ms();
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let first = |last: i64| now.max(last.saturating_add(1));
-        let end = |last| Some(first(last).saturating_add(count - 1));
-        first(self.last_turn.fetch_update(Ordering::AcqRel, Ordering::Acquire, end).unwrap_or_else(|last| last))
     }
 
     /// Runs statements in the next shared transaction and waits until it is synced.
