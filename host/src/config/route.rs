@@ -118,8 +118,11 @@ pub struct After {
     pub success: AfterAction,
     /// What happens to a file that failed, or was converted in part.
     pub error: AfterAction,
-    /// After how many days moved files are deleted; 0 keeps them for ever.
+    /// After how many days moved files and the history of their jobs are deleted; 0 keeps them for ever.
     pub keep_days: u32,
+    /// How many bytes of moved files are kept, `done` and `failed` together; the oldest are deleted first. Without it, age alone counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_bytes: Option<u64>,
 }
 
 /// What happens to a file.
@@ -150,7 +153,7 @@ pub enum OnProblem {
 
 impl Default for After {
     fn default() -> Self {
-        After { success: AfterAction::Move, error: AfterAction::Move, keep_days: 90 }
+        After { success: AfterAction::Move, error: AfterAction::Move, keep_days: 90, keep_bytes: None }
     }
 }
 

@@ -65,6 +65,9 @@ pub struct Config {
     pub max_spool_bytes: u64,
     /// What one conversion may use.
     pub limits: LimitsConfig,
+    /// How many settled jobs the history holds at most; the oldest are forgotten first.
+    #[schemars(range(min = 1))]
+    pub history_max_jobs: u64,
     /// The cache of conversion results.
     pub result_cache: ResultCacheConfig,
     /// What is set for single converters, by the names that they give themselves.
@@ -143,6 +146,7 @@ impl Default for Config {
             max_queued: 1_000_000,
             max_spool_bytes: 10 << 30,
             limits: LimitsConfig::default(),
+            history_max_jobs: 1_000_000,
             result_cache: ResultCacheConfig::default(),
             plugins: BTreeMap::new(),
             upstream: None,

@@ -9,8 +9,8 @@ use super::leftovers;
 use super::status::RegistryCell;
 use super::uploads::UPLOADS_FOLDER;
 use crate::config::Config;
-use crate::delivery::remove_expired;
-use crate::queue::{MEMBERS_FOLDER, Store, Wakeup, now_ms};
+use crate::delivery::{remove_expired, remove_surplus};
+use crate::queue::{MEMBERS_FOLDER, QueueError, Store, Wakeup, now_ms};
 
 const INTERVAL: Duration = Duration::from_secs(3600);
 const DAY_MS: i64 = 86_400_000;
@@ -49,15 +49,29 @@ fn keep_house(config: &Config, store: &Store) {
             tracing::warn!(folder, %error, "cannot remove what belongs to forgotten jobs; trying again in an hour");
         }
     }
-    for route in config.routes.iter().filter(|route| route.after.keep_days > 0) {
+    for route in &config.routes {
         if let Err(error) = remove_expired(route, now_ms()) {
             tracing::warn!(route = route.name, %error, "cannot remove old settled files; trying again in an hour");
         }
-        match store.forget_before(&route.name, now_ms() - i64::from(route.after.keep_days) * DAY_MS) {
+        match remove_surplus(route) {
             Ok(0) => {}
-            Ok(jobs) => tracing::info!(route = route.name, jobs, "forgot old history"),
-            Err(error) => tracing::warn!(route = route.name, %error, "cannot forget old history; trying again in an hour"),
+            Ok(files) => tracing::info!(route = route.name, files, keep_bytes = route.after.keep_bytes, "removed the oldest settled files"),
+            Err(error) => {
+                tracing::warn!(route = route.name, %error, "cannot remove settled files beyond keep_bytes; trying again in an hour")
+            }
         }
+        if route.after.keep_days > 0 {
+            said(store.forget_before(&route.name, now_ms() - i64::from(route.after.keep_days) * DAY_MS));
+        }
+    }
+    said(store.forget_beyond(config.history_max_jobs));
+}
+
+fn said(forgotten: Result<u64, QueueError>) {
+    match forgotten {
+        Ok(0) => {}
+        Ok(jobs) => tracing::info!(jobs, "forgot old history"),
+        Err(error) => tracing::warn!(%error, "cannot forget old history; trying again in an hour"),
     }
 }
 

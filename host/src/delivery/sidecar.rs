@@ -44,6 +44,11 @@ struct Converter<'a> {
     digest: &'a str,
 }
 
+/// Whether a file is a sidecar, by its name.
+pub(super) fn is_one(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX))
+}
+
 /// Where the sidecar of a source is.
 pub(super) fn path(source: &Path) -> PathBuf {
     let mut name = source.file_name().unwrap_or_default().to_os_string();

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,12 @@ pub const COMPILED_FOLDER: &str = "compiled";
 
 /// Entries kept. Plugins come and go while code is being written; 200 of them are a few hundred megabytes at most.
 const MAX_ENTRIES: usize = 200;
+/// The bytes of compiled code that are kept; the oldest goes first.
+const MAX_BYTES: u64 = 4 << 30;
+/// How long an entry is kept that nobody loads.
+const MAX_AGE: Duration = Duration::from_secs(180 * 86_400);
+/// How old the time of an entry may be that is in use: it is not written at every start.
+const TIME_PRECISION: Duration = Duration::from_secs(86_400);
 
 /// What the compiling child found out about a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +93,13 @@ impl CompiledFolder {
         let report: Report = serde_json::from_slice(&fs::read(self.report_path(digest)).ok()?).ok()?;
         let code = self.code_path(digest, &report.compiled_sha256)?;
         let (sha256, _) = sha256_reader(&mut fs::File::open(&code).ok()?).ok()?;
-        (sha256 == report.compiled_sha256).then_some(Compiled { code, report })
+        if sha256 != report.compiled_sha256 {
+            return None;
+        }
+        for path in [&code, &self.report_path(digest)] {
+            note_use(path);
+        }
+        Some(Compiled { code, report })
     }
 
     /// A new name in the folder for the child to write to; dropping the guard removes what is there.
@@ -127,24 +140,32 @@ impl CompiledFolder {
     /// looks for and does not find, it compiles again. So a failure here harms nothing and is ignored.
     fn prune(&self) {
         let Ok(listing) = fs::read_dir(&self.folder) else { return };
-        let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
         let mut entries = Vec::new();
         for entry in listing.flatten() {
-            let Some(modified) = entry.metadata().ok().and_then(|metadata| metadata.modified().ok()) else { continue };
+            let Ok(metadata) = entry.metadata() else { continue };
+            let Ok(modified) = metadata.modified() else { continue };
             let name = entry.file_name();
             if name.to_string_lossy().starts_with(TEMPORARY) {
                 if modified < hour_ago {
                     let _ = fs::remove_file(entry.path());
                 }
             } else {
-                entries.push((modified, entry.path()));
+                entries.push((modified, entry.path(), metadata.len()));
             }
         }
-        // An entry is two files.
-        let surplus = entries.len().saturating_sub(2 * MAX_ENTRIES);
         entries.sort();
-        for (_, path) in entries.iter().take(surplus) {
+        // An entry is two files.
+        let mut surplus = entries.len().saturating_sub(2 * MAX_ENTRIES);
+        let mut bytes: u64 = entries.iter().map(|(_, _, bytes)| bytes).sum();
+        for (modified, path, size) in &entries {
+            let old = modified.elapsed().is_ok_and(|age| age > MAX_AGE);
+            if surplus == 0 && bytes <= MAX_BYTES && !old {
+                break;
+            }
             let _ = fs::remove_file(path);
+            surplus = surplus.saturating_sub(1);
+            bytes -= size;
         }
     }
 
@@ -165,6 +186,16 @@ impl CompiledFolder {
 
 /// How the names of unfinished files begin.
 const TEMPORARY: &str = ".tmp-";
+
+/// Makes an entry new again, so that one that is loaded is never the oldest. Where that cannot be, it is compiled again some day.
+fn note_use(path: &Path) {
+    let recent = fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age < TIME_PRECISION));
+    if !recent && let Ok(file) = fs::File::options().append(true).open(path) {
+        let _ = file.set_modified(std::time::SystemTime::now());
+    }
+}
 
 #[cfg(unix)]
 fn make_private(folder: &Path) -> Result<(), CompiledError> {

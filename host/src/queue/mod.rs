@@ -9,6 +9,7 @@ mod claim;
 mod clock;
 mod committed;
 mod damage;
+mod forget;
 mod history;
 mod ids;
 mod job;

@@ -455,3 +455,26 @@ fn a_copy_is_of_one_moment_and_opens() {
     assert!(store.copy_to(&copy, |_| Ok(())).is_err(), "what is there is not replaced");
     assert!(matches!(Store::beside(&folder.path().join("none.db")), Err(QueueError::Absent { .. })));
 }
+
+#[test]
+fn history_is_forgotten_by_age_and_by_number_and_only_what_is_settled() {
+    let (_folder, _, store) = store();
+    for n in 0..1_200 {
+        store.enqueue(job(&n.to_string(), 5)).unwrap();
+        let id = claim(&store).unwrap().id;
+        store.commit(&id, converted(1), None).unwrap();
+        if n >= 100 {
+            store.settle(&id).unwrap();
+        }
+    }
+    assert_eq!(store.forget_before("other", now_ms() + 1).unwrap(), 0);
+    assert_eq!(store.forget_beyond(2_000).unwrap(), 0);
+    assert_eq!(store.forget_beyond(300).unwrap(), 800);
+    let left = |state: &str| store.jobs(&Filter { state: Some(state.into()), ..Filter::default() }, 5_000).unwrap();
+    assert_eq!((left("settled").len(), left("committed").len()), (300, 100));
+    assert!(left("settled").iter().any(|job| job.path == "1199"), "the newest are kept");
+    assert_eq!(store.forget_before("r", now_ms() + 1).unwrap(), 300);
+    assert_eq!(left("committed").len(), 100);
+    let documents = store.run(|connection| connection.query_row("SELECT count(*) FROM documents", [], |row| row.get::<_, i64>(0))).unwrap();
+    assert_eq!(documents, 100, "documents go with their jobs");
+}

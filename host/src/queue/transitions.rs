@@ -314,17 +314,4 @@ impl Store {
         })?;
         Ok(())
     }
-
-    /// Forgets what was settled before a moment.
-    ///
-    /// # Errors
-    /// Where the queue cannot write.
-    pub fn forget_before(&self, route: &str, finished_ms: i64) -> Result<usize, QueueError> {
-        let route = route.to_string();
-        self.run(move |connection| {
-            connection
-                .prepare_cached("DELETE FROM jobs WHERE state = 'settled' AND finished_ms < ?2 AND route = ?1")?
-                .execute(params![route, finished_ms])
-        })
-    }
 }
