@@ -1,7 +1,12 @@
-//! Named points at which tests kill the process, to prove that a restart loses and repeats nothing. Only builds with debug assertions have
-//! them; in a release they are nothing.
+//! Named points at which tests kill the process, or hold it up, to prove that a restart loses and repeats nothing, and neither does what somebody
+//! does at that moment. Only builds with debug assertions have them; in a release they are nothing.
 
-/// Ends the process at once, as a kill would, if the environment variable `DROPFORGE_CRASH_AT` names this point.
+use std::path::Path;
+use std::time::Duration;
+
+/// Ends the process at once, as a kill would, if the environment variable `DROPFORGE_CRASH_AT` names this point. If `DROPFORGE_HOLD_AT` names
+/// it, whoever comes here waits as long as there is the file that `DROPFORGE_HOLD_FILE` names, and says so by a file of that name and
+/// `.reached`.
 pub fn point(name: &str) {
     point_of(name, "");
 }
@@ -11,8 +16,16 @@ pub fn point_of(name: &str, file: &str) {
     if !cfg!(debug_assertions) {
         return;
     }
-    let Ok(at) = std::env::var("DROPFORGE_CRASH_AT") else { return };
-    if at.split_once(':').unwrap_or((&at, "")) == (name, file) {
+    let is = |variable| std::env::var(variable).is_ok_and(|at| at.split_once(':').unwrap_or((&at, "")) == (name, file));
+    if is("DROPFORGE_CRASH_AT") {
         std::process::abort();
+    }
+    if is("DROPFORGE_HOLD_AT")
+        && let Ok(file) = std::env::var("DROPFORGE_HOLD_FILE")
+    {
+        while Path::new(&file).exists() {
+            let _ = std::fs::write(format!("{file}.reached"), "");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }

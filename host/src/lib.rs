@@ -20,4 +20,5 @@ pub mod queue;
 pub mod sandbox;
 pub mod server;
 pub mod toolchain;
+pub mod upstream;
 pub mod worker;

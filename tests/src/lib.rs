@@ -9,6 +9,7 @@
 pub mod disk;
 #[cfg(unix)]
 pub mod mounts;
+pub mod receiver;
 #[cfg(target_os = "linux")]
 pub mod record;
 pub mod stream;

@@ -40,27 +40,21 @@ pub(super) fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     store
         .copy_to(&to.join(QUEUE_FILE), |undelivered| {
             jobs = undelivered.len();
-            undelivered.iter().try_for_each(|job| spool.link_to(job, held.path()))
+            undelivered.iter().try_for_each(|ended| spool.link_to(&ended.job, ended.documents, held.path()))
         })
         .with_context(|| format!("cannot copy the queue to {}", to.display()))?;
-    copy_folders(held.path(), &to.join(SPOOL_FOLDER)).with_context(|| format!("cannot copy the spool to {}", to.display()))?;
+    copy_files(held.path(), &to.join(SPOOL_FOLDER)).with_context(|| format!("cannot copy the spool to {}", to.display()))?;
     files::sync_folder(to)?;
     print(&format!("The queue and the documents of {jobs} jobs that are not delivered yet are in {}\n", to.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Copies the folders in a folder, with the files in them, durably.
-fn copy_folders(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies the files in a folder, durably.
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     files::create_folder(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        fs::create_dir(&target)?;
-        for file in fs::read_dir(entry.path())? {
-            let file = file?;
-            files::copy_synced(&file.path(), &target.join(file.file_name()))?;
-        }
-        files::sync_folder(&target)?;
+    for file in fs::read_dir(from)? {
+        let file = file?;
+        files::copy_synced(&file.path(), &to.join(file.file_name()))?;
     }
     files::sync_folder(to)
 }

@@ -178,11 +178,13 @@ fn source(job: &Job, folder: &Path) -> anyhow::Result<Source> {
 fn dry(context: &Context, job: &Job) -> anyhow::Result<Line> {
     let Some(before) = context.store.job(job.id.as_str())? else { return Ok(Line::failed("is no longer in the history".into())) };
     let once = context.convert_once(job);
-    context.spool.discard(&job.id);
-    context.spool.remove(&job.id);
     Ok(match once {
         Once::Later(waiting) => Line::failed(format!("would be tried again later ({})", waiting.as_str())),
-        Once::Ended(committed) => compare(&before, &committed),
+        Once::Ended(committed) => {
+            let numbers = committed.documents.last().map_or(0, |document| document.number.saturating_add(1));
+            context.spool.remove_all(&job.id, numbers);
+            compare(&before, &committed)
+        }
     })
 }
 

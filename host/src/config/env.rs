@@ -10,7 +10,7 @@ use super::shape;
 const PREFIX: &str = "DROPFORGE_";
 
 /// Names with our prefix that are read elsewhere.
-const ELSEWHERE: [&str; 3] = ["DROPFORGE_LOG", "DROPFORGE_LOG_FORMAT", "DROPFORGE_CRASH_AT"];
+const ELSEWHERE: [&str; 5] = ["DROPFORGE_LOG", "DROPFORGE_LOG_FORMAT", "DROPFORGE_CRASH_AT", "DROPFORGE_HOLD_AT", "DROPFORGE_HOLD_FILE"];
 
 /// Names that pyWATS clients are configured with, and our keys for them.
 const ALIASES: [(&str, &str); 3] =

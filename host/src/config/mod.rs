@@ -4,9 +4,12 @@
 //! The doc comments of the types are the descriptions in the JSON Schema (`dropforge config schema`). This module must not know what the
 //! parts do with their settings: it depends on nothing but the sandbox's plain limits.
 
+mod address;
 mod context;
+mod destination;
 mod env;
 mod error;
+mod http;
 mod intake;
 mod json_lines;
 mod limits;
@@ -24,12 +27,15 @@ mod text;
 mod types;
 mod validate;
 
+pub use address::{Address, AddressError, MissingPart, Part};
 pub use context::{Template, TemplateError};
+pub use destination::{CredentialKeys, Destination, FolderDestination, HttpDestination, HttpMethod, ObjectStoreDestination, without_query};
 pub use error::{ConfigError, ConfigErrors, Place};
+pub use http::{HttpConfig, Upstream};
 pub use intake::{Bundle, Intake, Take, Watch};
 pub use limits::{LimitsConfig, LimitsOverrides};
 pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, load};
 pub use patterns::{PatternError, Patterns};
-pub use route::{After, AfterAction, ConverterChoice, Destination, OnProblem, ParseConverterChoiceError, Route};
+pub use route::{After, AfterAction, ConverterChoice, OnProblem, ParseConverterChoiceError, Route};
 pub use schema::schema;
-pub use types::{Config, PluginConfig, ResultCacheConfig, Upstream};
+pub use types::{Config, PluginConfig, ResultCacheConfig};

@@ -75,19 +75,20 @@ pub(super) fn fill_in_settled(config: &mut Config) {
 /// Makes every path of the configuration absolute, from `base`.
 pub(super) fn make_absolute(config: &mut Config, base: &Path) {
     let paths = [&mut config.state_dir, &mut config.plugins_dir].into_iter();
-    let upstream = config.upstream.iter_mut().filter_map(|upstream| upstream.token_file.as_mut());
+    let upstream = config.upstream.iter_mut().flat_map(|upstream| upstream.token_file.iter_mut().chain(upstream.password_file.iter_mut()));
+    let http = config.http.ca_file.iter_mut();
     let routes = config.routes.iter_mut().flat_map(|route| {
         let intake = &mut route.intake;
         let settled = intake.done.iter_mut().chain(intake.failed.iter_mut());
-        let destinations = route.destinations.iter_mut().filter_map(|destination| match destination {
-            Destination::Folder { path } => Some(path),
-            Destination::Http { token_file, .. } => token_file.as_mut(),
-            Destination::ObjectStore { .. } => None,
+        let destinations = route.destinations.iter_mut().flat_map(|destination| match destination {
+            Destination::Folder(folder) => vec![&mut folder.path],
+            Destination::Http(http) => http.token_file.iter_mut().chain(http.password_file.iter_mut()).collect(),
+            Destination::ObjectStore(_) => Vec::new(),
         });
         std::iter::once(&mut intake.path).chain(settled).chain(destinations)
     });
     // An empty path is left for validation to find; it would become the base itself.
-    for path in paths.chain(upstream).chain(routes).filter(|path| !path.as_os_str().is_empty()) {
+    for path in paths.chain(upstream).chain(http).chain(routes).filter(|path| !path.as_os_str().is_empty()) {
         *path = absolute(base, path);
     }
 }

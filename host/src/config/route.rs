@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Intake, LimitsOverrides};
+use super::{Destination, Intake, LimitsOverrides};
 
 /// Where files come from, who converts them, and where their documents go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -86,30 +86,6 @@ pub enum ParseConverterChoiceError {
     Digest(String),
 }
 
-/// Where documents go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Destination {
-    /// A folder: one file per document.
-    Folder {
-        /// The folder. It is made if it is not there.
-        path: PathBuf,
-    },
-    /// An HTTP server: one request per document.
-    Http {
-        /// Where to send documents: `https://` or `http://`, without a user name or password.
-        url: String,
-        /// A file that holds the token to present to the server, and nothing else.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        token_file: Option<PathBuf>,
-    },
-    /// An object store: one object per document.
-    ObjectStore {
-        /// The bucket and a prefix: `s3://bucket/prefix`, `gs://…` or `az://…`.
-        url: String,
-    },
-}
-
 /// What happens to a file once its documents are safe, or once it has failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -167,32 +143,12 @@ impl Route {
             context: BTreeMap::new(),
             intake: Intake::new(inbox),
             options: Map::new(),
-            destinations: vec![Destination::Folder { path: outbox.into() }],
+            destinations: vec![Destination::folder(outbox)],
             after: After::default(),
             on_problem: OnProblem::default(),
             limits: None,
             concurrency: None,
             priority: middle(),
-        }
-    }
-}
-
-impl Destination {
-    /// How metrics, logs and the queue call it: its kind and where it is. It outlives a change of the order in the configuration.
-    pub fn label(&self) -> String {
-        match self {
-            Destination::Folder { path } => format!("folder:{}", path.display()),
-            Destination::Http { url, .. } => format!("http:{url}"),
-            Destination::ObjectStore { url } => format!("object-store:{url}"),
-        }
-    }
-
-    /// The kind of destination, as the key `type` names it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Destination::Folder { .. } => "folder",
-            Destination::Http { .. } => "http",
-            Destination::ObjectStore { .. } => "object-store",
         }
     }
 }

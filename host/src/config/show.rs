@@ -70,7 +70,7 @@ mod tests {
             .unwrap()
             .clone();
         route.context = [("station", "{dir1}"), ("client_secret", "hush")].map(|(name, value)| (name.into(), value.into())).into();
-        let upstream = Some(Upstream { url: "https://server".into(), token_file: Some("/token".into()) });
+        let upstream = Some(Upstream { token_file: Some("/token".into()), ..Upstream::new("https://server") });
         Config { state_dir: "/state".into(), upstream, routes: vec![route], ..Config::default() }
     }
 

@@ -104,7 +104,7 @@ fn the_sample_is_the_defaults_and_what_it_adds() {
     let expected = Config {
         state_dir: "/var/lib/dropforge".into(),
         plugins_dir: case.path("etc/plugins"),
-        upstream: Some(Upstream { url: "https://server".into(), token_file: Some(case.path("etc/token")) }),
+        upstream: Some(Upstream { token_file: Some(case.path("etc/token")), ..Upstream::new("https://server") }),
         routes: vec![route],
         ..Config::default()
     };
@@ -127,7 +127,7 @@ fn json_gives_the_same_as_toml() {
 #[test]
 fn everything_but_the_cache_has_an_effect_or_says_that_it_has_none() {
     let loaded = case().file("c.toml", SAMPLE).load();
-    assert_eq!(loaded.config.not_yet_effective(&loaded.explicit).len(), 4);
+    assert_eq!(loaded.config.not_yet_effective(&loaded.explicit).len(), 3);
 }
 
 #[test]
@@ -273,6 +273,8 @@ fn values_that_do_not_fit_are_said() {
     let route = |extra: &str| format!("{ROUTE}{extra}\n");
     let intake = |extra: &str| ROUTE.replace("path = 'in'", &format!("path = 'in', {extra}"));
     let out = |destination: &str| ROUTE.replace("path = 'out'", destination);
+    let destination = |text: &str| ROUTE.replace("type = 'folder', path = 'out'", text);
+    let at = |key: &str, message: &str| format!("dropforge.toml:4: routes[0].destinations[0].{key}: {message}");
     let zeros = "0".repeat(63);
     let cases = [
         // The root.
@@ -330,15 +332,38 @@ fn values_that_do_not_fit_are_said() {
             format!("{ROUTE}{}", ROUTE.replace("'a'", "'b'")),
             "dropforge.toml:7: routes[1].intake.path: routes[0] takes the same files from this folder; give the two different folders or different `include`s".into(),
         ),
-        // What is not built: documents would be lost.
+        // Destinations.
+        (out("path = 'out', file_name = '../x'"), "dropforge.toml:4: routes[0].destinations[0].file_name: \"../x\" is no name of a file in the folder; write one such as \"{date}/{unique_name}\"".into()),
+        (destination("type = 'http', url = 'server/x'"), at("url", "\"server/x\" is no address of a server; write one such as \"https://server\"")),
+        (destination("type = 'http', url = '/x'"), at("url", "it is a path on the server of `upstream`, and there is none; add an [upstream] table with its `url`")),
+        (destination("type = 'http', url = 'https://{context.server}/x'"), at("url", "the server's name cannot have parts; write one destination for each server")),
+        (destination("type = 'http', url = 'https://me:hush@server/'"), at("url", "the address holds a user name or password; put a token into a file and name that as `token_file`")),
+        (destination("type = 'http', url = 'https://x/{id'"), at("url", "`https://x/{id` has a brace without its counterpart; write {{ or }} for a brace")),
         (
-            ROUTE.replace("type = 'folder', path = 'out'", "type = 'http', url = 'https://x'"),
-            "dropforge.toml:4: routes[0].destinations[0].type: destinations of type \"http\" are not built yet, and what was sent there would be lost; use \"folder\"".into(),
+            destination("type = 'http', url = 'https://x', token_file = 't', user = 'me', password_env = 'P'"),
+            at("token_file", "there is more than one of `token_file`, `token_env` and `user`; write one"),
+        ),
+        (destination("type = 'http', url = 'https://x', user = 'me'"), at("user", "it needs its password: write one of `password_file` and `password_env`")),
+        (destination("type = 'http', url = 'https://x', password_env = 'P'"), at("user", "there is a password and no user; write `user`")),
+        (
+            destination("type = 'http', url = 'https://x', headers = { Authorization = 'hush' }"),
+            at("headers.Authorization", "this header is set by Dropforge: name a `token_file`, a `token_env` or a `user`"),
+        ),
+        (destination("type = 'http', url = 'https://x', headers = { 'a b' = 'c' }"), at("headers.a b", "\"a b\" cannot be the name of a header")),
+        (destination("type = 'http', url = 'https://x', method = 'DELETE'"), at("method", "expected one of \"POST\", \"PUT\", \"PATCH\", found \"DELETE\"")),
+        (
+            destination("type = 'object-store', url = 'ftp://x'"),
+            at("url", "\"ftp://x\" is no object store; write \"s3://bucket/prefix\", \"gs://…\", \"az://…\" or \"file:///folder\""),
         ),
         (
-            ROUTE.replace("type = 'folder', path = 'out'", "type = 'object-store', url = 's3://x'"),
-            "dropforge.toml:4: routes[0].destinations[0].type: destinations of type \"object-store\" are not built yet, and what was sent there would be lost; use \"folder\"".into(),
+            destination("type = 'object-store', url = 's3://x', key = '{name}'"),
+            at("key", "objects of different documents could have this key, and the last would replace the others; add {id}, {short_id}, {report_id} or {unique_name}"),
         ),
+        (
+            ROUTE.replace("path = 'out' }", "path = 'out' }, { type = 'folder', path = 'out', file_name = '{id}' }"),
+            "dropforge.toml:4: routes[0].destinations[1].name: destinations[0] has the same; give one of them another `name`".into(),
+        ),
+        (format!("[http]\nproxy = 'proxy:3128'\n{ROUTE}"), "dropforge.toml:2: http.proxy: \"proxy:3128\" is no address of a server; write one such as \"https://server\"".into()),
     ];
     for (text, expected) in cases {
         assert_eq!(errors_of(&text), [expected], "{text}");

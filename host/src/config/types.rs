@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{LimitsConfig, Route};
+use super::{HttpConfig, LimitsConfig, Route, Upstream};
 use crate::sandbox::Limits;
 
 /// The configuration of Dropforge.
@@ -73,6 +73,8 @@ pub struct Config {
     /// What is set for single converters, by the names that they give themselves.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub plugins: BTreeMap<String, PluginConfig>,
+    /// How servers are spoken to: all of `destinations`, and `upstream`.
+    pub http: HttpConfig,
     /// The server that converters may ask and documents may go to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Upstream>,
@@ -113,17 +115,6 @@ pub struct PluginConfig {
     pub concurrency: Option<NonZeroU32>,
 }
 
-/// The server that converters may ask and documents may go to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Upstream {
-    /// The server's address: `https://` or `http://`, without a user name or password.
-    pub url: String,
-    /// A file that holds the token to present to the server, and nothing else.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_file: Option<PathBuf>,
-}
-
 impl Default for Config {
     /// What holds without any configuration. `state_dir` is empty here: [`load`](super::load) fills it in, because it depends on the machine.
     fn default() -> Self {
@@ -149,6 +140,7 @@ impl Default for Config {
             history_max_jobs: 1_000_000,
             result_cache: ResultCacheConfig::default(),
             plugins: BTreeMap::new(),
+            http: HttpConfig::default(),
             upstream: None,
             routes: Vec::new(),
         }

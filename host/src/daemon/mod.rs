@@ -31,6 +31,7 @@ use crate::plugins::PluginFolder;
 use crate::queue::{Lane, MEMBERS_FOLDER, QUEUE_FILE, Store};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, ServerConfig, Service, Token};
+use crate::upstream::Client;
 use crate::worker::{Context, Workers};
 
 pub use lock::{LockError, StateLock};
@@ -146,7 +147,9 @@ impl Daemon {
             PluginFolder::start(config.plugins_dir.clone(), sandbox, config.state_dir.join("compiled"), Arc::clone(&metrics), on_change)?;
         status.plugins_are_loaded(plugins.registry());
 
-        let deliverer = Deliverer::start(Arc::clone(&config), Arc::clone(&store), spool.clone(), Arc::clone(&metrics))?;
+        let client = Client::new(&config, Arc::clone(&metrics), runtime.handle().clone())?;
+        status.upstream_is_watched(Arc::clone(&client));
+        let deliverer = Deliverer::start(Arc::clone(&config), Arc::clone(&store), spool.clone(), client, Arc::clone(&metrics))?;
         let cache = ResultCache::new(&config.result_cache, config.state_dir.join("result-cache"), &metrics)
             .context("cannot make the folder of the result cache in state_dir")?
             .map(Arc::new);

@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::plugins::Registry;
 use crate::queue::Store;
 use crate::server::{ApiStatus, Status};
+use crate::upstream::{Client, Health};
 
 /// The registry, once the plugins that were there at start are loaded or refused.
 pub(super) type RegistryCell = Arc<OnceLock<Arc<Registry>>>;
@@ -23,6 +24,7 @@ pub(super) struct DaemonStatus {
     draining: Arc<AtomicBool>,
     pressure: Arc<Pressure>,
     registry: RegistryCell,
+    client: OnceLock<Arc<Client>>,
     /// What each route's intake tells, in the order of the routes.
     intakes: Vec<Arc<Report>>,
 }
@@ -36,7 +38,7 @@ impl DaemonStatus {
         pressure: Arc<Pressure>,
     ) -> Self {
         let intakes = config.routes.iter().map(|_| Arc::default()).collect();
-        DaemonStatus { config, store, metrics, draining, pressure, registry: Arc::default(), intakes }
+        DaemonStatus { config, store, metrics, draining, pressure, registry: Arc::default(), client: OnceLock::new(), intakes }
     }
 
     /// Where the intakes write what is to be seen of them, in the order of the routes.
@@ -50,6 +52,16 @@ impl DaemonStatus {
 
     pub(super) fn plugins_are_loaded(&self, registry: Arc<Registry>) {
         let _ = self.registry.set(registry);
+    }
+
+    /// From now on it is known how the upstream server is doing, if there is one.
+    pub(super) fn upstream_is_watched(&self, client: Arc<Client>) {
+        if client.upstream_health().is_some() {
+            let watched = Arc::clone(&client);
+            let up = move || watched.upstream_health().is_some_and(|health| health != Health::Offline);
+            self.metrics.on_scrape(Box::new(move |metrics| metrics.upstream_up(up())));
+        }
+        let _ = self.client.set(client);
     }
 }
 
@@ -74,8 +86,14 @@ impl Status for DaemonStatus {
     }
 
     fn api_status(&self) -> ApiStatus {
-        // Nothing talks to an upstream yet, so `upstream` has no effect, and start-up says so.
-        ApiStatus::NotConfigured
+        match self.client.get().and_then(|client| client.upstream_health()) {
+            // Before the client is there, nobody has asked.
+            None if self.config.upstream.is_some() => ApiStatus::Offline,
+            None => ApiStatus::NotConfigured,
+            Some(Health::Online) => ApiStatus::Online,
+            Some(Health::Degraded) => ApiStatus::Degraded,
+            Some(Health::Offline) => ApiStatus::Offline,
+        }
     }
 
     fn plugins(&self) -> Value {

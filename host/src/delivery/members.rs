@@ -21,7 +21,7 @@ const MOST_NAMES: u32 = 1_000;
 pub(super) fn follow(job: &Job, route: &Route, action: AfterAction, settled: &Settled) -> io::Result<()> {
     let Some(from) = job.location.parent() else { return Ok(()) };
     let to = match settled {
-        Settled::Kept | Settled::Replaced => return Ok(()),
+        Settled::Kept | Settled::Replaced | Settled::NoRoute => return Ok(()),
         Settled::Moved(target) => target.parent(),
         Settled::Deleted | Settled::Gone if action == AfterAction::Delete => None,
         // Somebody took the source; the members are that one's, too.

@@ -1,18 +1,20 @@
-//! Settling the source: the very file that was converted goes to `done/` or `failed/`, or is deleted, or stays. A file that took its place
+//! Settling the source: the very file that was converted goes to `done/` or `failed/`, as it is or compressed, or is deleted, or stays. A file that took its place
 //! meanwhile is left alone.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{members, sidecar};
-use crate::config::{AfterAction, Route};
+use super::{archive, members, sidecar};
+use crate::config::{AfterAction, Config, Route};
 use crate::crash;
 use crate::digest::sha256_reader;
 use crate::files;
 use crate::identity::FileIdentity;
 use crate::queue::{CommittedJob, Outcome};
+use crate::sandbox::ErrorType;
 
 /// Names that are tried for a source whose name is taken in `done/` or `failed/`.
 const MOST_NAMES: u32 = 10_000;
@@ -30,49 +32,111 @@ pub(super) enum Settled {
     Gone,
     /// Another file is in its place, and was left there as a new arrival.
     Replaced,
+    /// Nobody knows where it belongs: its route is not configured any more.
+    NoRoute,
 }
 
-/// Settles the source of a committed job, durably. Safe to repeat.
-///
-/// # Errors
-/// What the file system says; the source is where it was, or under its private name, which a repetition finds.
-pub(super) fn settle(job: &CommittedJob, route: &Route) -> io::Result<Settled> {
-    let action = if job.outcome == Outcome::Converted { route.after.success } else { route.after.error };
-    let settled = settle_source(job, route)?;
-    members::follow(&job.job, route, action, &settled)?;
-    Ok(settled)
+/// What was done with one source, and what it takes until that is durable.
+struct Step {
+    settled: Settled,
+    /// To be synced.
+    touched: Vec<PathBuf>,
+    /// A copy of this was made, and it goes once the copy is durable.
+    copied: Option<PathBuf>,
 }
 
-fn settle_source(job: &CommittedJob, route: &Route) -> io::Result<Settled> {
+impl From<Settled> for Step {
+    fn from(settled: Settled) -> Step {
+        Step { settled, touched: Vec::new(), copied: None }
+    }
+}
+
+/// Settles the sources of committed jobs, durably: each folder is synced once for all of them. Safe to repeat. An error is what the file
+/// system says of one of them: it is where it was, or under its private name, which a repetition finds, or already where it belongs.
+pub(super) fn settle_all(jobs: &[CommittedJob], config: &Config) -> Vec<io::Result<Settled>> {
+    let mut folders = HashSet::new();
+    let mut steps: Vec<io::Result<Step>> = jobs
+        .iter()
+        .map(|job| match config.routes.iter().find(|route| route.name == job.job.route) {
+            Some(route) => settle(job, route, &mut folders),
+            None => Ok(Settled::NoRoute.into()),
+        })
+        .collect();
+    sync_touched(&mut steps);
+    for result in &mut steps {
+        let Ok(step) = result else { continue };
+        if let Some(copied) = step.copied.take() {
+            step.touched = copied.parent().map(Path::to_path_buf).into_iter().collect();
+            if let Err(error) = fs::remove_file(&copied) {
+                *result = Err(error);
+            }
+        } else {
+            step.touched.clear();
+        }
+    }
+    sync_touched(&mut steps);
+    let routes = |job: &CommittedJob| config.routes.iter().find(|route| route.name == job.job.route);
+    steps
+        .into_iter()
+        .zip(jobs)
+        .map(|(step, job)| {
+            let settled = step?.settled;
+            if let Some(route) = routes(job) {
+                members::follow(&job.job, route, action(job, route), &settled)?;
+            }
+            Ok(settled)
+        })
+        .collect()
+}
+
+/// Syncs every folder that was touched. What touched one that cannot be synced has failed.
+fn sync_touched(steps: &mut [io::Result<Step>]) {
+    let touched: BTreeSet<PathBuf> = steps.iter().flatten().flat_map(|step| step.touched.iter().cloned()).collect();
+    for folder in touched {
+        let Err(error) = files::sync_folder(&folder) else { continue };
+        for result in steps.iter_mut().filter(|result| result.as_ref().is_ok_and(|step| step.touched.contains(&folder))) {
+            *result = Err(io::Error::new(error.kind(), format!("cannot make what is in {} durable: {error}", folder.display())));
+        }
+    }
+}
+
+/// What the route says is to become of the source.
+fn action(job: &CommittedJob, route: &Route) -> AfterAction {
+    match if job.outcome == Outcome::Converted { route.after.success } else { route.after.error } {
+        // A plugin that comes later converts it from where it is.
+        AfterAction::Archive if job.error_type == Some(ErrorType::NoConverter) => AfterAction::Move,
+        action => action,
+    }
+}
+
+fn settle(job: &CommittedJob, route: &Route, folders: &mut HashSet<PathBuf>) -> io::Result<Step> {
     let success = job.outcome == Outcome::Converted;
-    let action = if success { route.after.success } else { route.after.error };
+    let action = action(job, route);
     if action == AfterAction::Keep {
-        return Ok(if job.job.location.exists() { Settled::Kept } else { Settled::Gone });
+        return Ok(if identity_at(&job.job.location)?.is_some() { Settled::Kept } else { Settled::Gone }.into());
     }
     let private = private_name(job);
-    let base = if success { route.intake.done_dir() } else { route.intake.failed_dir() };
+    let way = Way { job, route, base: if success { route.intake.done_dir() } else { route.intake.failed_dir() }, failed: !success, action };
     let Some(held) = take(job, &private)? else {
-        if let Some(target) = moved_already(job, route, &base)? {
+        if let Some(target) = way.moved_already()? {
             remove_old_sidecar(job, route, &target);
-            return Ok(Settled::Moved(target));
+            return Ok(Settled::Moved(target).into());
         }
-        return Ok(if identity_at(&job.job.location)?.is_none() { Settled::Gone } else { Settled::Replaced });
+        return Ok(if identity_at(&job.job.location)?.is_none() { Settled::Gone } else { Settled::Replaced }.into());
     };
     if held != job.job.identity {
         put_back(&private, &job.job.location)?;
-        return Ok(Settled::Replaced);
+        return Ok(Settled::Replaced.into());
     }
     crash::point("before_move");
-    let settled = match action {
-        AfterAction::Delete => {
-            fs::remove_file(&private)?;
-            files::sync_parent(&private)?;
-            Settled::Deleted
-        }
-        AfterAction::Move | AfterAction::Archive | AfterAction::Keep => Settled::Moved(move_away(job, route, &private, &base, !success)?),
+    let step = if action == AfterAction::Delete {
+        fs::remove_file(&private)?;
+        Step { settled: Settled::Deleted, touched: private.parent().map(Path::to_path_buf).into_iter().collect(), copied: None }
+    } else {
+        way.move_away(&private, folders)?
     };
     crash::point("after_move");
-    Ok(settled)
+    Ok(step)
 }
 
 /// Renames the source to its private name, unless that has happened already, and gives the identity of what is under that name. None
@@ -113,74 +177,133 @@ fn put_back(private: &Path, location: &Path) -> io::Result<()> {
     files::sync_parent(location)
 }
 
-/// Moves the source to `base/<date>/<its folders>/<its name>`, with its sidecar where it failed. The sidecar is there first: a source is
-/// never in `failed/` without its reason.
-fn move_away(job: &CommittedJob, route: &Route, private: &Path, base: &Path, failed: bool) -> io::Result<PathBuf> {
-    for target in targets(job, route, base) {
-        if let Some(folder) = target.parent() {
-            files::create_folder(folder)?;
-        }
-        match identity_at(&target)? {
-            Some(found) if is_the_source(job, found, &target) => {
-                // A power cut or a kill came between the two halves of the move: the new name is there, and the old one still.
-                remove_old_sidecar(job, route, &target);
-                files::sync_parent(&target)?;
-                fs::remove_file(private)?;
-                files::sync_parent(private)?;
-                return Ok(target);
+/// The way of one source to `done/` or `failed/`.
+struct Way<'a> {
+    job: &'a CommittedJob,
+    route: &'a Route,
+    base: PathBuf,
+    failed: bool,
+    action: AfterAction,
+}
+
+impl Way<'_> {
+    /// Moves the source to `base/<date>/<its folders>/<its name>`, with its sidecar where it failed. The sidecar is there first: a source is
+    /// never in `failed/` without its reason.
+    fn move_away(&self, private: &Path, folders: &mut HashSet<PathBuf>) -> io::Result<Step> {
+        for target in self.targets() {
+            let folder = target.parent().unwrap_or(&self.base);
+            if !folders.contains(folder) {
+                files::create_folder(folder)?;
+                folders.insert(folder.to_path_buf());
             }
-            Some(_) => continue,
-            None => {}
+            let touched = [folder, private.parent().unwrap_or(folder)].map(Path::to_path_buf).to_vec();
+            if fs::symlink_metadata(&target).is_ok() {
+                // A power cut or a kill came between the two halves of a move: the new name is there, and the old one still.
+                if self.is_copy(&target) || self.is_second_name(&target) {
+                    remove_old_sidecar(self.job, self.route, &target);
+                    return Ok(Step { settled: Settled::Moved(target), touched, copied: Some(private.into()) });
+                }
+                continue;
+            }
+            if self.failed {
+                files::write_whole(&sidecar::path(&target), &sidecar::content(self.job))?;
+            }
+            // Before the move: a file that is in `done/` has no reason left in `failed/`.
+            remove_old_sidecar(self.job, self.route, &target);
+            match self.put(private, &target) {
+                Ok(Put::Moved) => return Ok(Step { settled: Settled::Moved(target), touched, copied: None }),
+                Ok(Put::Copied) => return Ok(Step { settled: Settled::Moved(target), touched, copied: Some(private.into()) }),
+                Ok(Put::Changed) => {
+                    put_back(private, &self.job.job.location)?;
+                    return Ok(Settled::Replaced.into());
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(io::Error::new(error.kind(), format!("cannot bring it to {}: {error}", target.display()))),
+            }
         }
-        if failed {
-            files::write_whole(&sidecar::path(&target), &sidecar::content(job))?;
-        }
-        // Before the move: a file that is in `done/` has no reason left in `failed/`.
-        remove_old_sidecar(job, route, &target);
-        match files::move_new(private, &target) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            other => other?,
-        }
-        return Ok(target);
+        Err(io::Error::other(format!("no free name for {} in {}", self.job.job.path, self.base.display())))
     }
-    Err(io::Error::other(format!("no free name for {} in {}", job.job.path, base.display())))
+
+    /// Brings the source to a name that nothing has; the folder is not synced yet.
+    fn put(&self, private: &Path, target: &Path) -> io::Result<Put> {
+        let temporary = files::temporary_beside(target);
+        let digest = if self.action == AfterAction::Archive {
+            archive::compress(private, &temporary, &self.job.job.id)
+        } else {
+            match files::rename_new(private, target) {
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+                other => return other.map(|()| Put::Moved),
+            }
+            files::copy_synced(private, &temporary).and_then(|()| digest_of(&temporary))
+        };
+        let discard = || drop(fs::remove_file(&temporary));
+        let digest = digest.inspect_err(|_| discard())?;
+        // Somebody may still be writing to it, under whatever name: then it is not what was converted.
+        if digest != self.job.job.digest || FileIdentity::at(private)? != self.job.job.identity {
+            discard();
+            return Ok(Put::Changed);
+        }
+        files::rename_new(&temporary, target).inspect_err(|_| discard())?;
+        Ok(Put::Copied)
+    }
+
+    /// Where the source may go, the first choice first: `base/<date>/<its folders>/<its name>`, and names like it. Always the same for a job.
+    fn targets(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let wanted = self.base.join(date_of(self.job.finished_ms)).join(relative(self.job, self.route));
+        let short_id: String = self.job.job.id.as_str().chars().take(8).collect();
+        let archived = self.action == AfterAction::Archive;
+        (0..=MOST_NAMES).map(move |n| {
+            let name = match n {
+                0 => wanted.clone(),
+                1 => with_suffix(&wanted, &format!("-{short_id}")),
+                n => with_suffix(&wanted, &format!("-{short_id}-{n}")),
+            };
+            if archived { archive::name_of(&name) } else { name }
+        })
+    }
+
+    /// Where the source is, if it was moved before a crash that came ahead of the record of it.
+    fn moved_already(&self) -> io::Result<Option<PathBuf>> {
+        for target in self.targets() {
+            let Some(found) = identity_at(&target)? else { break };
+            if found == self.job.job.identity || self.is_copy(&target) {
+                return Ok(Some(target));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a file is the source under a second name. Other platforms' numbers do not tell two files apart for certain, and their renames
+    /// have no halves.
+    fn is_second_name(&self, path: &Path) -> bool {
+        cfg!(unix) && identity_at(path).is_ok_and(|found| found == Some(self.job.job.identity))
+    }
+
+    /// Whether a file is the source, compressed, or copied from another file system: that has its size, time and bytes, and not its number.
+    fn is_copy(&self, path: &Path) -> bool {
+        let job = &self.job.job;
+        if self.action == AfterAction::Archive {
+            return archive::is_of(path, &job.id);
+        }
+        let like = |found: FileIdentity| {
+            found.device != job.identity.device && (found.size, found.modified_ns) == (job.identity.size, job.identity.modified_ns)
+        };
+        identity_at(path).is_ok_and(|found| found.is_some_and(like)) && digest_of(path).is_ok_and(|digest| digest == job.digest)
+    }
 }
 
-/// Where the source may go, the first choice first: `base/<date>/<its folders>/<its name>`, and names like it. Always the same for a job.
-fn targets(job: &CommittedJob, route: &Route, base: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    let wanted = base.join(date_of(job.finished_ms)).join(relative(job, route));
-    let short_id: String = job.job.id.as_str().chars().take(8).collect();
-    (0..=MOST_NAMES).map(move |n| match n {
-        0 => wanted.clone(),
-        1 => with_suffix(&wanted, &format!("-{short_id}")),
-        n => with_suffix(&wanted, &format!("-{short_id}-{n}")),
-    })
+/// How a source came to its new name.
+enum Put {
+    /// Under that name only.
+    Moved,
+    /// Under both.
+    Copied,
+    /// Not at all: it is not what was converted.
+    Changed,
 }
 
-/// Whether what is at `target` is the source itself under a second name, or a whole copy of it on another file system.
-fn is_the_source(job: &CommittedJob, found: FileIdentity, target: &Path) -> bool {
-    let wanted = job.job.identity;
-    if found.device == wanted.device {
-        // Other platforms' numbers do not tell two files apart for certain, and their renames have no halves.
-        return cfg!(unix) && found == wanted;
-    }
-    let alike = (found.size, found.modified_ns) == (wanted.size, wanted.modified_ns);
-    let digest = || sha256_reader(&mut fs::File::open(target).ok()?).ok();
-    alike && digest().is_some_and(|(digest, _)| digest == job.job.digest)
-}
-
-/// Where the source is, if it was moved before a crash that came ahead of the record of it. A file that was copied from another file system
-/// has its size and time, and not its number.
-fn moved_already(job: &CommittedJob, route: &Route, base: &Path) -> io::Result<Option<PathBuf>> {
-    let wanted = job.job.identity;
-    for target in targets(job, route, base) {
-        let Some(found) = identity_at(&target)? else { break };
-        let copied = found.device != wanted.device && (found.size, found.modified_ns) == (wanted.size, wanted.modified_ns);
-        if found == wanted || copied {
-            return Ok(Some(target));
-        }
-    }
-    Ok(None)
+fn digest_of(path: &Path) -> io::Result<String> {
+    sha256_reader(&mut File::open(path)?).map(|(digest, _)| digest)
 }
 
 /// A source that failed once and now left `failed/` leaves its old sidecar behind, unless it failed again and has a new one in its place.
@@ -222,7 +345,7 @@ fn identity_at(path: &Path) -> io::Result<Option<FileIdentity>> {
 }
 
 /// The UTC day, as `2026-11-22`.
-fn date_of(ms: i64) -> String {
+pub(super) fn date_of(ms: i64) -> String {
     let day = jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC).date();
     day.to_string()
 }

@@ -1,28 +1,40 @@
-//! The spool: documents of committed jobs, each job a folder, each document a file named by its number. A folder is complete before it gets
-//! its name, and goes when the job is settled.
+//! The spool: documents of committed jobs, each a file named by its job and its number, and for each job a manifest that says what they are.
+//! What is there counts only once the queue says that its job is committed, so a document needs no temporary name; and it goes when its job
+//! ends.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::manifest::{self, Manifest};
 use crate::crash;
 use crate::digest::Hasher;
 use crate::files;
-use crate::queue::{Committed, Job, JobId, Store};
+use crate::queue::{Committed, Ended, Job, JobId, Store};
 use crate::sandbox::{DocumentSink, DocumentWriter};
 
 /// The spool's name in the state folder.
 pub const SPOOL_FOLDER: &str = "spool";
 
-/// What the folder of a job is called until it is complete.
-const INCOMPLETE: &str = "part";
+/// What the name of a job's manifest ends in.
+const MANIFEST: &str = "json";
 
 /// The folder that holds the documents of committed jobs.
 #[derive(Debug, Clone)]
 pub struct Spool {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     folder: PathBuf,
+    /// Jobs that end, and whose documents are to be removed. A job that begins anew is taken out: the documents are the new one's.
+    ending: Mutex<HashSet<JobId>>,
+    /// How many documents the conversions that run have begun.
+    numbers: Mutex<HashMap<JobId, u32>>,
+    syncs: Syncs,
 }
 
 impl Spool {
@@ -32,17 +44,17 @@ impl Spool {
     /// What the file system says.
     pub fn open(folder: PathBuf) -> io::Result<Spool> {
         files::create_folder(&folder)?;
-        Ok(Spool { folder })
+        Ok(Spool { shared: Arc::new(Shared { folder, ending: Mutex::default(), numbers: Mutex::default(), syncs: Syncs::default() }) })
     }
 
-    /// A sink for the documents of a job; what an earlier attempt left is discarded.
+    /// A sink for the documents of a job; they replace what an earlier attempt left.
     ///
     /// # Errors
     /// What the file system says.
     pub fn begin(&self, job: &JobId) -> io::Result<Box<dyn DocumentSink>> {
-        let folder = self.incomplete(job);
-        remove_folder(&folder)?;
-        Ok(Box::new(Incomplete { folder }))
+        lock(&self.shared.ending).remove(job);
+        lock(&self.shared.numbers).insert(job.clone(), 0);
+        Ok(Box::new(Sink { spool: self.clone(), job: job.clone() }))
     }
 
     /// Says in the spool itself what is to become of the documents that a sink of [`Spool::begin`] took. Without documents there is nothing to
@@ -51,93 +63,96 @@ impl Spool {
     /// # Errors
     /// What the file system says.
     pub fn describe(&self, job: &Job, committed: &Committed) -> io::Result<()> {
-        if committed.documents.is_empty() { Ok(()) } else { manifest::write(&self.incomplete(&job.id), job, committed) }
+        if committed.documents.is_empty() { Ok(()) } else { manifest::write(&self.manifest(&job.id), job, committed) }
     }
 
-    /// Gives the jobs whose documents are here to a queue that has lost them, and says how many. A folder that does not say what it is goes
-    /// to `lost` beside the spool: it is not deleted.
+    /// Gives the jobs whose documents are here to a queue that has lost them, and says how many. What does not belong to a job that is here whole
+    /// goes to `lost` beside the spool: it is not deleted.
     ///
     /// # Errors
     /// Where the spool cannot be read, or the queue not be written.
     pub fn restore(&self, store: &Store) -> anyhow::Result<u64> {
-        let names = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-        let complete: Vec<String> =
-            names.filter(|name| !name.as_ref().is_ok_and(|name| name.ends_with(INCOMPLETE))).collect::<io::Result<_>>()?;
+        self.flatten()?;
+        let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+        for entry in fs::read_dir(&self.shared.folder)? {
+            let path = entry?.path();
+            let job = job_of(&path).map_or_else(|| path.file_name().unwrap_or_default().to_string_lossy().into_owned(), str::to_string);
+            files.entry(job).or_default().push(path);
+        }
+        let jobs: Vec<String> = files.keys().cloned().collect();
         let mut restored = 0;
-        for name in store.unknown(&complete)? {
-            let folder = self.folder.join(&name);
-            match manifest::read(&folder) {
+        for name in store.unknown(&jobs)? {
+            let manifest = self.manifest(&JobId::from_stored(name.clone()));
+            match manifest::read(&manifest, |job, number| self.document(job, number)) {
                 Ok(Manifest { job, committed }) => {
                     store.restore(job, committed)?;
                     restored += 1;
                 }
                 Err(error) => {
-                    let lost = self.folder.with_file_name("lost").join(&name);
-                    files::create_folder(lost.parent().unwrap_or(&lost))?;
-                    fs::rename(&folder, &lost)?;
-                    files::sync_parent(&lost)?;
-                    tracing::error!(folder = %lost.display(), %error, "these documents do not say which job they belong to; look at them yourself");
+                    tracing::error!(job = name, %error, "it is not known what these documents are; they are put into `lost` beside the spool");
+                    files.get(&name).into_iter().flatten().try_for_each(|path| self.put_aside(path))?;
                 }
             }
         }
         Ok(restored)
     }
 
-    /// Makes the documents that a sink of [`Spool::begin`] took the job's own, durably. Without documents there is nothing to do.
+    /// Puts a file aside that nobody knows.
+    fn put_aside(&self, path: &Path) -> io::Result<()> {
+        let lost = self.shared.folder.with_file_name("lost").join(path.file_name().unwrap_or_default());
+        files::create_folder(lost.parent().unwrap_or(&lost))?;
+        fs::rename(path, &lost)?;
+        files::sync_parent(&lost)
+    }
+
+    /// Makes the documents that a sink of [`Spool::begin`] took durable. They are the job's own as soon as the queue has it committed.
     ///
     /// # Errors
     /// What the file system says.
     pub fn complete(&self, job: &JobId) -> io::Result<()> {
-        let from = self.incomplete(job);
-        if !from.exists() {
-            return Ok(());
-        }
-        files::sync_folder(&from)?;
-        let to = self.complete_folder(job);
-        // A folder of that name is of an attempt whose commit failed.
-        remove_folder(&to)?;
-        fs::rename(&from, &to)?;
-        files::sync_folder(&self.folder)
+        lock(&self.shared.numbers).remove(job);
+        self.shared.syncs.sync(|| files::sync_folder(&self.shared.folder))
     }
 
     /// Discards what a sink of [`Spool::begin`] took.
     pub fn discard(&self, job: &JobId) {
-        let folder = self.incomplete(job);
-        if let Err(error) = remove_folder(&folder) {
-            tracing::warn!(folder = %folder.display(), %error, "cannot remove discarded documents; they go at the next start");
-        }
+        let numbers = lock(&self.shared.numbers).remove(job).unwrap_or(0);
+        self.remove_all(job, numbers);
     }
 
-    /// Puts a second link to every document of a job into a folder of its name in `to`, or a copy where there are no links. A job without
-    /// documents has nothing to put there.
+    /// Puts second links to the documents of a job, and to what says what they are, into `to`, or copies where there are no links.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn link_to(&self, job: &JobId, to: &Path) -> io::Result<()> {
-        let (from, to) = (self.complete_folder(job), to.join(job.as_str()));
-        let entries = match fs::read_dir(&from) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        };
-        fs::create_dir(&to)?;
-        for entry in entries {
-            let entry = entry?;
-            let target = to.join(entry.file_name());
-            fs::hard_link(entry.path(), &target).or_else(|_| fs::copy(entry.path(), &target).map(drop))?;
+    pub fn link_to(&self, job: &JobId, numbers: u32, to: &Path) -> io::Result<()> {
+        for path in self.files_of(job, numbers) {
+            let target = to.join(path.file_name().unwrap_or_default());
+            match fs::hard_link(&path, &target).or_else(|_| fs::copy(&path, &target).map(drop)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         Ok(())
     }
 
     /// Where a document is.
     pub fn document(&self, job: &JobId, number: u32) -> PathBuf {
-        self.complete_folder(job).join(number.to_string())
+        self.shared.folder.join(format!("{job}.{number}"))
     }
 
-    /// Removes the documents of a settled job.
-    pub fn remove(&self, job: &JobId) {
-        let folder = self.complete_folder(job);
-        if let Err(error) = remove_folder(&folder) {
-            tracing::warn!(folder = %folder.display(), %error, "cannot remove delivered documents; they go at the next start");
+    /// Says that jobs are about to end. From the moment in which that is durable, their ids can be those of new jobs.
+    pub fn ending(&self, jobs: &[Ended]) {
+        lock(&self.shared.ending).extend(jobs.iter().map(|ended| ended.job.clone()));
+    }
+
+    /// Removes the documents of jobs that have ended, unless they have begun anew.
+    pub fn remove(&self, jobs: &[Ended]) {
+        for Ended { job, documents } in jobs {
+            // Held while they are removed, so that a new one begins after that.
+            let mut ending = lock(&self.shared.ending);
+            if ending.remove(job) {
+                self.remove_all(job, *documents);
+            }
         }
     }
 
@@ -146,42 +161,134 @@ impl Spool {
     /// # Errors
     /// What the file system says.
     pub fn clean(&self, committed: &HashSet<String>) -> io::Result<()> {
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            if !entry.file_name().to_str().is_some_and(|name| committed.contains(name)) {
-                remove_folder(&entry.path())?;
+        self.flatten()?;
+        for entry in fs::read_dir(&self.shared.folder)? {
+            let path = entry?.path();
+            if job_of(&path).is_none_or(|job| !committed.contains(job)) {
+                fs::remove_file(path)?;
             }
         }
         Ok(())
     }
 
-    fn complete_folder(&self, job: &JobId) -> PathBuf {
-        self.folder.join(job.as_str())
+    /// Takes the documents of jobs out of the folders that earlier versions kept them in. Folders of conversions that had not ended go.
+    fn flatten(&self) -> io::Result<()> {
+        let folder = &self.shared.folder;
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                continue;
+            }
+            if let Some(job) = entry.file_name().to_str().filter(|name| !name.contains('.')) {
+                for document in fs::read_dir(entry.path())? {
+                    let document = document?;
+                    match document.file_name().to_str() {
+                        Some("job.json") => fs::rename(document.path(), folder.join(format!("{job}.{MANIFEST}")))?,
+                        Some(number) if number.parse::<u32>().is_ok() => {
+                            fs::rename(document.path(), folder.join(format!("{job}.{number}")))?;
+                        }
+                        _ => {}
+                    }
+                }
+                files::sync_folder(folder)?;
+            }
+            fs::remove_dir_all(entry.path())?;
+        }
+        Ok(())
     }
 
-    fn incomplete(&self, job: &JobId) -> PathBuf {
-        self.folder.join(format!("{job}.{INCOMPLETE}"))
+    fn manifest(&self, job: &JobId) -> PathBuf {
+        self.shared.folder.join(format!("{job}.{MANIFEST}"))
+    }
+
+    /// Everything of a job whose documents have numbers below one; those that were never finished are not there.
+    fn files_of(&self, job: &JobId, numbers: u32) -> impl Iterator<Item = PathBuf> {
+        (0..numbers).map(|number| self.document(job, number)).chain((numbers > 0).then(|| self.manifest(job)))
+    }
+
+    /// Removes everything of a job that nobody will commit, whose documents have numbers below one.
+    pub fn remove_all(&self, job: &JobId, numbers: u32) {
+        for path in self.files_of(job, numbers) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(document = %path.display(), %error, "cannot remove a document that nobody needs; it goes at the next start");
+                }
+                _ => {}
+            }
+        }
     }
 }
 
-fn remove_folder(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+/// The job that a file of the spool belongs to.
+fn job_of(path: &Path) -> Option<&str> {
+    let (job, what) = path.file_name()?.to_str()?.split_once('.')?;
+    (what == MANIFEST || what.parse::<u32>().is_ok()).then_some(job)
+}
+
+/// Locks what no panic can leave half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Syncs of one folder that several threads ask for: one that has not begun yet serves all who wait.
+#[derive(Debug, Default)]
+struct Syncs {
+    state: Mutex<SyncState>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct SyncState {
+    /// How many syncs were begun, and how many of those had come to a good end when the last one ended.
+    begun: u64,
+    done: u64,
+    running: bool,
+}
+
+impl Syncs {
+    /// Returns once a sync that began after this was called has ended well.
+    fn sync(&self, sync: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        let mut state = lock(&self.state);
+        let wanted = state.begun + 1;
+        loop {
+            if state.done >= wanted {
+                return Ok(());
+            }
+            if state.running {
+                state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            state.running = true;
+            state.begun += 1;
+            let this = state.begun;
+            drop(state);
+            let result = sync();
+            state = lock(&self.state);
+            state.running = false;
+            if result.is_ok() {
+                state.done = this;
+            }
+            self.ended.notify_all();
+            result?;
+        }
     }
 }
 
 /// The documents of a conversion that runs.
-struct Incomplete {
-    folder: PathBuf,
+struct Sink {
+    spool: Spool,
+    job: JobId,
 }
 
-impl DocumentSink for Incomplete {
+impl DocumentSink for Sink {
     fn create(&mut self, number: u32, _media_type: &str, _name: &str) -> io::Result<Box<dyn DocumentWriter>> {
-        if number == 0 || !self.folder.exists() {
-            fs::create_dir_all(&self.folder)?;
+        let path = self.spool.document(&self.job, number);
+        lock(&self.spool.shared.numbers).insert(self.job.clone(), number.saturating_add(1));
+        // Not over what is there: that may be linked to from a folder that it was delivered to.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-        let path = self.folder.join(number.to_string());
         let file = File::create_new(&path)?;
         Ok(Box::new(Spooled { file, path, hasher: Hasher::default(), finished: false }))
     }
@@ -221,24 +328,78 @@ impl Drop for Spooled {
 mod tests {
     use super::*;
 
+    fn write(spool: &Spool, job: &JobId, content: &[u8]) {
+        let mut sink = spool.begin(job).unwrap();
+        let mut document = sink.create(0, "text/plain", "x").unwrap();
+        document.write(content).unwrap();
+        document.finish().unwrap();
+        spool.complete(job).unwrap();
+    }
+
     #[test]
-    fn only_finished_documents_of_complete_jobs_are_there() {
+    fn only_finished_documents_of_committed_jobs_stay() {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path().join("spool")).unwrap();
         let (job, other) = (JobId::from_stored("a".into()), JobId::from_stored("b".into()));
-        let mut sink = spool.begin(&job).unwrap();
-        let mut first = sink.create(0, "text/plain", "x").unwrap();
-        first.write(b"first").unwrap();
-        drop(sink.create(1, "text/plain", "y").unwrap());
-        first.finish().unwrap();
-        assert!(!spool.document(&job, 0).exists());
-        spool.complete(&job).unwrap();
+        write(&spool, &job, b"first");
+        drop(spool.begin(&job).unwrap().create(1, "text/plain", "y").unwrap());
         assert_eq!(fs::read(spool.document(&job, 0)).unwrap(), b"first");
         assert!(!spool.document(&job, 1).exists());
-        drop(spool.begin(&other).unwrap().create(0, "text/plain", "z").unwrap());
+        write(&spool, &other, b"not committed");
+        // As earlier versions left them.
+        for old in ["a/3", "c.part/0", "d/0"] {
+            let path = folder.path().join("spool").join(old);
+            fs::create_dir(path.parent().unwrap()).unwrap();
+            fs::write(path, "old").unwrap();
+        }
         spool.clean(&HashSet::from(["a".to_string()])).unwrap();
         assert!(spool.document(&job, 0).exists());
+        assert_eq!(fs::read(spool.document(&job, 3)).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path().join("spool")).unwrap().count(), 2);
         spool.clean(&HashSet::new()).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("spool")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_begins_anew_is_not_removed_with_what_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path().join("spool")).unwrap();
+        let (ended, again) = (JobId::from_stored("a".into()), JobId::from_stored("b".into()));
+        write(&spool, &ended, b"first");
+        write(&spool, &again, b"first");
+        let both = [&ended, &again].map(|job| Ended { job: job.clone(), documents: 1 });
+        spool.ending(&both);
+        write(&spool, &again, b"second");
+        spool.remove(&both);
+        assert!(!spool.document(&ended, 0).exists());
+        assert_eq!(fs::read(spool.document(&again, 0)).unwrap(), b"second");
+    }
+
+    #[test]
+    fn a_sync_that_has_begun_serves_nobody_who_comes_later() {
+        let syncs = Syncs::default();
+        let count = std::sync::atomic::AtomicU64::new(0);
+        let (begun, wait) = (crossbeam_channel::bounded(1), crossbeam_channel::bounded::<()>(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                syncs.sync(|| {
+                    count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    begun.0.send(()).unwrap();
+                    wait.1.recv().unwrap();
+                    Ok(())
+                })
+            });
+            begun.1.recv().unwrap();
+            let later = scope.spawn(|| {
+                syncs.sync(|| {
+                    count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    Ok(())
+                })
+            });
+            wait.0.send(()).unwrap();
+            later.join().unwrap().unwrap();
+        });
+        assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 2);
+        assert!(syncs.sync(|| Err(io::ErrorKind::StorageFull.into())).is_err());
     }
 }

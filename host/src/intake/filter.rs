@@ -57,8 +57,8 @@ impl Places {
     pub(super) fn new(route: &Route, root: &Path) -> std::io::Result<Places> {
         let real_root = root.canonicalize()?;
         let documents = route.destinations.iter().filter_map(|destination| match destination {
-            Destination::Folder { path } => Some(path.clone()),
-            Destination::Http { .. } | Destination::ObjectStore { .. } => None,
+            Destination::Folder(folder) => Some(folder.path.clone()),
+            Destination::Http(_) | Destination::ObjectStore(_) => None,
         });
         let mut own = Vec::new();
         for dir in [route.intake.done_dir(), route.intake.failed_dir()].into_iter().chain(documents) {

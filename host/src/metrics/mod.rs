@@ -354,6 +354,22 @@ impl Metrics {
             self.families.delivery_documents.with_label_values(&[destination, status]);
         }
         self.families.delivery_duration.with_label_values(&[destination]);
+        self.families.delivery_breaker.with_label_values(&[destination]);
+    }
+
+    /// Counts documents without an attempt of their own.
+    pub fn delivery_documents(&self, destination: &str, status: &str, documents: u64) {
+        self.families.delivery_documents.with_label_values(&[destination, status]).inc_by(documents);
+    }
+
+    /// Says whether a destination has failed for some time.
+    pub fn delivery_breaker(&self, destination: &str, open: bool) {
+        self.families.delivery_breaker.with_label_values(&[destination]).set(open.into());
+    }
+
+    /// Says whether the upstream server answers. Not called where there is none.
+    pub fn upstream_up(&self, up: bool) {
+        self.families.upstream_up.with_label_values::<&str>(&[]).set(up.into());
     }
 
     /// Counts an attempt to deliver the `documents` of a job: `success` or `error`.

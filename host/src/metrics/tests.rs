@@ -11,7 +11,7 @@ use super::*;
 use crate::sandbox::MetricKind;
 
 /// The families of this version, as the design has them: name, type, labels.
-const FAMILIES: [(&str, &str, &[&str]); 32] = [
+const FAMILIES: [(&str, &str, &[&str]); 34] = [
     ("build_info", "gauge", &["version"]),
     ("conversion_documents_total", "counter", &["converter"]),
     ("conversion_duration_seconds", "histogram", &["converter"]),
@@ -21,6 +21,7 @@ const FAMILIES: [(&str, &str, &[&str]); 32] = [
     ("conversion_peak_memory_bytes", "gauge", &["converter"]),
     ("conversions_total", "counter", &["converter", "status"]),
     ("dead_letters", "gauge", &["route"]),
+    ("delivery_breaker_open", "gauge", &["destination"]),
     ("delivery_documents_total", "counter", &["destination", "status"]),
     ("delivery_duration_seconds", "histogram", &["destination"]),
     ("disk_free_bytes", "gauge", &["path"]),
@@ -44,6 +45,7 @@ const FAMILIES: [(&str, &str, &[&str]); 32] = [
     ("queue_workers", "gauge", &["queue_name"]),
     ("spool_bytes", "gauge", &[]),
     ("spool_limit_bytes", "gauge", &[]),
+    ("upstream_up", "gauge", &[]),
 ];
 
 const DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -90,6 +92,7 @@ fn record_everything(metrics: &Metrics) {
     );
     metrics.destination("folder:out");
     metrics.delivery("folder:out", "success", 2, Duration::from_millis(1));
+    metrics.upstream_up(true);
     metrics.dead_letters("ict", 1);
     metrics.spool_bytes(4096);
     metrics.spool_limit_bytes(8192);

@@ -1,7 +1,7 @@
 //! What is left to do for committed jobs: deliver their documents, settle their sources.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -31,112 +31,241 @@ pub struct CommittedJob {
     pub source_settled: bool,
     /// What was made, in order.
     pub documents: Vec<Document>,
-    /// The destinations that do not have the documents yet, with how often that was tried.
-    pub outstanding: Vec<(String, u32)>,
 }
 
+/// The documents of one job, on their way to one destination.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The job, with all its documents.
+    pub committed: CommittedJob,
+    /// The destination's name.
+    pub destination: String,
+    /// How often it was tried and failed.
+    pub attempts: u32,
+    /// The documents before this number are there, or were refused.
+    pub next_document: u32,
+    /// What the destination refused so far, and its answers, as the one who delivered recorded it.
+    pub refused: Option<String>,
+    /// No other destination still needs these documents.
+    pub alone: bool,
+}
+
+/// A job that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The job.
+    pub job: JobId,
+    /// All its documents have lower numbers.
+    pub documents: u32,
+}
+
+/// One step of the way out, to be recorded.
+#[derive(Debug, Clone)]
+pub enum Progress {
+    /// A destination has all documents.
+    Delivered {
+        /// The job.
+        job: JobId,
+        /// The destination's name.
+        destination: String,
+    },
+    /// A destination did not take the documents, and is tried again.
+    Failed {
+        /// The job.
+        job: JobId,
+        /// The destination's name.
+        destination: String,
+        /// Why.
+        error: String,
+        /// Not before this moment, in milliseconds since the epoch.
+        due_ms: i64,
+        /// The documents before this number are there, or were refused.
+        next_document: u32,
+        /// What was refused so far.
+        refused: Option<String>,
+    },
+    /// A destination refused documents for good: it is not tried again until somebody asks for that.
+    Dead {
+        /// The job.
+        job: JobId,
+        /// The destination's name.
+        destination: String,
+        /// Why.
+        error: String,
+        /// The documents before this number are there, or were refused.
+        next_document: u32,
+        /// What was refused, and the answers.
+        refused: Option<String>,
+    },
+    /// The source is settled: it is at `location`, gone, or `kept` where it was (then the file is known until it changes).
+    SourceSettled {
+        /// The job.
+        job: JobId,
+        /// Where it is, if it was moved.
+        location: Option<PathBuf>,
+        /// It stays where it was.
+        kept: bool,
+    },
+    /// The source could not be settled, and is tried again.
+    SourcePostponed {
+        /// The job.
+        job: JobId,
+        /// Not before this moment, in milliseconds since the epoch.
+        due_ms: i64,
+    },
+}
+
+/// What is left of a job's way out once its last step is recorded: nothing. A delivery that was purged was given up by somebody.
+const NOTHING_LEFT: &str = "state = 'committed' AND source_settled <> 0
+    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE job = jobs.id AND deliveries.state IN ('pending', 'dead'))";
+
 impl Store {
-    /// The committed jobs with something due, the oldest first; and when the next of the others is due.
+    /// Deliveries to a destination that are due, the oldest first; and when the next of the others is due.
     ///
     /// # Errors
     /// Where the queue cannot read.
-    pub fn deliverable(&self, limit: usize) -> Result<(Vec<CommittedJob>, Option<i64>), QueueError> {
+    pub fn due_deliveries(&self, destination: &str, limit: usize) -> Result<(Vec<Delivery>, Option<i64>), QueueError> {
+        let destination = destination.to_string();
+        self.run(move |connection| {
+            let now = now_ms();
+            let rows: Vec<(String, u32, u32, Option<String>, bool)> = connection
+                .prepare_cached(
+                    "SELECT job, attempts, next_document, response, NOT EXISTS (
+                         SELECT 1 FROM deliveries AS other
+                         WHERE other.job = deliveries.job AND other.destination <> ?1 AND other.state IN ('pending', 'dead'))
+                     FROM deliveries WHERE state = 'pending' AND destination = ?1 AND due_ms <= ?2 ORDER BY committed_ms, job LIMIT ?3",
+                )?
+                .query_map(params![destination, now, limit as i64], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            let deliveries = rows
+                .into_iter()
+                .map(|(job, attempts, next_document, refused, alone)| {
+                    let committed = committed_job(connection, &job)?;
+                    Ok(Delivery { committed, destination: destination.clone(), attempts, next_document, refused, alone })
+                })
+                .collect::<rusqlite::Result<_>>()?;
+            let next = connection
+                .prepare_cached("SELECT min(due_ms) FROM deliveries WHERE state = 'pending' AND destination = ?1 AND due_ms > ?2")?
+                .query_row(params![destination, now], |row| row.get(0))?;
+            Ok((deliveries, next))
+        })
+    }
+
+    /// Committed jobs whose sources are due to be settled; and when the next of the others is.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn due_sources(&self, limit: usize) -> Result<(Vec<CommittedJob>, Option<i64>), QueueError> {
         self.run(move |connection| {
             let now = now_ms();
             let ids: Vec<String> = connection
-                .prepare_cached("SELECT id FROM jobs WHERE state = 'committed' AND due_ms <= ?1 ORDER BY finished_ms LIMIT ?2")?
+                .prepare_cached(
+                    "SELECT id FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
+                )?
                 .query_map(params![now, limit as i64], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             let jobs = ids.iter().map(|id| committed_job(connection, id)).collect::<rusqlite::Result<_>>()?;
             let next = connection
-                .prepare_cached("SELECT min(due_ms) FROM jobs WHERE state = 'committed' AND due_ms > ?1")?
+                .prepare_cached("SELECT min(due_ms) FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms > ?1")?
                 .query_row([now], |row| row.get(0))?;
             Ok((jobs, next))
         })
     }
 
-    /// Records that a destination has all documents of a job.
+    /// Records steps, together, and ends the jobs that have nothing left. One that no converter took while the plugins changed is queued again.
+    ///
+    /// `ending` gets the jobs that end before that is durable: from then on, a job of that id can be a new one. They are returned, too.
     ///
     /// # Errors
-    /// Where the queue cannot write.
-    pub fn delivered(&self, id: &JobId, destination: &str) -> Result<(), QueueError> {
-        let (id, destination) = (id.clone(), destination.to_string());
-        self.run(move |connection| {
-            connection
-                .prepare_cached(
-                    "UPDATE deliveries SET state = 'delivered', ended_ms = ?3, error = NULL WHERE job = ?1 AND destination = ?2",
-                )?
-                .execute(params![id.as_str(), destination, now_ms()])
-        })?;
-        Ok(())
-    }
-
-    /// Records that a destination could not take the documents.
-    ///
-    /// # Errors
-    /// Where the queue cannot write.
-    pub fn delivery_failed(&self, id: &JobId, destination: &str, error: &str) -> Result<(), QueueError> {
-        let (id, destination, error) = (id.clone(), destination.to_string(), error.to_string());
-        self.run(move |connection| {
-            connection
-                .prepare_cached("UPDATE deliveries SET attempts = attempts + 1, error = ?3 WHERE job = ?1 AND destination = ?2")?
-                .execute(params![id.as_str(), destination, error])
-        })?;
-        Ok(())
-    }
-
-    /// Records that the source is settled: moved to `location` or gone, or `kept` where it was (then the file is known until it changes).
-    ///
-    /// # Errors
-    /// Where the queue cannot write.
-    pub fn source_settled(&self, id: &JobId, location: Option<&Path>, kept: bool) -> Result<(), QueueError> {
-        let (id, location) = (id.clone(), location.map(path_to_bytes));
-        self.run(move |connection| {
-            connection
-                .prepare_cached("UPDATE jobs SET source_settled = ?3, location = coalesce(?2, location) WHERE id = ?1")?
-                .execute(params![id.as_str(), location, if kept { 2 } else { 1 }])
-        })?;
-        Ok(())
-    }
-
-    /// Puts off what is left to do for a committed job.
-    ///
-    /// # Errors
-    /// Where the queue cannot write.
-    pub fn postpone(&self, id: &JobId, due_ms: i64) -> Result<(), QueueError> {
-        let id = id.clone();
-        self.run(move |connection| {
-            connection
-                .prepare_cached("UPDATE jobs SET due_ms = ?2 WHERE id = ?1 AND state = 'committed'")?
-                .execute(params![id.as_str(), due_ms])
-        })?;
-        Ok(())
-    }
-
-    /// Ends a job: delivered everywhere, source settled. One that no converter took while the plugins changed is queued again.
-    ///
-    /// # Errors
-    /// Where the queue cannot write.
-    pub fn settle(&self, id: &JobId) -> Result<(), QueueError> {
-        let id = id.clone();
-        let again = self.run(move |connection| {
-            connection
-                .prepare_cached("UPDATE jobs SET state = 'settled', settled_ms = ?2 WHERE id = ?1 AND state = 'committed'")?
-                .execute(params![id.as_str(), now_ms()])?;
-            let again = connection
-                .prepare_cached("SELECT waiting IS NOT NULL FROM jobs WHERE id = ?1")?
-                .query_row([id.as_str()], |row| row.get(0))
-                .optional()?
-                .unwrap_or(false);
-            if again {
-                queue_again(connection, id.as_str())?;
+    /// Where the queue cannot write: nothing is recorded.
+    pub fn record(&self, steps: Vec<Progress>, ending: impl FnOnce(&[Ended]) + Send + 'static) -> Result<Vec<Ended>, QueueError> {
+        let (ended, again) = self.run(move |connection| {
+            let now = now_ms();
+            let mut jobs = Vec::new();
+            for step in &steps {
+                jobs.extend(record(connection, step, now)?);
             }
-            Ok(again)
+            let (mut ended, mut again) = (Vec::new(), false);
+            for job in jobs {
+                if let Some((documents, is_queued)) = end(connection, job.as_str(), now)? {
+                    again |= is_queued;
+                    ended.push(Ended { job, documents });
+                }
+            }
+            ending(&ended);
+            Ok((ended, again))
         })?;
         if again {
             self.work().notify();
         }
+        Ok(ended)
+    }
+
+    /// Ends the jobs that have nothing left since somebody gave up deliveries of theirs. `ending` is as with [`Store::record`].
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn end_given_up(&self, ending: impl FnOnce(&[Ended]) + Send + 'static) -> Result<Vec<Ended>, QueueError> {
+        self.end_all(
+            "SELECT DISTINCT job FROM deliveries JOIN jobs ON jobs.id = job WHERE deliveries.state = 'purged' AND jobs.state = 'committed'",
+            ending,
+        )
+    }
+
+    /// Ends the jobs that have nothing left and were not ended: an earlier version of Dropforge recorded the steps one by one.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn end_finished(&self) -> Result<(), QueueError> {
+        self.end_all("SELECT id FROM jobs WHERE state = 'committed' AND source_settled <> 0", |_| {}).map(drop)
+    }
+
+    fn end_all(&self, jobs: &'static str, ending: impl FnOnce(&[Ended]) + Send + 'static) -> Result<Vec<Ended>, QueueError> {
+        let (ended, again) = self.run(move |connection| {
+            let ids: Vec<String> = connection.prepare_cached(jobs)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            let (mut ended, mut again) = (Vec::new(), false);
+            for id in ids {
+                if let Some((documents, is_queued)) = end(connection, &id, now_ms())? {
+                    again |= is_queued;
+                    ended.push(Ended { job: JobId::from_stored(id), documents });
+                }
+            }
+            ending(&ended);
+            Ok((ended, again))
+        })?;
+        if again {
+            self.work().notify();
+        }
+        Ok(ended)
+    }
+
+    /// Makes every delivery to a destination due now that waits for another try.
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn make_due(&self, destination: &str) -> Result<(), QueueError> {
+        let destination = destination.to_string();
+        self.run(move |connection| {
+            connection
+                .prepare_cached("UPDATE deliveries SET due_ms = 0 WHERE state = 'pending' AND destination = ?1 AND due_ms > 0")?
+                .execute([destination])
+        })?;
         Ok(())
+    }
+
+    /// The destinations that documents wait for, each with how many jobs have some for it.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn awaited_destinations(&self) -> Result<Vec<(String, u64)>, QueueError> {
+        self.run(|connection| {
+            connection
+                .prepare_cached("SELECT destination, count(*) FROM deliveries WHERE state = 'pending' GROUP BY destination")?
+                .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?
+                .collect()
+        })
     }
 
     /// The ids of the jobs whose documents are in the spool.
@@ -148,6 +277,65 @@ impl Store {
             connection.prepare_cached("SELECT id FROM jobs WHERE state = 'committed'")?.query_map([], |row| row.get(0))?.collect()
         })
     }
+}
+
+/// Records one step, and gives its job where that may have been the last.
+fn record(connection: &Connection, step: &Progress, now: i64) -> rusqlite::Result<Option<JobId>> {
+    match step {
+        Progress::Delivered { job, destination } => {
+            connection
+                .prepare_cached(
+                    "UPDATE deliveries SET state = 'delivered', ended_ms = ?3, error = NULL, response = NULL WHERE job = ?1 AND destination = ?2",
+                )?
+                .execute(params![job.as_str(), destination, now])?;
+            Ok(Some(job.clone()))
+        }
+        Progress::Failed { job, destination, error, due_ms, next_document, refused } => {
+            connection
+                .prepare_cached(
+                    "UPDATE deliveries SET attempts = attempts + 1, error = ?3, due_ms = ?4, next_document = ?5, response = ?6
+                     WHERE job = ?1 AND destination = ?2",
+                )?
+                .execute(params![job.as_str(), destination, error, due_ms, next_document, refused])?;
+            Ok(None)
+        }
+        Progress::Dead { job, destination, error, next_document, refused } => {
+            connection
+                .prepare_cached(
+                    "UPDATE deliveries SET state = 'dead', attempts = attempts + 1, error = ?3, ended_ms = ?4, next_document = ?5, response = ?6
+                     WHERE job = ?1 AND destination = ?2",
+                )?
+                .execute(params![job.as_str(), destination, error, now, next_document, refused])?;
+            Ok(None)
+        }
+        Progress::SourceSettled { job, location, kept } => {
+            connection
+                .prepare_cached("UPDATE jobs SET source_settled = ?3, location = coalesce(?2, location) WHERE id = ?1")?
+                .execute(params![job.as_str(), location.as_deref().map(path_to_bytes), if *kept { 2 } else { 1 }])?;
+            Ok(Some(job.clone()))
+        }
+        Progress::SourcePostponed { job, due_ms } => {
+            connection
+                .prepare_cached("UPDATE jobs SET due_ms = ?2 WHERE id = ?1 AND state = 'committed'")?
+                .execute(params![job.as_str(), due_ms])?;
+            Ok(None)
+        }
+    }
+}
+
+/// Ends a job that has nothing left. Gives a number above those of its documents, and whether it was queued again.
+fn end(connection: &Connection, id: &str, now: i64) -> rusqlite::Result<Option<(u32, bool)>> {
+    let ended: Option<(u32, bool)> = connection
+        .prepare_cached(&format!(
+            "UPDATE jobs SET state = 'settled', settled_ms = ?2 WHERE id = ?1 AND {NOTHING_LEFT}
+             RETURNING (SELECT coalesce(max(number) + 1, 0) FROM documents WHERE job = jobs.id), waiting IS NOT NULL"
+        ))?
+        .query_row(params![id, now], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((_, true)) = ended {
+        queue_again(connection, id)?;
+    }
+    Ok(ended)
 }
 
 fn committed_job(connection: &Connection, id: &str) -> rusqlite::Result<CommittedJob> {
@@ -164,10 +352,6 @@ fn committed_job(connection: &Connection, id: &str) -> rusqlite::Result<Committe
                 digest: row.get(6)?,
             })
         })?
-        .collect::<rusqlite::Result<_>>()?;
-    let outstanding = connection
-        .prepare_cached("SELECT destination, attempts FROM deliveries WHERE job = ?1 AND state = 'pending' ORDER BY destination")?
-        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     connection
         .prepare_cached(&format!(
@@ -186,7 +370,6 @@ fn committed_job(connection: &Connection, id: &str) -> rusqlite::Result<Committe
                 finished_ms: row.get("finished_ms")?,
                 source_settled: row.get::<_, i64>("source_settled")? != 0,
                 documents,
-                outstanding,
             })
         })
 }

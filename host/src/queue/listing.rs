@@ -67,7 +67,10 @@ impl Store {
                 .collect::<rusqlite::Result<_>>()?;
             let (committed, oldest_committed) = count_and_oldest("SELECT count(*), min(finished_ms) FROM jobs WHERE state = 'committed'")?;
             let backing_off: i64 = connection
-                .prepare_cached("SELECT count(*) FROM jobs WHERE state = 'committed' AND due_ms > ?1")?
+                .prepare_cached(
+                    "SELECT count(*) FROM (SELECT job FROM deliveries WHERE state = 'pending' AND due_ms > ?1
+                     UNION SELECT id FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms > ?1)",
+                )?
                 .query_row([now], |row| row.get(0))?;
             let spool_bytes: i64 = connection
                 .prepare_cached("SELECT coalesce(sum(spool_bytes), 0) FROM jobs WHERE state = 'committed'")?

@@ -22,7 +22,7 @@ mod wakeup;
 
 pub use arriving::Fill;
 pub use claim::Lane;
-pub use committed::CommittedJob;
+pub use committed::{CommittedJob, Delivery, Ended, Progress};
 pub use history::{DeliveryRecord, DocumentRecord, Filter, JobRecord, JobSummary};
 pub use ids::{DocumentId, JobId};
 pub use job::{Committed, Enqueued, Job, MEMBERS_FOLDER, Member, NewJob, Origin, Outcome, Waiting};

@@ -31,7 +31,6 @@ enum Step {
     PluginsChanged,
     Deliver { which: Index },
     SettleSource { which: Index },
-    Settle { which: Index },
     Crash,
     OrderlyStop,
     ClockJump { steps: i64 },
@@ -49,7 +48,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::PluginsChanged),
         2 => which().prop_map(|which| Step::Deliver { which }),
         2 => which().prop_map(|which| Step::SettleSource { which }),
-        3 => which().prop_map(|which| Step::Settle { which }),
         1 => Just(Step::Crash),
         1 => Just(Step::OrderlyStop),
         2 => (-6..8i64).prop_map(|steps| Step::ClockJump { steps }),
@@ -88,6 +86,17 @@ struct Model {
 }
 
 impl Model {
+    /// A step of a committed job's way out; the last ends it.
+    fn out(&mut self, file: u8, step: impl Fn(&mut bool, &mut bool)) {
+        let job = self.jobs.get_mut(&file).unwrap();
+        if let State::Committed { source_settled, delivered } = &mut job.state {
+            step(source_settled, delivered);
+            if *source_settled && *delivered {
+                job.state = State::Settled;
+            }
+        }
+    }
+
     fn in_state(&self, is: impl Fn(State) -> bool) -> Vec<u8> {
         self.jobs.iter().filter(|(_, job)| is(job.state)).map(|(file, _)| *file).collect()
     }
@@ -217,6 +226,10 @@ impl Pair {
         now_ms() + (self.model.now + steps_from_now) * STEP_MS
     }
 
+    fn record(&self, step: Progress) {
+        self.store().record(vec![step], |_| {}).unwrap();
+    }
+
     fn check_claimed(&mut self, claimed: Option<Job>) {
         let candidates = self.model.next();
         match claimed {
@@ -285,23 +298,13 @@ impl Pair {
             }
             Step::Deliver { which } => {
                 let Some(file) = pick(which, &committed_files) else { return };
-                self.store().delivered(&id_of(file), "out").unwrap();
-                if let State::Committed { delivered, .. } = &mut self.model.jobs.get_mut(&file).unwrap().state {
-                    *delivered = true;
-                }
+                self.record(Progress::Delivered { job: id_of(file), destination: "out".into() });
+                self.model.out(file, |_, delivered| *delivered = true);
             }
             Step::SettleSource { which } => {
                 let Some(file) = pick(which, &committed_files) else { return };
-                self.store().source_settled(&id_of(file), None, false).unwrap();
-                if let State::Committed { source_settled, .. } = &mut self.model.jobs.get_mut(&file).unwrap().state {
-                    *source_settled = true;
-                }
-            }
-            Step::Settle { which } => {
-                let done = self.model.in_state(|state| state == State::Committed { source_settled: true, delivered: true });
-                let Some(file) = pick(which, &done) else { return };
-                self.store().settle(&id_of(file)).unwrap();
-                self.model.jobs.get_mut(&file).unwrap().state = State::Settled;
+                self.record(Progress::SourceSettled { job: id_of(file), location: None, kept: false });
+                self.model.out(file, |source_settled, _| *source_settled = true);
             }
             Step::Crash => {
                 self.reopen();

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 
 use super::history::DEAD;
 use super::transitions::{JOB_COLUMNS, commit, insert, job, now_ms, queue_again};
-use super::{Committed, Filter, Job, JobId, QueueError, Store};
+use super::{Committed, Ended, Filter, Job, JobId, QueueError, Store};
 use crate::identity::FileIdentity;
 
 /// How many jobs were set going again, by what they were.
@@ -62,8 +62,8 @@ impl Store {
         Ok(retried)
     }
 
-    /// Gives up what nobody wants any more: deliveries that a destination has refused, whose documents go from the spool then. Gives how
-    /// many.
+    /// Gives up what nobody wants any more: deliveries that a destination has refused. The daemon ends the jobs that have nothing left then, and
+    /// their documents go from the spool. Gives how many.
     ///
     /// # Errors
     /// Where the queue cannot write.
@@ -78,9 +78,6 @@ impl Store {
             for id in &jobs {
                 let purged =
                     connection.prepare_cached("UPDATE deliveries SET state = 'purged' WHERE job = ?1 AND state = 'dead'")?.execute([id])?;
-                if purged > 0 {
-                    connection.prepare_cached("UPDATE jobs SET due_ms = 0 WHERE id = ?1")?.execute([id])?;
-                }
                 count += purged as u64;
             }
             Ok(count)
@@ -181,12 +178,12 @@ impl Store {
     ///
     /// # Errors
     /// Where the queue cannot be read, the copy not be written, or `meanwhile` fails. A copy that is there is not replaced.
-    pub fn copy_to(&self, path: &Path, meanwhile: impl FnOnce(&[JobId]) -> io::Result<()>) -> Result<(), QueueError> {
+    pub fn copy_to(&self, path: &Path, meanwhile: impl FnOnce(&[Ended]) -> io::Result<()>) -> Result<(), QueueError> {
         let mut lock = super::schema::open_beside(&self.path)?;
         let lock = lock.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let undelivered: Vec<JobId> = lock
-            .prepare("SELECT id FROM jobs WHERE state = 'committed' ORDER BY id")?
-            .query_map([], |row| Ok(JobId::from_stored(row.get(0)?)))?
+        let undelivered: Vec<Ended> = lock
+            .prepare("SELECT id, (SELECT coalesce(max(number) + 1, 0) FROM documents WHERE job = jobs.id) FROM jobs WHERE state = 'committed' ORDER BY id")?
+            .query_map([], |row| Ok(Ended { job: JobId::from_stored(row.get(0)?), documents: row.get(1)? }))?
             .collect::<rusqlite::Result<_>>()?;
         meanwhile(&undelivered).map_err(QueueError::Copy)?;
         super::schema::open_beside(&self.path)?.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;

@@ -176,7 +176,7 @@ ALTER TABLE deliveries RENAME TO old_deliveries;
 CREATE TABLE deliveries (
     job           TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     destination   TEXT NOT NULL,
-    state         TEXT NOT NULL,      -- pending, delivered, dead
+    state         TEXT NOT NULL,      -- pending, delivered, dead, purged (dead, and given up by somebody)
     due_ms        INTEGER NOT NULL,
     committed_ms  INTEGER NOT NULL,   -- when its job was: they go out in this order
     next_document INTEGER NOT NULL DEFAULT 0,   -- those before it are there
@@ -192,5 +192,6 @@ INSERT INTO deliveries (job, destination, state, due_ms, committed_ms, attempts,
 DROP TABLE old_deliveries;
 CREATE INDEX deliveries_pending ON deliveries (destination, committed_ms, job) WHERE state = 'pending';
 CREATE INDEX deliveries_due ON deliveries (due_ms) WHERE state = 'pending';
+CREATE INDEX deliveries_purged ON deliveries (job) WHERE state = 'purged';
 CREATE INDEX deliveries_dead ON deliveries (destination) WHERE state = 'dead';
 ";

@@ -95,18 +95,104 @@ fn a_committed_job_survives_a_restart_with_its_documents() {
     assert!(claim(&store).is_none());
     assert_eq!(store.enqueue(job("a", 5)).unwrap(), Enqueued::Settling);
     assert_eq!(store.known(vec![("/in/a".into(), job("a", 5).identity)]).unwrap()[0], Some(Enqueued::Settling));
-    let (jobs, next) = store.deliverable(10).unwrap();
-    assert_eq!((jobs.len(), next), (1, None));
-    assert_eq!(jobs[0].documents, converted(2).documents);
-    assert_eq!(jobs[0].outstanding, [("folder:/out".to_string(), 0)]);
+    let (deliveries, next) = store.due_deliveries("folder:/out", 10).unwrap();
+    assert_eq!((deliveries.len(), next), (1, None));
+    assert_eq!(deliveries[0].committed.documents, converted(2).documents);
+    assert!(deliveries[0].alone);
     assert!(store.committed_ids().unwrap().contains(id.as_str()));
-    store.delivered(&id, "folder:/out").unwrap();
-    store.source_settled(&id, Some(Path::new("/done/a")), false).unwrap();
-    let (jobs, _) = store.deliverable(10).unwrap();
-    assert!(jobs[0].outstanding.is_empty() && jobs[0].source_settled);
-    assert_eq!(jobs[0].job.location, PathBuf::from("/done/a"));
-    store.settle(&id).unwrap();
-    assert!(store.deliverable(10).unwrap().0.is_empty());
+    assert_eq!(record(&store, [delivered(&id, "folder:/out")]), []);
+    assert!(store.due_deliveries("folder:/out", 10).unwrap().0.is_empty());
+    assert_eq!(store.due_sources(10).unwrap().0.len(), 1);
+    assert_eq!(record(&store, [source_settled(&id, Some("/done/a"), false)]), [id]);
+    assert!(store.due_sources(10).unwrap().0.is_empty() && store.committed_ids().unwrap().is_empty());
+}
+
+fn record<const N: usize>(store: &Store, steps: [Progress; N]) -> Vec<JobId> {
+    store.record(steps.into(), |_| {}).unwrap().into_iter().map(|ended| ended.job).collect()
+}
+
+fn delivered(id: &JobId, destination: &str) -> Progress {
+    Progress::Delivered { job: id.clone(), destination: destination.into() }
+}
+
+fn source_settled(id: &JobId, location: Option<&str>, kept: bool) -> Progress {
+    Progress::SourceSettled { job: id.clone(), location: location.map(PathBuf::from), kept }
+}
+
+#[test]
+fn a_job_ends_when_every_destination_has_it_or_somebody_gave_that_up() {
+    let (_folder, _, store) = store();
+    let destinations = || vec!["a".to_string(), "b".to_string()];
+    let commit = |path: &str| {
+        store.enqueue(job(path, 5)).unwrap();
+        let id = claim(&store).unwrap().id;
+        store.commit(&id, Committed { destinations: destinations(), ..converted(3) }, None).unwrap();
+        id
+    };
+    let dead = |id: &JobId| Progress::Dead {
+        job: id.clone(),
+        destination: "b".into(),
+        error: "refused".into(),
+        next_document: 2,
+        refused: Some("[]".into()),
+    };
+    let (first, second) = (commit("first"), commit("second"));
+    assert!(store.due_deliveries("b", 10).unwrap().0.iter().all(|delivery| !delivery.alone));
+    assert_eq!(record(&store, [source_settled(&first, None, false), delivered(&first, "a"), dead(&first), dead(&second)]), []);
+    assert!(store.due_deliveries("b", 10).unwrap().0.is_empty());
+    assert_eq!(store.awaited_destinations().unwrap(), [("a".to_string(), 1)]);
+
+    // Tried again from where it was; then it ends.
+    assert_eq!(store.retry(&Filter { path: Some("first".into()), ..Filter::default() }).unwrap().delivered_again, 1);
+    let again = store.due_deliveries("b", 10).unwrap().0.remove(0);
+    assert_eq!((again.next_document, again.refused.as_deref(), again.attempts, again.alone), (2, Some("[]"), 0, true));
+    assert_eq!(record(&store, [delivered(&first, "b")]), [first]);
+
+    // Given up: it ends with the last of the rest, or at once.
+    assert_eq!(store.give_up_deliveries(&Filter::default()).unwrap(), 1);
+    assert_eq!(store.end_given_up(|_| {}).unwrap(), []);
+    assert_eq!(record(&store, [source_settled(&second, None, false)]), []);
+    assert_eq!(record(&store, [delivered(&second, "a")]), [second]);
+    let third = commit("third");
+    record(&store, [source_settled(&third, None, false), delivered(&third, "a"), dead(&third)]);
+    store.give_up_deliveries(&Filter::default()).unwrap();
+    assert_eq!(store.end_given_up(|_| {}).unwrap(), [Ended { job: third, documents: 3 }]);
+}
+
+#[test]
+fn a_delivery_that_failed_waits_for_its_time_and_keeps_the_order_of_age() {
+    let (_folder, _, store) = store();
+    let ids: Vec<JobId> = ["a", "b", "c"]
+        .into_iter()
+        .map(|path| {
+            store.enqueue(job(path, 5)).unwrap();
+            let id = claim(&store).unwrap().id;
+            store.commit(&id, converted(1), None).unwrap();
+            // The order is that of the time in milliseconds.
+            let committed = now_ms();
+            while now_ms() == committed {}
+            id
+        })
+        .collect();
+    let due = || -> Vec<JobId> {
+        store.due_deliveries("folder:/out", 10).unwrap().0.into_iter().map(|delivery| delivery.committed.job.id).collect()
+    };
+    assert_eq!(due(), ids);
+    let due_ms = now_ms() + 1_000_000;
+    let failed = Progress::Failed {
+        job: ids[0].clone(),
+        destination: "folder:/out".into(),
+        error: "full".into(),
+        due_ms,
+        next_document: 0,
+        refused: None,
+    };
+    record(&store, [failed]);
+    assert_eq!(due(), ids[1..]);
+    assert_eq!(store.due_deliveries("folder:/out", 10).unwrap().1, Some(due_ms));
+    assert_eq!(store.sizes().unwrap().backing_off, 1);
+    store.make_due("folder:/out").unwrap();
+    assert_eq!(due(), ids);
 }
 
 #[test]
@@ -116,8 +202,7 @@ fn a_settled_file_that_is_put_back_runs_again_and_one_that_was_kept_does_not() {
         store.enqueue(job(path, 5)).unwrap();
         let id = claim(&store).unwrap().id;
         store.commit(&id, converted(1), None).unwrap();
-        store.source_settled(&id, None, kept).unwrap();
-        store.settle(&id).unwrap();
+        record(&store, [delivered(&id, "folder:/out"), source_settled(&id, None, kept)]);
         let known = store.known(vec![(Path::new("/in").join(path), job(path, 5).identity)]).unwrap()[0];
         assert_eq!(known, kept.then_some(Enqueued::Known));
         assert_eq!(store.enqueue(job(path, 5)).unwrap(), expected);
@@ -165,15 +250,14 @@ fn what_no_converter_took_runs_again_when_one_wants_it() {
         let failed =
             Committed { outcome: Outcome::Failed, error_type: Some(ErrorType::NoConverter), documents: Vec::new(), ..converted(0) };
         store.commit(&id, failed, None).unwrap();
-        store.source_settled(&id, Some(&Path::new("/failed").join(path)), false).unwrap();
-        store.settle(&id).unwrap();
+        record(&store, [delivered(&id, "folder:/out"), source_settled(&id, Some(&format!("/failed/{path}")), false)]);
     }
     assert_eq!(store.sizes().unwrap().dead_letters.get("r"), Some(&2));
     assert_eq!(store.plugins_changed(|path| path.ends_with(".xml")).unwrap(), 1);
     let again = claim(&store).unwrap();
     assert_eq!((again.path.as_str(), again.location), ("a.xml", PathBuf::from("/failed/a.xml")));
     store.commit(&again.id, converted(1), None).unwrap();
-    assert_eq!(store.deliverable(10).unwrap().0[0].outcome, Outcome::Converted);
+    assert_eq!(store.due_sources(10).unwrap().0[0].outcome, Outcome::Converted);
 }
 
 #[test]
@@ -199,14 +283,14 @@ fn a_plugin_that_comes_while_a_job_runs_is_not_missed() {
     assert_eq!(claim().unwrap().0, "waits for its converter");
     assert!(claim().is_none());
     for id in jobs.values() {
-        store.settle(id).unwrap();
+        record(&store, [delivered(id, "folder:/out"), source_settled(id, None, false)]);
     }
     let mut again: Vec<String> = std::iter::from_fn(claim).map(|(path, _)| path).collect();
     again.sort();
     assert_eq!(again, ["refused before they change", "refused while they change"]);
     for path in again {
         store.commit(&jobs[&path], no_converter(), None).unwrap();
-        store.settle(&jobs[&path]).unwrap();
+        record(&store, [source_settled(&jobs[&path], None, false)]);
     }
     assert!(claim().is_none(), "each asks once more, and not for ever");
 }
@@ -228,7 +312,7 @@ fn sizes_are_those_of_the_moment() {
     }
     let a = claim(&store).unwrap().id;
     store.commit(&a, converted(3), None).unwrap();
-    store.postpone(&a, now_ms() + 1_000_000).unwrap();
+    record(&store, [Progress::SourcePostponed { job: a, due_ms: now_ms() + 1_000_000 }]);
     let b = claim(&store).unwrap().id;
     store.defer(&b, now_ms() + 1_000_000, Waiting::Retry, None).unwrap();
     let sizes = store.sizes().unwrap();
@@ -372,7 +456,7 @@ fn a_retry_sets_going_what_waits_or_failed_and_nothing_else() {
     }
     store.defer(&jobs["waits"], now_ms() + 1_000_000, Waiting::Retry, None).unwrap();
     for path in ["failed", "went well"] {
-        store.settle(&jobs[path]).unwrap();
+        record(&store, [delivered(&jobs[path], "folder:/out"), source_settled(&jobs[path], None, false)]);
     }
     let refuse = "UPDATE deliveries SET state = 'dead' WHERE job = (SELECT id FROM jobs WHERE path = 'refused')";
     store.run(move |connection| connection.execute(refuse, [])).unwrap();
@@ -464,7 +548,7 @@ fn history_is_forgotten_by_age_and_by_number_and_only_what_is_settled() {
         let id = claim(&store).unwrap().id;
         store.commit(&id, converted(1), None).unwrap();
         if n >= 100 {
-            store.settle(&id).unwrap();
+            record(&store, [delivered(&id, "folder:/out"), source_settled(&id, None, false)]);
         }
     }
     assert_eq!(store.forget_before("other", now_ms() + 1).unwrap(), 0);

@@ -1,12 +1,14 @@
 //! What types cannot say: names that must differ, folders that must not contain each other, texts with a syntax of their own.
 
+mod destinations;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::load::{DEFAULT_FILE, Need};
 use super::patterns::{self, Patterns};
 use super::shape::{Finding, nearest};
-use super::{AfterAction, Config, ConverterChoice, Destination, Intake, Route, Template, paths};
+use super::{AfterAction, Config, ConverterChoice, Destination, FolderDestination, Intake, Route, Template, paths};
 
 /// The longest text that becomes the label of a metric or an attribute's name, in bytes.
 const MAX_LABEL_BYTES: usize = 128;
@@ -34,6 +36,7 @@ pub(super) fn validate(config: &Config, need: Need) -> Report {
         }
         report.route(&path, route);
         report.folders(&path, route, config);
+        report.destinations(&path, route, config);
         for (other_index, other) in config.routes.iter().enumerate().take(index) {
             report.shared_intake(&path, route, other_index, other);
         }
@@ -62,11 +65,7 @@ impl Report {
         if config.enable_metrics && config.health_port == config.metrics_port && config.health_port != 0 {
             self.error("metrics_port", format!("it is {} like health_port; give it another, or 0 for any free one", config.metrics_port));
         }
-        if let Some(upstream) = &config.upstream
-            && let Err(message) = check_url(&upstream.url)
-        {
-            self.error("upstream.url", message);
-        }
+        self.servers(config);
         for name in config.plugins.keys() {
             if !matches!(name.parse(), Ok(ConverterChoice::Named { digest: None, .. })) {
                 self.error(
@@ -101,17 +100,6 @@ impl Report {
         }
         self.patterns(&format!("{path}.intake"), &route.intake);
         self.belongings(&format!("{path}.intake"), &route.intake);
-        for (index, destination) in route.destinations.iter().enumerate() {
-            if !matches!(destination, Destination::Folder { .. }) {
-                self.error(
-                    format!("{path}.destinations[{index}].type"),
-                    format!(
-                        "destinations of type \"{}\" are not built yet, and what was sent there would be lost; use \"folder\"",
-                        destination.kind()
-                    ),
-                );
-            }
-        }
         if route.after.error == AfterAction::Delete {
             self.warn(format!("{path}.after.error"), "files that fail are deleted: nothing of them remains, not even to try again");
         }
@@ -222,7 +210,7 @@ impl Report {
             self.error(format!("{path}.intake.failed"), "it is the same folder as `done`; name another");
         }
         for (index, destination) in route.destinations.iter().enumerate() {
-            let Destination::Folder { path: folder } = destination else { continue };
+            let Destination::Folder(FolderDestination { path: folder, .. }) = destination else { continue };
             let key = format!("{path}.destinations[{index}].path");
             self.not_empty(&key, folder);
             if is_same(folder, &done) || is_same(folder, &failed) {

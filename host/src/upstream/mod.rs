@@ -1,0 +1,15 @@
+//! The HTTP client: every request that Dropforge makes goes through it. It retries, keeps away from servers that are down, keeps to a rate, and
+//! counts. It knows nothing of documents, jobs or converters.
+
+mod breaker;
+mod client;
+mod credentials;
+mod error;
+mod health;
+mod host;
+mod rate;
+
+pub use client::{Body, Client, Request, Response};
+pub use credentials::Credentials;
+pub use error::{ClientError, RequestError, RequestErrorKind};
+pub use health::Health;
