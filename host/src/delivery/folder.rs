@@ -161,7 +161,7 @@ impl Placed<'_> {
 
     /// Puts it there unless something is.
     fn add(&self, path: &Path) -> io::Result<()> {
-        if self.linked {
+        if self.linked && has_one_name(self.spooled)? {
             match fs::hard_link(self.spooled, path) {
                 // Whatever else is wrong: a copy finds it out, or does not have it.
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {}
@@ -177,7 +177,7 @@ impl Placed<'_> {
     }
 
     fn replace(&self, path: &Path) -> io::Result<()> {
-        if self.linked {
+        if self.linked && has_one_name(self.spooled)? {
             return files::publish(self.spooled, path);
         }
         let temporary = files::temporary_beside(path);
@@ -202,6 +202,18 @@ impl Placed<'_> {
         };
         Ok(sha256_reader(&mut File::open(path)?)?.0 == digest)
     }
+}
+
+/// Whether nobody else, the result cache or a backup, has the same bytes under another name.
+#[cfg(unix)]
+fn has_one_name(path: &Path) -> io::Result<bool> {
+    Ok(std::os::unix::fs::MetadataExt::nlink(&fs::metadata(path)?) == 1)
+}
+
+/// Windows does not say it here.
+#[cfg(not(unix))]
+fn has_one_name(_path: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 #[cfg(unix)]
@@ -413,6 +425,14 @@ mod tests {
         case.carry("{name}", &deliveries);
         fs::write(case.folder.path().join("out/a.txt"), "changed").unwrap();
         assert_eq!(fs::read(case.spool.document(&deliveries[0].committed.job.id, 0)).unwrap(), b"one");
+
+        // Nor where the cache has it.
+        let (case, deliveries) = Case::new(&[("a.txt", b"one")]);
+        let cached = case.folder.path().join("cached");
+        fs::hard_link(case.spool.document(&deliveries[0].committed.job.id, 0), &cached).unwrap();
+        case.carry("{name}", &deliveries);
+        fs::write(case.folder.path().join("out/a.txt"), "changed").unwrap();
+        assert_eq!(fs::read(cached).unwrap(), b"one");
     }
 
     #[test]
