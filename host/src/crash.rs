@@ -4,6 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+/// Takes the points of the daemon from a child's environment: the daemon is to die at them, and not what it starts. Those of one file stay.
+pub fn spare(child: &mut std::process::Command) {
+    if cfg!(debug_assertions) && std::env::var("DROPFORGE_CRASH_AT").is_ok_and(|at| !at.contains(':')) {
+        child.env_remove("DROPFORGE_CRASH_AT");
+    }
+}
+
 /// Ends the process at once, as a kill would, if the environment variable `DROPFORGE_CRASH_AT` names this point. If `DROPFORGE_HOLD_AT` names
 /// it, whoever comes here waits as long as there is the file that `DROPFORGE_HOLD_FILE` names, and says so by a file of that name and
 /// `.reached`.

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::Shared;
 use super::courier::{Attempt, Courier, Failure};
 use super::looks::{FETCH, Looks};
-use super::pace::{After, Pace, Trouble, backoff};
+use super::pace::{After, MOST_AFTER_OUTAGE, Pace, Trouble, backoff};
 use crate::metrics::QueueName;
 use crate::queue::{Delivery, JobId, Progress, Wakeup, now_ms};
 
@@ -151,10 +151,10 @@ impl Lane {
             Ok((deliveries, next_due_ms)) => {
                 let more = deliveries.len() >= limit;
                 self.looks.looked(seen, more, next_due_ms);
-                if !more {
+                self.waiting.extend(deliveries.into_iter().filter(|delivery| !self.held.contains(&delivery.committed.job.id)));
+                if !more && self.waiting.len() < MOST_AFTER_OUTAGE {
                     self.pace.backlog_gone();
                 }
-                self.waiting.extend(deliveries.into_iter().filter(|delivery| !self.held.contains(&delivery.committed.job.id)));
                 self.held.extend(self.waiting.iter().map(|delivery| delivery.committed.job.id.clone()));
                 if self.waiting.is_empty() && !self.tried.is_empty() {
                     // Everything that is due has been tried.

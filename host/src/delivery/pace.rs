@@ -8,7 +8,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// A server can ask for more time than this; it does not get it.
 const LONGEST_WISH: Duration = Duration::from_secs(3600);
 /// How many are under way at the same time after an outage, until the backlog is gone.
-const MOST_AFTER_OUTAGE: usize = 4;
+pub(super) const MOST_AFTER_OUTAGE: usize = 4;
 /// How many are tried in one round while every one fails. Then those are set aside for a while, so that others get their turn.
 const WIDEST_ROUND: u32 = 16;
 /// Failed rounds after which a destination counts as down, and not as having had an accident.
@@ -82,7 +82,7 @@ impl Pace {
         }
     }
 
-    /// Nothing waits any more.
+    /// Nothing waits any more but what comes in anew.
     pub fn backlog_gone(&mut self) {
         if matches!(self, Pace::Recovering { .. }) {
             *self = Pace::Usual;

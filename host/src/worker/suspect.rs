@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::verdict::{Decision, Detail, failed, host_error};
 use super::{Context, run};
 use crate::config::Config;
+use crate::crash;
 use crate::delivery::{SPOOL_FOLDER, Spool};
 use crate::metrics::{ConversionStatus, Instance, Metrics};
 use crate::plugins::{COMPILED_FOLDER, load_folder};
@@ -96,7 +97,9 @@ impl From<io::Error> for Failure {
 
 fn in_child(context: &Context, job: &Job) -> Result<Decision, Failure> {
     let order = Order { config: (*context.config).clone(), job: job.clone() };
-    let mut child = Command::new(std::env::current_exe()?).arg(SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    crash::spare(&mut command);
+    let mut child = command.arg(SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(&serde_json::to_vec(&order).map_err(io::Error::from)?));
     // Read on a thread of its own, so that neither waits for the other.
     let stdout = child.stdout.take();
