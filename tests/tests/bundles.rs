@@ -122,6 +122,44 @@ fn every_attempt_sees_the_bytes_that_were_there_when_the_job_was_queued() {
     assert!(!daemon.path("state/members/0123456789abcdef0123456789abcdef").exists(), "a copy of no job goes at the start");
 }
 
+#[test]
+fn a_crash_between_a_file_and_its_members_separates_them_for_a_moment_only() {
+    let config = config("bundle = { marker = 'run.script' }");
+    // The first ends the process before the file is moved, the second between the file and its members.
+    for point in ["before_move", "after_move"] {
+        let setup = Setup::new().plugins(&["probe-guest"]).config(&config);
+        fs::create_dir_all(setup.path("in/batch")).unwrap();
+        fs::write(setup.path("in/batch/a.dat"), "A").unwrap();
+        fs::write(setup.path("in/batch/run.script"), script(&["a.dat"])).unwrap();
+        let mut daemon = setup.environment("DROPFORGE_CRASH_AT", point).spawn();
+        assert!(!daemon.wait().success(), "{point}");
+        let daemon = daemon.restart(|setup| setup.environment("DROPFORGE_CRASH_AT", ""));
+        assert_eq!(document(&daemon), "A");
+        wait_for_done(&daemon, &["batch/a.dat", "batch/run.script"]);
+        wait_for("the empty folder to go", || (!daemon.path("in/batch").exists()).then_some(()));
+        assert_eq!((daemon.jobs().len(), daemon.documents().len()), (1, 1), "{point}");
+    }
+}
+
+#[test]
+fn a_folder_that_fails_is_in_failed_as_a_whole_and_runs_again_when_it_is_put_back() {
+    let daemon = Setup::new().plugins(&["probe-guest"]).config(&config("bundle = { marker = 'run.script' }")).start();
+    fs::create_dir_all(daemon.path("in/batch")).unwrap();
+    fs::write(daemon.path("in/batch/a.dat"), "A").unwrap();
+    fs::write(daemon.path("in/batch/run.script"), "fail malformed no good").unwrap();
+    assert_eq!(daemon.wait_for_sidecar("run.script")["error_type"], "malformed");
+    wait_for("its member to follow", || {
+        let failed: Vec<String> =
+            files(&daemon.path("in/failed")).into_keys().map(|name| name.split_once('/').unwrap().1.to_owned()).collect();
+        (failed == ["batch/a.dat", "batch/run.script", "batch/run.script.dropforge.json"] && !daemon.path("in/batch").exists())
+            .then_some(())
+    });
+    let day = fs::read_dir(daemon.path("in/failed")).unwrap().next().unwrap().unwrap().path();
+    fs::write(day.join("batch/run.script"), script(&["a.dat"])).unwrap();
+    fs::rename(day.join("batch"), daemon.path("in/batch")).unwrap();
+    assert_eq!(document(&daemon), "A");
+}
+
 /// A zip file as other programs write them: of texts, and of zeros where a text is a number of them.
 fn zip(path: &Path, entries: &[(&str, &str)]) {
     const SCRIPT: &str = "import sys, zipfile

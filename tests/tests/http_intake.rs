@@ -113,7 +113,8 @@ fn a_route_may_have_no_folder() {
         files(&daemon.path("state/routes/posts/done")).into_keys().find(|name| name.ends_with("/a.csv")).map(drop)
     });
     let routes = daemon.json("/api/v1/routes");
-    assert_eq!((&routes[1]["name"], &routes[1]["intake"]), (&json!("posts"), &Value::Null));
+    assert_eq!((&routes[1]["name"], &routes[1]["intake"], &routes[1]["up"]), (&json!("posts"), &Value::Null, &Value::Null));
+    assert_eq!(daemon.metric(r#"intake_up{route="posts"}"#), None, "nothing is down where nothing is watched");
 }
 
 #[test]
@@ -204,6 +205,42 @@ fn a_posted_file_that_waits_outlives_a_crash() {
     daemon.kill();
     let daemon = daemon.restart(|setup| setup.plugins(&["csv"]));
     assert_eq!(fs::read_to_string(daemon.wait_for_document("a.jsonl")).unwrap(), DOCUMENT);
+}
+
+#[test]
+fn a_posted_file_outlives_the_loss_of_the_queue() {
+    let mut daemon = Setup::new().config(&ROUTES.replace("{top}", "")).start();
+    let path = "/api/v1/routes/posts/jobs?name=a.csv";
+    let receipt = post(&daemon, path, &[("idempotency-key", "k")], TABLE.as_bytes()).json();
+    daemon.wait_for_job("a.csv", "converter");
+    daemon.kill();
+    for name in ["queue.db", "queue.db-wal", "queue.db-shm"] {
+        let _ = fs::remove_file(daemon.path("state").join(name));
+    }
+    let daemon = daemon.restart(|setup| setup.plugins(&["csv"]));
+    assert_eq!(fs::read_to_string(daemon.wait_for_document("a.jsonl")).unwrap(), DOCUMENT);
+    let job = daemon.wait_for_job("a.csv", "settled");
+    assert_eq!(job["id"], receipt["job"]);
+    // Its key is known still.
+    assert_eq!(post(&daemon, path, &[("idempotency-key", "k")], TABLE.as_bytes()).status, 200);
+    wait_for("nothing of it to be left in the state folder", || uploads(&daemon).is_empty().then_some(()));
+}
+
+#[test]
+fn a_posted_file_that_is_kept_is_not_converted_again_when_the_queue_is_lost() {
+    let config = ROUTES.replace("{top}", "").replace("intake = { http = true }", "intake = { http = true }\nafter = { success = 'keep' }");
+    let mut daemon = Setup::new().plugins(&["csv"]).config(&config).start();
+    assert_eq!(post(&daemon, "/api/v1/routes/posts/jobs?name=a.csv", &[], TABLE.as_bytes()).status, 202);
+    daemon.wait_for_job("a.csv", "settled");
+    assert_eq!(uploads(&daemon).len(), 1);
+    daemon.kill();
+    for name in ["queue.db", "queue.db-wal", "queue.db-shm"] {
+        let _ = fs::remove_file(daemon.path("state").join(name));
+    }
+    let daemon = daemon.restart(|setup| setup);
+    daemon.wait_for_log("is ready: drop files");
+    assert!(daemon.jobs().is_empty());
+    assert!(uploads(&daemon).is_empty(), "nobody knows it any more");
 }
 
 #[cfg(target_os = "linux")]

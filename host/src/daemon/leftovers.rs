@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::queue::{JobId, Store};
+use crate::queue::{JobId, POSTED_FILE, Store};
 
 /// What the folders are called until their job is queued.
 pub(super) const COMING: &str = "coming-";
@@ -14,7 +14,7 @@ pub(super) const COMING: &str = "coming-";
 pub(super) const WHILE_RUNNING: Duration = Duration::from_secs(3_600);
 
 /// Removes the folders in `folder` whose jobs the queue does not know, not even in its history, and that are at least so old: a crash left
-/// them, or the history has forgotten them.
+/// them, or the history has forgotten them. Those that say which job they are for stay, whatever the queue knows.
 ///
 /// # Errors
 /// What the file system or the queue says.
@@ -25,6 +25,9 @@ pub(super) fn remove(folder: &Path, store: &Store, at_least: Duration) -> anyhow
     };
     for entry in entries {
         let entry = entry?;
+        if entry.path().join(POSTED_FILE).exists() {
+            continue;
+        }
         let id = entry.file_name().to_str().map(|name| JobId::from_stored(name.into()));
         if id.map(|id| store.digest_of(&id)).transpose()?.flatten().is_some() {
             continue;

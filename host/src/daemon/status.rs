@@ -108,7 +108,8 @@ impl Status for DaemonStatus {
                 "name": route.name,
                 "converter": route.converter.to_string(),
                 "intake": route.intake.has_folder().then_some(&route.intake.path),
-                "up": self.metrics.intake_is_up(&route.name),
+                // Asking makes the series known, and a route without a folder has none.
+                "up": route.intake.has_folder().then(|| self.metrics.intake_is_up(&route.name)),
                 "waiting": sight.waiting,
                 "failing": sight.failing,
                 "last_error": sight.last_error,

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::leftovers::{self, COMING};
 use super::pressure::Pressure;
 use crate::config::{Config, Route};
@@ -15,7 +17,7 @@ use crate::files;
 use crate::identity::FileIdentity;
 use crate::intake::Room;
 use crate::metrics::Metrics;
-use crate::queue::{JobId, NewJob, Origin, QueueError, Store};
+use crate::queue::{JobId, NewJob, Origin, POSTED_FILE, QueueError, Store};
 use crate::server::{Receipt, Refusal, Upload, UploadRequest};
 
 /// The folder of posted files in the state folder.
@@ -30,6 +32,34 @@ const SCARCE_PAUSE: Duration = Duration::from_millis(250);
 /// The bytes between two questions whether there is still room.
 const ASK_EVERY: u64 = 16 << 20;
 
+/// A posted file's job, as it is written down beside the file before it is queued.
+#[derive(Debug, Serialize, Deserialize)]
+struct Posted {
+    id: String,
+    route: String,
+    name: String,
+    digest: String,
+    priority: u8,
+}
+
+impl Posted {
+    /// The job of the file in this folder.
+    fn job(self, folder: &Path) -> io::Result<NewJob> {
+        let location = folder.join(&self.name);
+        Ok(NewJob {
+            id: JobId::from_stored(self.id),
+            route: self.route,
+            path: self.name,
+            identity: FileIdentity::at(&location)?,
+            location,
+            digest: self.digest,
+            priority: self.priority,
+            origin: Origin::Http,
+            members: Vec::new(),
+        })
+    }
+}
+
 /// The folder of posted files.
 pub(super) struct Uploads {
     config: Arc<Config>,
@@ -42,13 +72,15 @@ pub(super) struct Uploads {
 }
 
 impl Uploads {
-    /// Opens the folder, and removes what belongs to no job any more: a crash left it, or the history has forgotten it.
+    /// Opens the folder, queues again what the queue has lost, and removes what belongs to no job any more: a crash left it, or the history
+    /// has forgotten it.
     ///
     /// # Errors
     /// What the file system or the queue says.
     pub(super) fn open(config: Arc<Config>, store: Arc<Store>, metrics: Arc<Metrics>, pressure: Arc<Pressure>) -> anyhow::Result<Uploads> {
         let folder = config.state_dir.join(UPLOADS_FOLDER);
         files::create_folder(&folder)?;
+        queue_lost(&folder, &store)?;
         leftovers::remove(&folder, &store, Duration::ZERO)?;
         Ok(Uploads { config, store, metrics, pressure, folder, deciding: Mutex::new(()) })
     }
@@ -128,7 +160,6 @@ impl Upload for Coming {
     fn finish(self: Box<Self>) -> Result<Receipt, Refusal> {
         let written = |error: io::Error| cannot_write(&self.path, &error);
         self.file.sync_all().map_err(written)?;
-        files::sync_folder(self.folder.path()).map_err(written)?;
         let identity = FileIdentity::of(&self.file.metadata().map_err(written)?);
         let digest = self.hasher.clone().finish();
         let id = match &self.key {
@@ -161,22 +192,29 @@ impl Upload for Coming {
 impl Coming {
     /// Gives the file its place and queues its job.
     fn queue(self, id: JobId, identity: FileIdentity, digest: String) -> Result<(), Refusal> {
-        let uploads = self.uploads;
+        let Coming { uploads, route, name, folder, file, bytes, .. } = self;
+        // Some systems do not rename the folder of an open file.
+        drop(file);
         let place = uploads.folder.join(id.as_str());
+        let cannot_write = |error: io::Error| cannot_write(&place, &error);
+        let posted =
+            Posted { id: id.to_string(), route: route.name.clone(), name: name.clone(), digest: digest.clone(), priority: route.priority };
+        let note = serde_json::to_vec(&posted).map_err(io::Error::from).map_err(cannot_write)?;
+        files::write_whole(&folder.path().join(POSTED_FILE), &note).map_err(cannot_write)?;
         // A folder of that name is of a request that was interrupted before its job was queued.
-        let moved = match fs::remove_dir_all(&place) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => fs::rename(self.folder.path(), &place).and_then(|()| files::sync_folder(&uploads.folder)),
-        };
-        moved.map_err(|error| cannot_write(&place, &error))?;
+        match fs::remove_dir_all(&place) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot_write(error)),
+            _ => {}
+        }
+        fs::rename(folder.path(), &place).and_then(|()| files::sync_folder(&uploads.folder)).map_err(cannot_write)?;
         let job = NewJob {
             id,
-            route: self.route.name.clone(),
-            path: self.name.clone(),
-            location: place.join(&self.name),
+            route: route.name.clone(),
+            location: place.join(&name),
+            path: name,
             identity,
             digest,
-            priority: self.route.priority,
+            priority: route.priority,
             origin: Origin::Http,
             members: Vec::new(),
         };
@@ -186,10 +224,39 @@ impl Coming {
             return Err(queue(&error));
         }
         uploads.pressure.took(1);
-        uploads.metrics.intake_file(&self.route.name, "queued");
-        tracing::debug!(job = %id, route = self.route.name, file = path, bytes = self.bytes, "posted");
+        uploads.metrics.intake_file(&route.name, "queued");
+        tracing::debug!(job = %id, route = route.name, file = path, bytes, "posted");
         Ok(())
     }
+}
+
+/// Queues the files that say which job they are for and whose job the queue does not know: it was lost with the queue, or the process ended
+/// before it was queued.
+fn queue_lost(folder: &Path, store: &Store) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // What is still coming has no name of its own, and is not complete.
+        if entry.file_name().to_string_lossy().starts_with(COMING) {
+            fs::remove_dir_all(entry.path())?;
+            continue;
+        }
+        let note = entry.path().join(POSTED_FILE);
+        let Ok(text) = fs::read(&note) else { continue };
+        let job = serde_json::from_slice::<Posted>(&text).map_err(io::Error::from).and_then(|posted| posted.job(&entry.path()));
+        match job {
+            Ok(job) if store.digest_of(&job.id)?.is_none() => {
+                tracing::warn!(job = %job.id, route = job.route, file = job.path, "a posted file that the queue does not know is queued again");
+                store.enqueue_all(vec![job])?;
+            }
+            Ok(_) => {}
+            // Its file went to be settled; only the note was left.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::remove_file(&note)?,
+            Err(error) => {
+                tracing::error!(note = %note.display(), %error, "cannot tell which job a posted file is for; it stays where it is")
+            }
+        }
+    }
+    Ok(())
 }
 
 fn too_large(limit: u64) -> Refusal {

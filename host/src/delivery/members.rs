@@ -9,7 +9,7 @@ use crate::config::{AfterAction, Route};
 use crate::files;
 use crate::identity::FileIdentity;
 use crate::intake::PRIVATE_PREFIX;
-use crate::queue::{Job, Member, Origin};
+use crate::queue::{Job, Member, Origin, POSTED_FILE};
 
 /// Names that are tried for a member whose name is taken.
 const MOST_NAMES: u32 = 1_000;
@@ -20,6 +20,13 @@ const MOST_NAMES: u32 = 1_000;
 /// What the file system says; a repetition goes on from there.
 pub(super) fn follow(job: &Job, route: &Route, action: AfterAction, settled: &Settled) -> io::Result<()> {
     let Some(from) = job.location.parent() else { return Ok(()) };
+    if job.origin == Origin::Http && *settled != Settled::Replaced {
+        // It is settled: it must not be queued again, should the queue forget it.
+        match fs::remove_file(from.join(POSTED_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
     let to = match settled {
         Settled::Kept | Settled::Replaced | Settled::NoRoute => return Ok(()),
         Settled::Moved(target) => target.parent(),

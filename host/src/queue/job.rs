@@ -31,6 +31,9 @@ pub struct NewJob {
     pub members: Vec<Member>,
 }
 
+/// What describes a posted file, beside it in its folder, until it is settled: should the queue lose its job, this makes it anew.
+pub const POSTED_FILE: &str = ".dropforge-posted.json";
+
 /// The folder of the members' copies in the state folder: one folder for each job that has any, named by its id.
 pub const MEMBERS_FOLDER: &str = "members";
 

@@ -72,6 +72,7 @@ impl Converter {
     /// How the call failed.
     pub fn probe(&self, mut input: Input, limits: &Limits) -> Result<Probe, ConversionError> {
         let mut state = State::new(Call::Probe, limits, &[], None, self.log(limits));
+        input.members.clear();
         state.set_job(&mut input);
         let (result, _) =
             self.call_with_input(state, input, |plugin, store, input| plugin.dropforge_converter_converter().call_probe(store, input));
