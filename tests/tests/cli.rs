@@ -55,6 +55,10 @@ fn every_command_has_help_with_an_example() {
     seen.sort();
     let expected = [
         "",
+        "backup",
+        "bench",
+        "bench path",
+        "bench queue",
         "config",
         "config check",
         "config schema",
@@ -65,6 +69,13 @@ fn every_command_has_help_with_an_example() {
         "plugin inspect",
         "plugin list",
         "plugin new",
+        "queue",
+        "queue list",
+        "queue purge",
+        "queue retry",
+        "queue show",
+        "queue status",
+        "replay",
         "run",
     ];
     assert_eq!(seen, expected);

@@ -6,13 +6,15 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use dropforge_tests::receiver::{Answer, Received, Receiver};
 use dropforge_tests::stream::{self, Suites};
 use dropforge_tests::{Daemon, Setup, files, mounts, wait_for};
 
@@ -22,12 +24,23 @@ const TIME: Duration = Duration::from_secs(25);
 /// What `Progress` counts to.
 const ALL: u64 = 1_000_000;
 
-const CONFIG: &str = r#"
+/// Two folders, and a server that one does not wait for long.
+fn config(url: &str) -> String {
+    format!(
+        r#"
+[http]
+timeout_seconds = 1.0
 [[routes]]
 name = "mixed"
-intake = { path = "in", rescan_seconds = 0.5 }
-destinations = [{ type = "folder", path = "out" }, { type = "folder", path = "second" }]
-"#;
+intake = {{ path = "in", rescan_seconds = 0.5 }}
+destinations = [
+    {{ type = "folder", path = "out" }},
+    {{ type = "folder", path = "second" }},
+    {{ type = "http", url = "{url}", headers = {{ x-name = "{{name}}" }} }},
+]
+"#
+    )
+}
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {value}")))
@@ -39,7 +52,11 @@ fn kills_at_any_moment_lose_and_repeat_nothing() {
     println!("DROPFORGE_TEST_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let sources = stream::mixed(FILES, &mut random, &Suites::convert());
-    let setup = Setup::new_in(&mounts::memory()).plugins(&["csv", "junit"]).config(CONFIG);
+    let server = Receiver::up();
+    let reports: Arc<Mutex<Reports>> = Arc::new(Mutex::new(Reports { random: Some(random.fork()), ..Reports::default() }));
+    let answering = Arc::clone(&reports);
+    server.behave(move |request| answering.lock().unwrap().receive(request));
+    let setup = Setup::new_in(&mounts::memory()).plugins(&["csv", "junit"]).config(&config(&format!("{}/reports", server.url())));
     // What is compiled is kept: the kills are for the files.
     let mut daemon = setup.start();
     assert!(daemon.terminate().success());
@@ -80,8 +97,14 @@ fn kills_at_any_moment_lose_and_repeat_nothing() {
     });
     println!("{FILES} files, {kills} kills in {} s", began.elapsed().as_secs());
 
+    reports.lock().unwrap().random = None;
     finish(&daemon);
-    assert_exact(&daemon, &sources);
+    let requests = server.requests();
+    {
+        let Reports { stored, repeated, .. } = &*reports.lock().unwrap();
+        println!("{} documents over HTTP in {requests} requests, {repeated} of them for what was stored already", stored.len());
+    }
+    assert_exact(&daemon, &reports.lock().unwrap(), &sources);
     // One more start finds nothing to do.
     let before = everything(&daemon);
     assert!(daemon.terminate().success());
@@ -91,6 +114,63 @@ fn kills_at_any_moment_lose_and_repeat_nothing() {
     let after = everything(&daemon);
     let differing: Vec<&String> = before.keys().chain(after.keys()).filter(|name| before.get(*name) != after.get(*name)).collect();
     assert!(differing.is_empty(), "a start on what is settled changed {differing:?}");
+    assert_eq!(server.requests(), requests);
+}
+
+/// What a server stores, each document under the id that comes with it; a repeated request replaces what it was for.
+#[derive(Default)]
+struct Reports {
+    stored: BTreeMap<String, Stored>,
+    /// Requests for what was stored already.
+    repeated: usize,
+    /// What was wrong with requests.
+    complaints: Vec<String>,
+    /// How it fails; none for not at all.
+    random: Option<fastrand::Rng>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Stored {
+    name: String,
+    bytes: Vec<u8>,
+    /// The other id: of the report, which stays when the source is converted again.
+    report: String,
+}
+
+impl Reports {
+    /// It fails before and after it has stored, breaks off, and stalls.
+    fn receive(&mut self, request: &Received) -> Answer {
+        let (stored, answer) = match self.random.as_mut().map_or(100, |random| random.u8(..100)) {
+            0..2 => (false, Answer::Drop),
+            2..6 => (false, Answer::status(500)),
+            6..8 => (false, Answer::Stall),
+            8..11 => (true, Answer::status(500)),
+            11..14 => (true, Answer::Drop),
+            14..16 => (true, Answer::Stall),
+            _ => (true, Answer::Kept),
+        };
+        if stored {
+            self.store(request);
+        }
+        answer
+    }
+
+    fn store(&mut self, request: &Received) {
+        let header = |name: &str| request.headers.get(name).cloned().unwrap_or_default();
+        let (id, name, report) = (header("idempotency-key"), header("x-name"), header("dropforge-report-id"));
+        if id.is_empty() || name.is_empty() || report.is_empty() || request.path != "/reports" || request.method != "POST" {
+            self.complaints.push(format!("not a document: {request:?}"));
+            return;
+        }
+        let stored = Stored { name, bytes: request.body.clone().into_bytes(), report };
+        if let Some(before) = self.stored.get(&id) {
+            self.repeated += 1;
+            if *before != stored {
+                self.complaints.push(format!("{id} was {before:?} and is {stored:?}"));
+            }
+        }
+        self.stored.insert(id, stored);
+    }
 }
 
 /// Waits until nothing is left to do: nothing in the inbox that is not settled, no job that waits, nothing in the spool.
@@ -104,11 +184,15 @@ fn finish(daemon: &Daemon) {
     });
 }
 
-fn assert_exact(daemon: &Daemon, sources: &[stream::Source]) {
+fn assert_exact(daemon: &Daemon, reports: &Reports, sources: &[stream::Source]) {
     let mut wrong = stream::wrong_in_inbox(&daemon.path("in"), sources);
     for outbox in ["out", "second"] {
         wrong.extend(stream::wrong_in_outbox(&daemon.path(outbox), sources).into_iter().map(|what| format!("{outbox}: {what}")));
     }
+    let of_a_key: BTreeSet<&str> = reports.stored.values().map(|stored| stored.report.as_str()).collect();
+    assert_eq!(of_a_key.len(), reports.stored.len(), "a report was stored under several ids of documents");
+    let over_http = stream::wrong_documents(reports.stored.values().map(|stored| (stored.name.clone(), stored.bytes.clone())), sources);
+    wrong.extend(over_http.into_iter().chain(reports.complaints.clone()).map(|what| format!("over HTTP: {what}")));
     assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
 }
 

@@ -27,7 +27,7 @@ const REPLAYS: usize = 4;
 /// How long a daemon may take to finish what a power cut left: far more than it ever takes.
 const RECOVERY: Duration = Duration::from_secs(30);
 /// Failures after which it gives up.
-const ENOUGH: usize = 20;
+const ENOUGH: usize = 8;
 /// Failures that are told in full.
 const TOLD: usize = 5;
 
@@ -50,6 +50,11 @@ fn batch() -> Contents {
     ]
     .map(|(name, content)| (name.to_string(), content))
     .into()
+}
+
+/// One of each kind.
+fn small_batch() -> Contents {
+    batch().into_iter().filter(|(name, _)| ["a.csv", "cut.csv", "line 3/suites.xml", "broken.xml"].contains(&name.as_str())).collect()
 }
 
 /// What is in the folders in the end, but for dates and the times in sidecars.
@@ -112,8 +117,9 @@ struct Recorded {
     end: End,
 }
 
-/// Records the daemon as it converts the batch; what it compiles is there before. None where nothing can be recorded here, which is said.
-fn record(config: &str) -> Option<Recorded> {
+/// Records the daemon as it converts the batch, or what is left of it by a crash before; what it compiles is there already. None where nothing
+/// can be recorded here, which is said.
+fn record(batch: &Contents, config: &str, crash_before: Option<&str>) -> Option<Recorded> {
     let vault = tempfile::tempdir_in(mounts::memory()).unwrap();
     let trace = vault.path().join("trace");
     let recorder = record::recorder(&trace)?;
@@ -125,18 +131,27 @@ fn record(config: &str) -> Option<Recorded> {
     for name in ["state/queue.db", "state/lock", "log"] {
         fs::remove_file(setup.path(name)).unwrap();
     }
-    for (name, content) in batch() {
+    for (name, content) in batch {
         let path = setup.path("in").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
         File::options().append(true).open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)).unwrap();
     }
+    let setup = match crash_before {
+        None => setup,
+        Some(point) => {
+            let mut crashed = setup.environment("DROPFORGE_CRASH_AT", point).spawn();
+            assert!(!crashed.wait().success());
+            crashed.into_setup().environment("DROPFORGE_CRASH_AT", "")
+        }
+    };
     let (root, before) = (setup.path(""), vault.path().join("before"));
     link_all(&root, &before);
+    let before = Disk::of(&before);
     let mut daemon = setup.through(recorder).start();
-    let end = wait_for("the recorded daemon to finish", || end(&daemon).ok().filter(|end| end.jobs.len() == batch().len()));
+    let end = wait_for("the recorded daemon to finish", || end(&daemon).ok().filter(|end| end.jobs.len() == batch.len()));
     assert!(daemon.terminate().success());
-    let recording = Recording::read(&trace, daemon.id(), &root, Disk::of(&before));
+    let recording = Recording::read(&trace, daemon.id(), &root, before);
     recording.assert_complete(&root, unimportant);
     Some(Recorded { root: daemon.into_setup().through(Vec::new()), vault, recording, end })
 }
@@ -217,11 +232,14 @@ fn is_a_landmark(operation: &Operation) -> bool {
     }
 }
 
+fn every_moment() -> bool {
+    std::env::var_os("DROPFORGE_TEST_EVERY_MOMENT").is_some()
+}
+
 /// Cuts the power all along a recording.
-fn cut_everywhere(config: &str, check: impl FnOnce(&End)) {
-    let Some(recorded) = record(config) else { return };
+fn cut_everywhere(batch: &Contents, config: &str, crash_before: Option<&str>, check: impl FnOnce(&End)) {
+    let Some(recorded) = record(batch, config, crash_before) else { return };
     check(&recorded.end);
-    let every = std::env::var_os("DROPFORGE_TEST_EVERY_MOMENT").is_some();
     let began = Instant::now();
     let failures: Mutex<Vec<String>> = Mutex::default();
     let (mut moments, mut replays) = (0, 0);
@@ -249,7 +267,7 @@ fn cut_everywhere(config: &str, check: impl FnOnce(&End)) {
         let mut seen = HashSet::new();
         for operations in 0..=recording.operations.len() {
             let next = recording.operations.get(operations);
-            if every || next.is_none_or(is_a_landmark) {
+            if every_moment() || next.is_none_or(is_a_landmark) {
                 moments += 1;
                 for loss in Loss::ALL {
                     let left = disk.after(loss);
@@ -285,23 +303,38 @@ intake = { path = "in", rescan_seconds = 0.5 }
 destinations = [{ type = "folder", path = "out" }, { type = "folder", path = "second" }]
 "#;
 
+const FAILED: [&str; 4] = ["broken.xml", "broken.xml.dropforge.json", "cut.csv", "cut.csv.dropforge.json"];
+
 #[test]
 fn a_power_cut_loses_and_repeats_nothing() {
-    cut_everywhere(ROUTE, |end| {
+    cut_everywhere(&batch(), ROUTE, None, |end| {
         // One of each table, four of each file with suites.
         assert_eq!((end.out.len(), end.second.len()), (5 + 2 * 4, 5 + 2 * 4), "{:?}", end.out.keys());
         assert_eq!(end.done.len(), 6, "{:?}", end.done.keys());
-        let failed: Vec<&str> = end.failed.keys().map(String::as_str).collect();
-        assert_eq!(failed, ["broken.xml", "broken.xml.dropforge.json", "cut.csv", "cut.csv.dropforge.json"]);
+        assert!(end.failed.keys().eq(FAILED), "{:?}", end.failed.keys());
     });
+}
+
+#[test]
+fn nor_one_while_a_crash_is_recovered_from() {
+    // Where most is underway; all others if every moment is asked for.
+    let points = ["before_move", "after_claim", "after_first_document", "before_commit", "after_commit", "after_move", "after_settle"];
+    for point in points.into_iter().take(if every_moment() { points.len() } else { 1 }) {
+        println!("after a crash at {point}:");
+        cut_everywhere(&small_batch(), ROUTE, Some(point), |end| {
+            assert_eq!((end.out.len(), end.second.len()), (2 + 4, 2 + 4), "{:?}", end.out.keys());
+            assert_eq!(end.done.len(), 2, "{:?}", end.done.keys());
+            assert!(end.failed.keys().eq(FAILED), "{:?}", end.failed.keys());
+        });
+    }
 }
 
 #[test]
 fn nor_where_sources_are_deleted_and_partial_ones_held() {
     let config = format!("{ROUTE}after = {{ success = \"delete\" }}\non_problem = \"hold\"\n");
-    cut_everywhere(&config, |end| {
-        assert_eq!((end.out.len(), end.second.len()), (4 + 2 * 4, 4 + 2 * 4), "{:?}", end.out.keys());
+    cut_everywhere(&small_batch(), &config, None, |end| {
+        assert_eq!((end.out.len(), end.second.len()), (1 + 4, 1 + 4), "{:?}", end.out.keys());
         assert!(end.done.is_empty());
-        assert_eq!(end.failed.len(), 4, "{:?}", end.failed.keys());
+        assert!(end.failed.keys().eq(FAILED), "{:?}", end.failed.keys());
     });
 }

@@ -27,8 +27,28 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     wasm_toolchain(workspace)?;
     rust_components(workspace)?;
     python(workspace)?;
+    #[cfg(target_os = "linux")]
+    fault_tools(workspace)?;
     tool(workspace, "promtool", "prometheus", "the test that has Prometheus's own tool read /metrics")?;
     tool(workspace, "mlr", "miller", "the comparison in `cargo xtask bench`")
+}
+
+/// What the tests of power cuts and clocks need. Without it, setting up goes on: those tests say what is missing.
+#[cfg(target_os = "linux")]
+fn fault_tools(workspace: &Workspace) -> Result<()> {
+    term::step("strace, libfaketime", || {
+        let library = |folder: &Path| folder.join("faketime/libfaketime.so.1").exists();
+        let folders = || std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+        let there = || workspace.program("strace").is_some() && folders().any(|folder| library(&folder));
+        if there() {
+            return Ok("found".into());
+        }
+        if is_root() && workspace.program("apt-get").is_some() {
+            term::progress("installing strace and libfaketime with apt-get");
+            let _ = apt_get(&["update"]).and_then(|()| apt_get(&["install", "-y", "--no-install-recommends", "strace", "libfaketime"]));
+        }
+        Ok(if there() { "installed now".into() } else { "missing: the tests of power cuts and of the clock will say so".into() })
+    })
 }
 
 /// Only what building plugins needs.

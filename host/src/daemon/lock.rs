@@ -3,6 +3,8 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The lock on a state folder. The operating system releases it when the process ends, however it ends.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ impl StateLock {
         let path = folder.join("lock");
         let failed = |source| LockError::Io { path: path.clone(), source };
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        match file.try_lock() {
+        match try_for_a_moment(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -56,6 +58,20 @@ impl StateLock {
         writeln!(file, "{}", std::process::id()).map_err(failed)?;
         file.flush().map_err(failed)?;
         Ok(StateLock { _file: file })
+    }
+}
+
+/// How long a lock may still be held by nobody.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// A daemon that is killed while it starts a child leaves its lock to that child, until the child becomes another program an instant later.
+fn try_for_a_moment(file: &File) -> Result<(), TryLockError> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if began.elapsed() < MOMENT => thread::sleep(MOMENT / 50),
+            other => return other,
+        }
     }
 }
 

@@ -33,6 +33,8 @@ const MAX_ANSWER: u64 = 256 << 20;
 /// What the child is to do.
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
+    /// The process id of the daemon.
+    daemon: u32,
     config: Config,
     job: Job,
 }
@@ -96,7 +98,7 @@ impl From<io::Error> for Failure {
 }
 
 fn in_child(context: &Context, job: &Job) -> Result<Decision, Failure> {
-    let order = Order { config: (*context.config).clone(), job: job.clone() };
+    let order = Order { daemon: std::process::id(), config: (*context.config).clone(), job: job.clone() };
     let mut command = Command::new(std::env::current_exe()?);
     crash::spare(&mut command);
     let mut child = command.arg(SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -165,7 +167,14 @@ fn main() -> anyhow::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let order: Order = serde_json::from_reader(io::stdin().lock())?;
-    let Order { mut config, job } = order;
+    let Order { daemon, mut config, job } = order;
+    // One that was killed before it could be watched has taken nobody with it.
+    #[cfg(unix)]
+    if rustix::process::getppid().is_none_or(|parent| parent.as_raw_pid().cast_unsigned() != daemon) {
+        anyhow::bail!("the daemon, process {daemon}, has ended");
+    }
+    #[cfg(not(unix))]
+    let _ = daemon;
     // The daemon has counted this job already.
     config.plugins.clear();
     let sandbox = Arc::new(Sandbox::new()?);
