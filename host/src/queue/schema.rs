@@ -13,6 +13,10 @@ const STEPS: [&str; 2] = [VERSION_1, VERSION_2];
 /// The version of the tables that this program works with.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 
+/// How long SQLite's log becomes before it is copied into the database, in pages of 4 KiB. Every job changes the same few pages again and
+/// again: in a long log, they are copied once for many jobs.
+const LOG_PAGES: i64 = 16_384;
+
 /// Opens the database for writing, and brings its tables to this program's version. An older database is copied aside first, and all
 /// steps are one transaction.
 pub(super) fn open(path: &Path) -> Result<Connection, QueueError> {
@@ -20,6 +24,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, QueueError> {
     let connection = connect(path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(failed)?;
     match version(&connection, path)? {
         VERSION => {}
         older => migrate(&connection, path, older).map_err(failed)?,
