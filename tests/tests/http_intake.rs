@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Read;
 use std::thread;
 
-use dropforge_tests::{Daemon, PATIENCE, Setup, data, files, wait_for, without_id};
+use dropforge_tests::{Daemon, PATIENCE, Setup, data, files, run, wait_for, without_id};
 use serde_json::{Value, json};
 use ureq::SendBody;
 
@@ -224,6 +224,23 @@ fn a_posted_file_outlives_the_loss_of_the_queue() {
     // Its key is known still.
     assert_eq!(post(&daemon, path, &[("idempotency-key", "k")], TABLE.as_bytes()).status, 200);
     wait_for("nothing of it to be left in the state folder", || uploads(&daemon).is_empty().then_some(()));
+}
+
+#[test]
+fn a_posted_file_that_waits_is_in_a_backup() {
+    let mut daemon = Setup::new().config(&ROUTES.replace("{top}", "")).start();
+    let receipt = post(&daemon, "/api/v1/routes/posts/jobs?name=a.csv", &[], TABLE.as_bytes()).json();
+    daemon.wait_for_job("a.csv", "converter");
+    let (state, backup) = (daemon.path("state"), daemon.path("backup"));
+    let (code, _, errors) = run(&daemon.path(""), &["backup", "--state", state.to_str().unwrap(), backup.to_str().unwrap()]);
+    assert_eq!(code, 0, "{errors}");
+    daemon.kill();
+    fs::remove_dir_all(&state).unwrap();
+    fs::rename(&backup, &state).unwrap();
+    let daemon = daemon.restart(|setup| setup.plugins(&["csv"]));
+    assert_eq!(fs::read_to_string(daemon.wait_for_document("a.jsonl")).unwrap(), DOCUMENT);
+    assert_eq!(daemon.wait_for_job("a.csv", "settled")["id"], receipt["job"]);
+    assert_eq!(daemon.jobs().len(), 1);
 }
 
 #[test]

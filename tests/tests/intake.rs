@@ -33,6 +33,12 @@ fn document_names(daemon: &Daemon) -> Vec<String> {
     names
 }
 
+/// Waits until these documents are there, and no others: a source is settled when its documents are in the spool, and they may arrive a
+/// moment later.
+fn wait_for_names(daemon: &Daemon, expected: &[&str]) {
+    wait_for(&format!("the documents {expected:?}"), || (document_names(daemon) == expected).then_some(()));
+}
+
 /// What is settled in `done` or `failed`, below the date.
 fn settled(daemon: &Daemon, folder: &str) -> Vec<String> {
     files(&daemon.path("in").join(folder)).into_keys().map(|name| name.split_once('/').unwrap().1.to_owned()).collect()
@@ -86,9 +92,9 @@ fn files_arrive_in_every_way() {
     {
         daemon.wait_for_settled("done", &format!("{name}.csv"));
     }
-    assert_eq!(
-        document_names(&daemon),
-        ["before.jsonl", "deep before.jsonl", "in place.jsonl", "moved folder.jsonl", "new folder.jsonl", "renamed.jsonl"]
+    wait_for_names(
+        &daemon,
+        &["before.jsonl", "deep before.jsonl", "in place.jsonl", "moved folder.jsonl", "new folder.jsonl", "renamed.jsonl"],
     );
     daemon.assert_metric(r#"intake_files_total{result="queued",route="default"}"#, 6.0);
 }
@@ -106,13 +112,13 @@ fn temporary_names_are_not_taken_until_they_are_renamed() {
     put(daemon.path("in"));
     daemon.drop_file("sentinel.csv", table);
     daemon.wait_for_settled("done", "sentinel.csv");
-    assert_eq!(document_names(&daemon), ["sentinel.jsonl"]);
+    wait_for_names(&daemon, &["sentinel.jsonl"]);
     for name in temporary {
         assert!(daemon.path("in").join(name).exists(), "{name}");
     }
     fs::rename(daemon.path("in/upload.csv.part"), daemon.path("in/upload.csv")).unwrap();
     daemon.wait_for_settled("done", "upload.csv");
-    assert_eq!(document_names(&daemon), ["sentinel.jsonl", "upload.jsonl"]);
+    wait_for_names(&daemon, &["sentinel.jsonl", "upload.jsonl"]);
 }
 
 #[cfg(unix)]
@@ -132,7 +138,7 @@ fn pipes_and_symlinks_out_of_the_folder_are_left_alone() {
     });
     daemon.drop_file("sentinel.csv", "row,value\n1,a\n");
     daemon.wait_for_settled("done", "sentinel.csv");
-    assert_eq!(document_names(&daemon), ["sentinel.jsonl"]);
+    wait_for_names(&daemon, &["sentinel.jsonl"]);
     assert_eq!(daemon.jobs().len(), 1);
     for name in ["link.csv", "passwd.csv", "dangling.csv", "pipe.csv"] {
         assert!(daemon.path("in").join(name).symlink_metadata().is_ok(), "{name}");
@@ -197,7 +203,8 @@ fn a_file_that_is_put_back_from_failed_is_converted_again() {
     fs::remove_file(&source).unwrap();
     daemon.drop_file("x.xml", fs::read(data("junit/no-cases.xml")).unwrap());
     daemon.wait_for_settled("done", "x.xml");
-    assert_eq!(document_names(&daemon).len(), 1);
+    // The source is settled when its documents are in the spool; they may arrive a moment later.
+    assert_eq!(daemon.wait_for_documents(1).len(), 1);
 }
 
 #[test]
@@ -308,7 +315,7 @@ fn a_link_to_another_file_of_the_inbox_is_not_converted_and_does_not_dangle() {
     let daemon = setup.start();
     daemon.wait_for_settled("done", "2026-11-22.csv");
     wait_for("the link to go", || (!daemon.path("in/latest.csv").is_symlink()).then_some(()));
-    assert_eq!(document_names(&daemon), ["2026-11-22.jsonl"]);
+    wait_for_names(&daemon, &["2026-11-22.jsonl"]);
     assert_eq!(daemon.jobs().len(), 1);
 }
 

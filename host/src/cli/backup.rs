@@ -12,9 +12,9 @@ use super::print;
 use super::queue::StateArgs;
 use crate::delivery::{SPOOL_FOLDER, Spool};
 use crate::files;
-use crate::queue::QUEUE_FILE;
+use crate::queue::{COMING, MEMBERS_FOLDER, QUEUE_FILE, UPLOADS_FOLDER};
 
-/// Copy the queue, its history and the spool to a folder, while the daemon runs
+/// Copy the queue, its history, the spool and posted files to a folder, while the daemon runs
 ///
 /// The copy is a state folder: `dropforge run --state DIR` starts from it. Files that wait in the inboxes are not in it.
 #[derive(Debug, Args)]
@@ -44,9 +44,33 @@ pub(super) fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
         })
         .with_context(|| format!("cannot copy the queue to {}", to.display()))?;
     copy_files(held.path(), &to.join(SPOOL_FOLDER)).with_context(|| format!("cannot copy the spool to {}", to.display()))?;
+    for folder in [UPLOADS_FOLDER, MEMBERS_FOLDER] {
+        copy_of_jobs(&config.state_dir.join(folder), &to.join(folder))
+            .with_context(|| format!("cannot copy {folder} to {}", to.display()))?;
+    }
     files::sync_folder(to)?;
     print(&format!("The queue and the documents of {jobs} jobs that are not delivered yet are in {}\n", to.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Copies the folders that hold files of jobs, durably. What goes meanwhile has been settled meanwhile.
+fn copy_of_jobs(from: &Path, to: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    files::create_folder(to)?;
+    for job in entries {
+        let job = job?;
+        if job.file_name().to_string_lossy().starts_with(COMING) {
+            continue;
+        }
+        match copy_files(&job.path(), &to.join(job.file_name())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    files::sync_folder(to)
 }
 
 /// Copies the files in a folder, durably.

@@ -6,12 +6,11 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::leftovers::COMING;
 use crate::digest::Hasher;
 use crate::files;
 use crate::identity::FileIdentity;
 use crate::intake::{Arrival, ArrivalError, ArrivedMember};
-use crate::queue::{JobId, MEMBERS_FOLDER, Member};
+use crate::queue::{COMING, JobId, MEMBERS_FOLDER, Member};
 
 /// The folder of the copies.
 pub(super) struct Copies {

@@ -7,9 +7,6 @@ use std::time::{Duration, SystemTime};
 
 use crate::queue::{JobId, POSTED_FILE, Store};
 
-/// What the folders are called until their job is queued.
-pub(super) const COMING: &str = "coming-";
-
 /// While the daemon runs, a folder that is younger may be one whose job is about to be queued.
 pub(super) const WHILE_RUNNING: Duration = Duration::from_secs(3_600);
 

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use super::leftovers;
 use super::status::RegistryCell;
-use super::uploads::UPLOADS_FOLDER;
 use crate::config::Config;
 use crate::delivery::{remove_expired, remove_surplus};
-use crate::queue::{MEMBERS_FOLDER, QueueError, Store, Wakeup, now_ms};
+use crate::queue::{MEMBERS_FOLDER, QueueError, Store, UPLOADS_FOLDER, Wakeup, now_ms};
 
 const INTERVAL: Duration = Duration::from_secs(3600);
 const DAY_MS: i64 = 86_400_000;

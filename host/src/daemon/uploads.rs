@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::leftovers::{self, COMING};
+use super::leftovers;
 use super::pressure::Pressure;
 use crate::config::{Config, Route};
 use crate::digest::Hasher;
@@ -17,11 +17,8 @@ use crate::files;
 use crate::identity::FileIdentity;
 use crate::intake::Room;
 use crate::metrics::Metrics;
-use crate::queue::{JobId, NewJob, Origin, POSTED_FILE, QueueError, Store};
+use crate::queue::{COMING, Enqueued, JobId, NewJob, Origin, POSTED_FILE, QueueError, Store, UPLOADS_FOLDER};
 use crate::server::{Receipt, Refusal, Upload, UploadRequest};
-
-/// The folder of posted files in the state folder.
-pub(super) const UPLOADS_FOLDER: &str = "uploads";
 
 /// What a client is told to wait while there is no room, in seconds.
 const RETRY_SECONDS: u64 = 10;
@@ -230,9 +227,13 @@ impl Coming {
     }
 }
 
-/// Queues the files that say which job they are for and whose job the queue does not know: it was lost with the queue, or the process ended
-/// before it was queued.
+/// Jobs that are queued together at the start.
+const AT_ONCE: usize = 256;
+
+/// Queues the files that say which job they are for. One whose job the queue does not know was lost with the queue, or the process ended before
+/// it was queued; of one that it knows, it learns where the file is now: after a backup was restored, that is another place and another file.
 fn queue_lost(folder: &Path, store: &Store) -> anyhow::Result<()> {
+    let mut jobs = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         // What is still coming has no name of its own, and is not complete.
@@ -242,18 +243,26 @@ fn queue_lost(folder: &Path, store: &Store) -> anyhow::Result<()> {
         }
         let note = entry.path().join(POSTED_FILE);
         let Ok(text) = fs::read(&note) else { continue };
-        let job = serde_json::from_slice::<Posted>(&text).map_err(io::Error::from).and_then(|posted| posted.job(&entry.path()));
-        match job {
-            Ok(job) if store.digest_of(&job.id)?.is_none() => {
-                tracing::warn!(job = %job.id, route = job.route, file = job.path, "a posted file that the queue does not know is queued again");
-                store.enqueue_all(vec![job])?;
-            }
-            Ok(_) => {}
+        match serde_json::from_slice::<Posted>(&text).map_err(io::Error::from).and_then(|posted| posted.job(&entry.path())) {
+            Ok(job) => jobs.push(job),
             // Its file went to be settled; only the note was left.
             Err(error) if error.kind() == io::ErrorKind::NotFound => fs::remove_file(&note)?,
             Err(error) => {
                 tracing::error!(note = %note.display(), %error, "cannot tell which job a posted file is for; it stays where it is")
             }
+        }
+        if jobs.len() >= AT_ONCE {
+            queue_again(store, std::mem::take(&mut jobs))?;
+        }
+    }
+    queue_again(store, jobs)
+}
+
+fn queue_again(store: &Store, jobs: Vec<NewJob>) -> anyhow::Result<()> {
+    let names: Vec<_> = jobs.iter().map(|job| (job.id.clone(), job.route.clone(), job.path.clone())).collect();
+    for ((id, route, file), enqueued) in names.into_iter().zip(store.enqueue_all(jobs)?) {
+        if matches!(enqueued, Enqueued::New | Enqueued::Again) {
+            tracing::warn!(job = %id, route, file, "a posted file that the queue did not know is queued again");
         }
     }
     Ok(())

@@ -34,6 +34,12 @@ pub struct NewJob {
 /// What describes a posted file, beside it in its folder, until it is settled: should the queue lose its job, this makes it anew.
 pub const POSTED_FILE: &str = ".dropforge-posted.json";
 
+/// The folder of posted files in the state folder: one folder for each job, named by its id.
+pub const UPLOADS_FOLDER: &str = "uploads";
+
+/// What the folders of posted files and of members' copies are called until their job is queued.
+pub const COMING: &str = "coming-";
+
 /// The folder of the members' copies in the state folder: one folder for each job that has any, named by its id.
 pub const MEMBERS_FOLDER: &str = "members";
 

@@ -25,7 +25,7 @@ pub use claim::Lane;
 pub use committed::{CommittedJob, Delivery, Ended, Progress};
 pub use history::{DeliveryRecord, DocumentRecord, Filter, JobRecord, JobSummary};
 pub use ids::{DocumentId, JobId};
-pub use job::{Committed, Enqueued, Job, MEMBERS_FOLDER, Member, NewJob, Origin, Outcome, POSTED_FILE, Waiting};
+pub use job::{COMING, Committed, Enqueued, Job, MEMBERS_FOLDER, Member, NewJob, Origin, Outcome, POSTED_FILE, UPLOADS_FOLDER, Waiting};
 pub use listing::{Sizes, time};
 pub use operate::{Replayed, Retried};
 pub use store::{Opened, QUEUE_FILE, QueueError, Store};
