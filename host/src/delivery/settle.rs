@@ -39,11 +39,17 @@ pub(super) enum Settled {
 /// What was done with one source, and what it takes until that is durable.
 struct Step {
     settled: Settled,
+<<<<<<< HEAD
     /// The folder that it came to, to be synced before the one that it left: else a power cut between the two takes it from both.
     to: Option<PathBuf>,
     /// The folder that it left.
     from: Option<PathBuf>,
     /// A copy of this was made, and it goes once the copy is durable.
+=======
+    /// To be synced.
+    touched: Vec<PathBuf>,
+    /// This has a copy or a second name, and goes once that is durable.
+>>>>>>> proof
     copied: Option<PathBuf>,
 }
 
@@ -275,9 +281,13 @@ impl Way<'_> {
         let digest = if self.action == AfterAction::Archive {
             archive::compress(private, &temporary, &self.job.job.id)
         } else {
-            match files::rename_new(private, target) {
-                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
-                other => return other.map(|()| Put::Moved),
+            match second_name(private, target) {
+                Ok(true) => return Ok(Put::Copied),
+                Ok(false) => match files::rename_new(private, target) {
+                    Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+                    other => return other.map(|()| Put::Moved),
+                },
+                Err(error) => return Err(error),
             }
             files::copy_synced(private, &temporary).and_then(|()| digest_of(&temporary))
         };
@@ -341,10 +351,24 @@ impl Way<'_> {
 enum Put {
     /// Under that name only.
     Moved,
-    /// Under both.
+    /// Under both, of which the old one is to go.
     Copied,
     /// Not at all: it is not what was converted.
     Changed,
+}
+
+/// Gives a file a second name, if the file system can. The two names of a rename from folder to folder need not become durable together,
+/// and many sources share the syncs of their folders: the old name goes when the new one is durable, and not before.
+fn second_name(path: &Path, second: &Path) -> io::Result<bool> {
+    if !cfg!(unix) {
+        return Ok(false);
+    }
+    match fs::hard_link(path, second) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // What else there is, a rename says too.
+        Err(_) => Ok(false),
+    }
 }
 
 fn digest_of(path: &Path) -> io::Result<String> {

@@ -165,11 +165,8 @@ impl Store {
         })
     }
 
-    /// Makes sure that the database still has its name.
-    ///
-    /// # Errors
-    /// Where it has not.
-    pub(super) fn check_in_place(&self) -> Result<(), QueueError> {
+    /// Makes sure that the database still has its name: what is written to a file without one is lost with this process.
+    fn check_in_place(&self) -> Result<(), QueueError> {
         if device_and_number(&self.path) == Some(self.file) { Ok(()) } else { Err(QueueError::Gone { path: self.path.clone() }) }
     }
 
@@ -211,6 +208,7 @@ impl Store {
         &self,
         statements: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
+        self.check_in_place()?;
         let (answer, wait) = bounded(1);
         let command: Command = Box::new(move |connection| {
             let result = connection

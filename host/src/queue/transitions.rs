@@ -300,13 +300,11 @@ impl Store {
         Ok(())
     }
 
-    /// Proves that the queue can be written, by writing, and that it is still where it was: what is written to a file without a name is lost
-    /// with this process.
+    /// Proves that the queue can be written, by writing.
     ///
     /// # Errors
     /// Where it cannot.
     pub fn check_writable(&self) -> Result<(), QueueError> {
-        self.check_in_place()?;
         self.run(|connection| {
             connection
                 .prepare_cached("INSERT INTO heartbeat (id, at_ms) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET at_ms = ?1")?
