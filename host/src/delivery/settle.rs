@@ -1,7 +1,7 @@
 //! Settling the source: the very file that was converted goes to `done/` or `failed/`, as it is or compressed, or is deleted, or stays. A file that took its place
 //! meanwhile is left alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -39,99 +39,62 @@ pub(super) enum Settled {
 /// What was done with one source, and what it takes until that is durable.
 struct Step {
     settled: Settled,
-<<<<<<< HEAD
-    /// The folder that it came to, to be synced before the one that it left: else a power cut between the two takes it from both.
-    to: Option<PathBuf>,
-    /// The folder that it left.
-    from: Option<PathBuf>,
-    /// A copy of this was made, and it goes once the copy is durable.
-=======
     /// To be synced.
     touched: Vec<PathBuf>,
     /// This has a copy or a second name, and goes once that is durable.
->>>>>>> proof
     copied: Option<PathBuf>,
 }
 
 impl From<Settled> for Step {
     fn from(settled: Settled) -> Step {
-        Step { settled, to: None, from: None, copied: None }
+        Step { settled, touched: Vec::new(), copied: None }
     }
 }
 
-/// A source that is to be moved, archived or deleted.
-enum Prepared<'a> {
-    /// There is nothing left to do.
-    Done(Step),
-    /// It is under its private name, and the folder that it goes to is there.
-    Held(Way<'a>),
-}
-
-/// Settles the sources of committed jobs, durably: each folder is synced once for many of them. Safe to repeat. An error is what the file
+/// Settles the sources of committed jobs, durably: each folder is synced once for all of them. Safe to repeat. An error is what the file
 /// system says of one of them: it is where it was, or under its private name, which a repetition finds, or already where it belongs.
 pub(super) fn settle_all(jobs: &[CommittedJob], config: &Config) -> Vec<io::Result<Settled>> {
-    let route_of = |job: &CommittedJob| config.routes.iter().find(|route| route.name == job.job.route);
-    let mut results: Vec<io::Result<Settled>> = jobs.iter().map(|_| Ok(Settled::NoRoute)).collect();
-    // No folder may be left by one source and reached by another of the same group, or there is no order in which to sync them. Sources of a
-    // route leave its intake and come to `done/` or `failed/`; one that leaves those is a group of its own.
-    let mut groups: BTreeMap<(&str, Option<usize>), Vec<usize>> = BTreeMap::new();
-    for (index, job) in jobs.iter().enumerate() {
-        if let Some(route) = route_of(job) {
-            let own = [route.intake.done_dir(), route.intake.failed_dir()].iter().any(|dir| job.job.location.starts_with(dir));
-            groups.entry((&route.name, own.then_some(index))).or_default().push(index);
-        }
-    }
-    for indices in groups.into_values() {
-        let group: Vec<(&CommittedJob, &Route)> =
-            indices.iter().filter_map(|index| jobs.get(*index)).filter_map(|job| Some((job, route_of(job)?))).collect();
-        for (index, result) in indices.into_iter().zip(settle_group(&group)) {
-            if let Some(place) = results.get_mut(index) {
-                *place = result;
-            }
-        }
-    }
-    results
-}
-
-fn settle_group(jobs: &[(&CommittedJob, &Route)]) -> Vec<io::Result<Settled>> {
-    // Everything that syncs a folder that sources leave comes before the first leaves it.
     let mut folders = HashSet::new();
-    let prepared: Vec<io::Result<Prepared<'_>>> = jobs.iter().map(|(job, route)| prepare(job, route, &mut folders)).collect();
-    let mut steps: Vec<io::Result<Step>> = prepared
-        .into_iter()
-        .map(|prepared| match prepared? {
-            Prepared::Done(step) => Ok(step),
-            Prepared::Held(way) => {
-                crash::point("before_move");
-                let step = way.go()?;
-                crash::point("after_move");
-                Ok(step)
-            }
+    let mut steps: Vec<io::Result<Step>> = jobs
+        .iter()
+        .map(|job| match config.routes.iter().find(|route| route.name == job.job.route) {
+            Some(route) => settle(job, route, &mut folders),
+            None => Ok(Settled::NoRoute.into()),
         })
         .collect();
-    sync(&mut steps, |step| step.to.as_ref());
+    sync_touched(&mut steps);
     for result in &mut steps {
-        if let Some(copied) = result.as_mut().ok().and_then(|step| step.copied.take())
-            && let Err(error) = fs::remove_file(&copied)
-        {
-            *result = Err(error);
+        let Ok(step) = result else { continue };
+        if let Some(copied) = step.copied.take() {
+            step.touched = copied.parent().map(Path::to_path_buf).into_iter().collect();
+            if let Err(error) = fs::remove_file(&copied) {
+                *result = Err(error);
+            }
+        } else {
+            step.touched.clear();
         }
     }
-    sync(&mut steps, |step| step.from.as_ref());
-    let follow = |(step, (job, route)): (io::Result<Step>, &(&CommittedJob, &Route))| {
-        let settled = step?.settled;
-        members::follow(&job.job, route, action(job, route), &settled)?;
-        Ok(settled)
-    };
-    steps.into_iter().zip(jobs).map(follow).collect()
+    sync_touched(&mut steps);
+    let routes = |job: &CommittedJob| config.routes.iter().find(|route| route.name == job.job.route);
+    steps
+        .into_iter()
+        .zip(jobs)
+        .map(|(step, job)| {
+            let settled = step?.settled;
+            if let Some(route) = routes(job) {
+                members::follow(&job.job, route, action(job, route), &settled)?;
+            }
+            Ok(settled)
+        })
+        .collect()
 }
 
-/// Syncs some of the folders that were touched, each once. What touched one that cannot be synced has failed.
-fn sync(steps: &mut [io::Result<Step>], folder_of: impl Fn(&Step) -> Option<&PathBuf>) {
-    let folders: BTreeSet<PathBuf> = steps.iter().flatten().filter_map(|step| folder_of(step).cloned()).collect();
-    for folder in folders {
+/// Syncs every folder that was touched. What touched one that cannot be synced has failed.
+fn sync_touched(steps: &mut [io::Result<Step>]) {
+    let touched: BTreeSet<PathBuf> = steps.iter().flatten().flat_map(|step| step.touched.iter().cloned()).collect();
+    for folder in touched {
         let Err(error) = files::sync_folder(&folder) else { continue };
-        for result in steps.iter_mut().filter(|result| result.as_ref().is_ok_and(|step| folder_of(step) == Some(&folder))) {
+        for result in steps.iter_mut().filter(|result| result.as_ref().is_ok_and(|step| step.touched.contains(&folder))) {
             *result = Err(io::Error::new(error.kind(), format!("cannot make what is in {} durable: {error}", folder.display())));
         }
     }
@@ -146,38 +109,34 @@ fn action(job: &CommittedJob, route: &Route) -> AfterAction {
     }
 }
 
-/// Gives the source its private name, if it is to leave its place and is still the one that was converted.
-fn prepare<'a>(job: &'a CommittedJob, route: &'a Route, folders: &mut HashSet<PathBuf>) -> io::Result<Prepared<'a>> {
+fn settle(job: &CommittedJob, route: &Route, folders: &mut HashSet<PathBuf>) -> io::Result<Step> {
+    let success = job.outcome == Outcome::Converted;
     let action = action(job, route);
     if action == AfterAction::Keep {
-        let settled = if identity_at(&job.job.location)?.is_some() { Settled::Kept } else { Settled::Gone };
-        return Ok(Prepared::Done(settled.into()));
+        return Ok(if identity_at(&job.job.location)?.is_some() { Settled::Kept } else { Settled::Gone }.into());
     }
     let private = private_name(job);
-    let success = job.outcome == Outcome::Converted;
-    let base = if success { route.intake.done_dir() } else { route.intake.failed_dir() };
-    let way = Way { job, route, base, failed: !success, action, private };
-    let Some(held) = take(job, &way.private)? else {
+    let way = Way { job, route, base: if success { route.intake.done_dir() } else { route.intake.failed_dir() }, failed: !success, action };
+    let Some(held) = take(job, &private)? else {
         if let Some(target) = way.moved_already()? {
             remove_old_sidecar(job, route, &target);
-            return Ok(Prepared::Done(way.step(Settled::Moved(target.clone()), Some(&target))));
+            return Ok(Settled::Moved(target).into());
         }
-        let settled = if identity_at(&job.job.location)?.is_none() { Settled::Gone } else { Settled::Replaced };
-        return Ok(Prepared::Done(settled.into()));
+        return Ok(if identity_at(&job.job.location)?.is_none() { Settled::Gone } else { Settled::Replaced }.into());
     };
     if held != job.job.identity {
-        put_back(&way.private, &job.job.location)?;
-        files::sync_parent(&job.job.location)?;
-        return Ok(Prepared::Done(Settled::Replaced.into()));
+        put_back(&private, &job.job.location)?;
+        return Ok(Settled::Replaced.into());
     }
-    if action != AfterAction::Delete {
-        let folder = way.targets().next().and_then(|target| target.parent().map(Path::to_path_buf)).unwrap_or_else(|| way.base.clone());
-        if !folders.contains(&folder) {
-            files::create_folder(&folder)?;
-            folders.insert(folder);
-        }
-    }
-    Ok(Prepared::Held(way))
+    crash::point("before_move");
+    let step = if action == AfterAction::Delete {
+        fs::remove_file(&private)?;
+        Step { settled: Settled::Deleted, touched: private.parent().map(Path::to_path_buf).into_iter().collect(), copied: None }
+    } else {
+        way.move_away(&private, folders)?
+    };
+    crash::point("after_move");
+    Ok(step)
 }
 
 /// Renames the source to its private name, unless that has happened already, and gives the identity of what is under that name. None
@@ -215,43 +174,34 @@ fn put_back(private: &Path, location: &Path) -> io::Result<()> {
         }
         other => other?,
     }
-    Ok(())
+    files::sync_parent(location)
 }
 
-/// The way of one source out of the intake.
+/// The way of one source to `done/` or `failed/`.
 struct Way<'a> {
     job: &'a CommittedJob,
     route: &'a Route,
     base: PathBuf,
     failed: bool,
     action: AfterAction,
-    private: PathBuf,
 }
 
 impl Way<'_> {
-    fn step(&self, settled: Settled, target: Option<&Path>) -> Step {
-        let folder = |path: &Path| path.parent().map(Path::to_path_buf);
-        Step { settled, to: target.and_then(folder), from: folder(&self.private), copied: None }
-    }
-
-    fn go(&self) -> io::Result<Step> {
-        if self.action == AfterAction::Delete {
-            fs::remove_file(&self.private)?;
-            return Ok(self.step(Settled::Deleted, None));
-        }
-        self.move_away()
-    }
-
     /// Moves the source to `base/<date>/<its folders>/<its name>`, with its sidecar where it failed. The sidecar is there first: a source is
     /// never in `failed/` without its reason.
-    fn move_away(&self) -> io::Result<Step> {
+    fn move_away(&self, private: &Path, folders: &mut HashSet<PathBuf>) -> io::Result<Step> {
         for target in self.targets() {
+            let folder = target.parent().unwrap_or(&self.base);
+            if !folders.contains(folder) {
+                files::create_folder(folder)?;
+                folders.insert(folder.to_path_buf());
+            }
+            let touched = [folder, private.parent().unwrap_or(folder)].map(Path::to_path_buf).to_vec();
             if fs::symlink_metadata(&target).is_ok() {
                 // A power cut or a kill came between the two halves of a move: the new name is there, and the old one still.
                 if self.is_copy(&target) || self.is_second_name(&target) {
                     remove_old_sidecar(self.job, self.route, &target);
-                    let step = self.step(Settled::Moved(target.clone()), Some(&target));
-                    return Ok(Step { copied: Some(self.private.clone()), ..step });
+                    return Ok(Step { settled: Settled::Moved(target), touched, copied: Some(private.into()) });
                 }
                 continue;
             }
@@ -260,13 +210,12 @@ impl Way<'_> {
             }
             // Before the move: a file that is in `done/` has no reason left in `failed/`.
             remove_old_sidecar(self.job, self.route, &target);
-            let step = self.step(Settled::Moved(target.clone()), Some(&target));
-            match self.put(&self.private, &target) {
-                Ok(Put::Moved) => return Ok(step),
-                Ok(Put::Copied) => return Ok(Step { copied: Some(self.private.clone()), ..step }),
+            match self.put(private, &target) {
+                Ok(Put::Moved) => return Ok(Step { settled: Settled::Moved(target), touched, copied: None }),
+                Ok(Put::Copied) => return Ok(Step { settled: Settled::Moved(target), touched, copied: Some(private.into()) }),
                 Ok(Put::Changed) => {
-                    put_back(&self.private, &self.job.job.location)?;
-                    return Ok(self.step(Settled::Replaced, None));
+                    put_back(private, &self.job.job.location)?;
+                    return Ok(Settled::Replaced.into());
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(io::Error::new(error.kind(), format!("cannot bring it to {}: {error}", target.display()))),
