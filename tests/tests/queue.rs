@@ -242,3 +242,27 @@ fn what_was_made_before_is_not_made_again() {
     daemon.assert_metric("cache_hits_total{cache_name=\"conversion\"}", 1.0);
     daemon.assert_metric("cache_misses_total{cache_name=\"conversion\"}", 3.0);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_failed_to_another_file_system_is_converted_from_there() {
+    use std::os::unix::fs::MetadataExt;
+    let elsewhere = tempfile::Builder::new().prefix("dropforge-test-").tempdir_in("/dev/shm").unwrap();
+    let setup = Setup::new();
+    if fs::metadata(elsewhere.path()).unwrap().dev() == fs::metadata(setup.path("in")).unwrap().dev() {
+        eprintln!("skipped: /dev/shm is on the same file system as the temporary folder");
+        return;
+    }
+    let folder = elsewhere.path().display();
+    let config = ROUTE.replace("{dir}/in'", &format!("{{dir}}/in', failed = '{folder}/failed', done = '{folder}/done'"));
+    let daemon = setup.config(&config).start();
+    daemon.drop_file("a.csv", "x\n1\n");
+    wait_for("the dead letter", || files(elsewhere.path()).keys().any(|path| path.ends_with("a.csv")).then_some(()));
+    daemon.wait_for_job("a.csv", "settled");
+    daemon.drop_plugin("csv.wasm", fs::read(plugin("csv")).unwrap());
+    daemon.wait_for_document("a.jsonl");
+    wait_for("the file in done", || {
+        files(elsewhere.path()).keys().any(|path| path.starts_with("done") && path.ends_with("a.csv")).then_some(())
+    });
+    assert!(!files(elsewhere.path()).keys().any(|path| path.starts_with("failed")), "{:?}", files(elsewhere.path()));
+}

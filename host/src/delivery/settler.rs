@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use super::pace::backoff;
 use super::settle::{Settled, settle_all};
 use crate::config::Config;
 use crate::crash;
+use crate::identity::FileIdentity;
 use crate::metrics::QueueName;
 use crate::queue::{CommittedJob, JobId, Outcome, Progress, Wakeup, now_ms};
 
@@ -78,7 +80,8 @@ impl Settler {
                 Ok(settled) => {
                     self.failures.remove(id);
                     let location = if let Settled::Moved(path) = settled { Some(path.clone()) } else { None };
-                    Progress::SourceSettled { job: id.clone(), location, kept: *settled == Settled::Kept }
+                    let number = location.as_deref().and_then(|location| number_there(location, job));
+                    Progress::SourceSettled { job: id.clone(), location, number, kept: *settled == Settled::Kept }
                 }
                 Err(error) => {
                     let delay = self.delay(id);
@@ -131,4 +134,11 @@ fn log_job(job: &CommittedJob, settled: &Settled) {
         }
         (_, None) => tracing::info!(id, route, file, converter, documents, milliseconds, source, "{outcome}"),
     }
+}
+
+/// The device and number of a source where it was moved to, unless it was compressed on the way and is another file now.
+fn number_there(location: &Path, job: &CommittedJob) -> Option<(u64, u64)> {
+    let found = FileIdentity::at(location).ok()?;
+    let same = (found.size, found.modified_ns) == (job.job.identity.size, job.job.identity.modified_ns);
+    same.then_some((found.device, found.inode))
 }

@@ -103,6 +103,8 @@ pub enum Progress {
         job: JobId,
         /// Where it is, if it was moved.
         location: Option<PathBuf>,
+        /// Its device and number there, if it is the same file still: on another file system they are others.
+        number: Option<(u64, u64)>,
         /// It stays where it was.
         kept: bool,
     },
@@ -308,10 +310,19 @@ fn record(connection: &Connection, step: &Progress, now: i64) -> rusqlite::Resul
                 .execute(params![job.as_str(), destination, error, now, next_document, refused])?;
             Ok(None)
         }
-        Progress::SourceSettled { job, location, kept } => {
+        Progress::SourceSettled { job, location, number, kept } => {
             connection
-                .prepare_cached("UPDATE jobs SET source_settled = ?3, location = coalesce(?2, location) WHERE id = ?1")?
-                .execute(params![job.as_str(), location.as_deref().map(path_to_bytes), if *kept { 2 } else { 1 }])?;
+                .prepare_cached(
+                    "UPDATE jobs SET source_settled = ?3, location = coalesce(?2, location), device = coalesce(?4, device),
+                            inode = coalesce(?5, inode) WHERE id = ?1",
+                )?
+                .execute(params![
+                    job.as_str(),
+                    location.as_deref().map(path_to_bytes),
+                    if *kept { 2 } else { 1 },
+                    number.map(|(device, _)| device.cast_signed()),
+                    number.map(|(_, inode)| inode.cast_signed()),
+                ])?;
             Ok(Some(job.clone()))
         }
         Progress::SourcePostponed { job, due_ms } => {

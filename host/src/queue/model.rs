@@ -303,7 +303,7 @@ impl Pair {
             }
             Step::SettleSource { which } => {
                 let Some(file) = pick(which, &committed_files) else { return };
-                self.record(Progress::SourceSettled { job: id_of(file), location: None, kept: false });
+                self.record(Progress::SourceSettled { job: id_of(file), location: None, number: None, kept: false });
                 self.model.out(file, |source_settled, _| *source_settled = true);
             }
             Step::Crash => {

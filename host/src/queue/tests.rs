@@ -116,7 +116,7 @@ fn delivered(id: &JobId, destination: &str) -> Progress {
 }
 
 fn source_settled(id: &JobId, location: Option<&str>, kept: bool) -> Progress {
-    Progress::SourceSettled { job: id.clone(), location: location.map(PathBuf::from), kept }
+    Progress::SourceSettled { job: id.clone(), location: location.map(PathBuf::from), number: None, kept }
 }
 
 #[test]
