@@ -289,7 +289,14 @@ impl DocumentSink for Sink {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let file = File::create_new(&path)?;
+        let file = match File::create_new(&path) {
+            // Somebody has deleted the spool: what goes through it from now on need not be lost.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                files::create_folder(&self.spool.shared.folder)?;
+                File::create_new(&path)?
+            }
+            other => other?,
+        };
         Ok(Box::new(Spooled { file, path, hasher: Hasher::default(), finished: false }))
     }
 }
@@ -358,6 +365,9 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path().join("spool")).unwrap().count(), 2);
         spool.clean(&HashSet::new()).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("spool")).unwrap().count(), 0);
+        fs::remove_dir(folder.path().join("spool")).unwrap();
+        write(&spool, &job, b"again");
+        assert!(spool.document(&job, 0).exists());
     }
 
     #[test]
