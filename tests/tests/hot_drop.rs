@@ -31,6 +31,7 @@ fn listed(daemon: &Daemon, file: &str) -> (Value, String) {
 /// The version that made a document of `echo`.
 fn made_by(daemon: &Daemon, name: &str) -> String {
     daemon.wait_for_settled("done", name);
+    daemon.wait_for_job(name, "settled");
     let echo = |path: &std::path::PathBuf| -> Option<Value> {
         let document: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         (document["name"] == name).then_some(document)

@@ -72,8 +72,9 @@ fn compiled_code_is_kept_and_a_damaged_copy_is_made_again() {
     damaged[middle] ^= 1;
     fs::remove_file(&compiled).unwrap();
     fs::write(&compiled, damaged).unwrap();
+    let damaged = FileIdentity::at(&compiled).unwrap().inode;
     assert_eq!(load(&bytes, &sandbox, folder.path()).unwrap().descriptor.name, "test");
-    assert_ne!(FileIdentity::at(&code(folder.path())).unwrap().inode, made);
+    assert_ne!(FileIdentity::at(&code(folder.path())).unwrap().inode, damaged);
 }
 
 #[test]
