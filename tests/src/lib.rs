@@ -409,8 +409,18 @@ impl Daemon {
         })
     }
 
-    /// Waits until a source is settled in `done` or `failed` (with its date in between), and gives where.
+    /// Waits until a source is settled in `done` or `failed` (with its date in between) and its documents are delivered, and gives where it is.
     pub fn wait_for_settled(&self, folder: &str, name: &str) -> PathBuf {
+        let source = self.wait_for_source(folder, name);
+        wait_for(&format!("the documents of {name}"), || {
+            let jobs = self.jobs();
+            jobs.iter().all(|job| job["state"] != "committed" || !job["path"].as_str().unwrap().ends_with(name)).then_some(())
+        });
+        source
+    }
+
+    /// Waits until a source is in `done` or `failed`, wherever its documents are, and gives where it is.
+    pub fn wait_for_source(&self, folder: &str, name: &str) -> PathBuf {
         self.wait_for_settled_in("in", folder, name)
     }
 

@@ -219,7 +219,7 @@ fn a_refused_document_waits_for_a_person_and_the_others_of_its_job_do_not() {
     assert!(dead.to_string().contains("the serial number SN2 is not known"), "{dead}");
     // Nothing else is sent, its document stays, and its source is settled all the same.
     let requests = receiver.requests();
-    daemon.wait_for_settled("done", "2.csv");
+    daemon.wait_for_source("done", "2.csv");
     assert_eq!(daemon.job("2.csv").unwrap()["state"], "committed");
     let spooled: Vec<Vec<u8>> = files(&daemon.path("state/spool")).values().map(|path| fs::read(path).unwrap()).collect();
     assert!(spooled.contains(&document(2).into_bytes()));

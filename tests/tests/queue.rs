@@ -144,7 +144,7 @@ fn a_backup_that_is_taken_while_it_runs_delivers_what_was_not_delivered() {
     let mut daemon = setup.start();
     for name in ["a.csv", "b.csv"] {
         daemon.drop_file(name, "x\n1\n");
-        daemon.wait_for_settled("done", name);
+        daemon.wait_for_source("done", name);
     }
     let backup = daemon.path("backup");
     let (code, text, errors) = on_state(&daemon, &["backup", backup.to_str().unwrap()]);
