@@ -92,8 +92,8 @@ fn a_wrong_configuration_is_said_with_its_place() {
             &["dropforge.toml: routes: there is no route; add a [[routes]] table to dropforge.toml, or give --inbox DIR and --outbox DIR"],
         ),
         (
-            route.replace("'folder', path = '{dir}/out'", "'http', url = 'https://server'"),
-            &["dropforge.toml:4: routes[0].destinations[0].type: destinations of type \"http\" are not built yet"],
+            route.replace("'folder', path = '{dir}/out'", "'http', url = 'https://me:secret@server'"),
+            &["dropforge.toml:4: routes[0].destinations[0].url: the address holds a user name or password; put a token into a file"],
         ),
         (
             route.replace("{dir}/out", "{dir}/in"),
