@@ -412,11 +412,15 @@ impl Daemon {
     /// Waits until a source is settled in `done` or `failed` (with its date in between) and its documents are delivered, and gives where it is.
     pub fn wait_for_settled(&self, folder: &str, name: &str) -> PathBuf {
         let source = self.wait_for_source(folder, name);
+        self.wait_for_deliveries(name);
+        source
+    }
+
+    fn wait_for_deliveries(&self, name: &str) {
         wait_for(&format!("the documents of {name}"), || {
             let jobs = self.jobs();
             jobs.iter().all(|job| job["state"] != "committed" || !job["path"].as_str().unwrap().ends_with(name)).then_some(())
         });
-        source
     }
 
     /// Waits until a source is in `done` or `failed`, wherever its documents are, and gives where it is.
@@ -431,7 +435,7 @@ impl Daemon {
         })
     }
 
-    /// Waits until a source has failed, and gives its sidecar.
+    /// Waits until a source has failed and what was made of it is delivered, and gives its sidecar.
     pub fn wait_for_sidecar(&self, name: &str) -> Value {
         self.wait_for_sidecar_in("in", name)
     }
@@ -439,6 +443,7 @@ impl Daemon {
     /// The same for the inbox of another route.
     pub fn wait_for_sidecar_in(&self, inbox: &str, name: &str) -> Value {
         let source = self.wait_for_settled_in(inbox, "failed", name);
+        self.wait_for_deliveries(name);
         let mut sidecar = source.into_os_string();
         sidecar.push(".dropforge.json");
         serde_json::from_slice(&fs::read(&sidecar).unwrap()).unwrap()

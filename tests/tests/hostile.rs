@@ -110,6 +110,11 @@ fn too_much_output_fails_the_job() {
     }
     let terabyte = daemon.wait_for_sidecar("terabyte.mis");
     assert_eq!(terabyte["error_type"], "output_limit", "{terabyte:#}");
+    assert_eq!(
+        (&terabyte["limits"]["output_bytes"], &terabyte["limits"]["documents"]),
+        (&(8 * MEBIBYTE).into(), &50.into()),
+        "{terabyte:#}"
+    );
     // A converter that takes no notice of the refusal fails all the same.
     let swallowed = daemon.wait_for_sidecar("swallow-limit.mis");
     assert_eq!(swallowed["error_type"], "output_limit", "{swallowed:#}");

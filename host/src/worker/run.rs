@@ -116,6 +116,11 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             context.spool.discard(&job.id);
             return Ok(source_lost(job, "changed while it was converted"));
         }
+        let whole = matches!(conversion.result, Ok(sandbox::Outcome::Converted)) && conversion.problems.is_empty();
+        if !whole {
+            // For the sidecar: whoever reads it wonders which limit held.
+            detail.limits(&limits);
+        }
         if let Ok(sandbox::Outcome::Skipped(reason)) = &conversion.result {
             context.spool.discard(&job.id);
             skipped.push(json!({ "converter": converter, "reason": reason }));

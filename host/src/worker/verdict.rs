@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::choose::Candidate;
 use crate::plugins::Plugin;
 use crate::queue::{Committed, Job, Outcome, Waiting, now_ms};
-use crate::sandbox::{Conversion, ConversionError, ErrorType};
+use crate::sandbox::{Conversion, ConversionError, ErrorType, Limits};
 
 /// How often a job is tried whose upstream failed: with the delays below, over about an hour.
 const UPSTREAM_ATTEMPTS: u32 = 10;
@@ -48,6 +48,23 @@ impl Detail {
 
     pub fn options(&mut self, options: &str) {
         self.options = Some(options.into());
+    }
+
+    pub fn limits(&mut self, limits: &Limits) {
+        self.set(
+            "limits",
+            json!({
+                "wall_seconds": limits.wall_time.as_secs_f64(),
+                "memory_bytes": limits.memory_bytes,
+                "output_bytes": limits.output_bytes,
+                "documents": limits.documents,
+                "handles": limits.handles,
+                "log_lines": limits.log_lines,
+                "log_bytes": limits.log_bytes,
+                "problems": limits.problems,
+                "input_bytes": limits.input_bytes,
+            }),
+        );
     }
 
     pub fn candidates(&mut self, candidates: &[Candidate]) {
