@@ -1,5 +1,7 @@
 //! Where a document goes: file names, URLs and object keys with named parts of the document and of its source.
 
+use super::braces;
+
 /// A text with named parts, such as `reports/{context.station}/{report_id}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -72,37 +74,19 @@ impl Address {
     /// # Errors
     /// A part without a meaning, or a brace without its counterpart.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let mut pieces = Vec::new();
-        let mut plain = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, from_brace) = rest.split_at(at);
-            plain.push_str(before);
-            if let Some(after) = from_brace.strip_prefix("{{") {
-                plain.push('{');
-                rest = after;
-            } else if let Some(after) = from_brace.strip_prefix("}}") {
-                plain.push('}');
-                rest = after;
-            } else if let Some((inside, after)) = from_brace.strip_prefix('{').and_then(|inside| inside.split_once('}')) {
-                if !plain.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut plain)));
-                }
+        let pieces = braces::pieces(text).ok_or_else(|| AddressError::Unbalanced(text.into()))?;
+        let piece = |piece| match piece {
+            braces::Piece::Text(text) => Ok(Piece::Text(text)),
+            braces::Piece::Part(inside) => {
                 let (name, otherwise) = match inside.split_once('|') {
                     Some((name, otherwise)) => (name, Some(otherwise.to_string())),
                     None => (inside, None),
                 };
                 let part = Part::named(name).ok_or_else(|| AddressError::Unknown(name.into()))?;
-                pieces.push(Piece::Part { part, otherwise });
-                rest = after;
-            } else {
-                return Err(AddressError::Unbalanced(text.into()));
+                Ok(Piece::Part { part, otherwise })
             }
-        }
-        plain.push_str(rest);
-        if !plain.is_empty() {
-            pieces.push(Piece::Text(plain));
-        }
+        };
+        let pieces = pieces.into_iter().map(piece).collect::<Result<_, _>>()?;
         Ok(Address { pieces })
     }
 

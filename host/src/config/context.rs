@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Route;
+use super::{Route, braces};
 
 /// A value of a route's context: text with named parts of a file's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,32 +36,12 @@ impl Template {
     /// # Errors
     /// A part without a meaning, or a brace without its counterpart.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let mut pieces = Vec::new();
-        let mut plain = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, from_brace) = rest.split_at(at);
-            plain.push_str(before);
-            if let Some(after) = from_brace.strip_prefix("{{") {
-                plain.push('{');
-                rest = after;
-            } else if let Some(after) = from_brace.strip_prefix("}}") {
-                plain.push('}');
-                rest = after;
-            } else if let Some((name, after)) = from_brace.strip_prefix('{').and_then(|inside| inside.split_once('}')) {
-                if !plain.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut plain)));
-                }
-                pieces.push(Piece::named(name).ok_or_else(|| TemplateError::Unknown(name.into()))?);
-                rest = after;
-            } else {
-                return Err(TemplateError::Unbalanced(text.into()));
-            }
-        }
-        plain.push_str(rest);
-        if !plain.is_empty() {
-            pieces.push(Piece::Text(plain));
-        }
+        let pieces = braces::pieces(text).ok_or_else(|| TemplateError::Unbalanced(text.into()))?;
+        let piece = |piece| match piece {
+            braces::Piece::Text(text) => Ok(Piece::Text(text)),
+            braces::Piece::Part(name) => Piece::named(name).ok_or_else(|| TemplateError::Unknown(name.into())),
+        };
+        let pieces = pieces.into_iter().map(piece).collect::<Result<_, _>>()?;
         Ok(Template { pieces })
     }
 

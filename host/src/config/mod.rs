@@ -5,6 +5,7 @@
 //! parts do with their settings: it depends on nothing but the sandbox's plain limits.
 
 mod address;
+mod braces;
 mod context;
 mod destination;
 mod env;

@@ -13,7 +13,7 @@ use crate::files::path_to_bytes;
 use crate::identity::FileIdentity;
 use crate::intake::{Arrival, ArrivalError, Arrivals, Room};
 use crate::metrics::Metrics;
-use crate::queue::{Enqueued, JobId, NewJob, Origin, QueueError, Store};
+use crate::queue::{Enqueued, JobId, NewJob, Origin, Queue, QueueError, Store};
 
 /// Queues what the intakes find.
 pub(super) struct QueueArrivals {

@@ -17,7 +17,7 @@ use crate::files;
 use crate::identity::FileIdentity;
 use crate::intake::Room;
 use crate::metrics::Metrics;
-use crate::queue::{COMING, Enqueued, JobId, NewJob, Origin, POSTED_FILE, QueueError, Store, UPLOADS_FOLDER};
+use crate::queue::{COMING, Enqueued, JobId, NewJob, Origin, POSTED_FILE, Queue, QueueError, Store, UPLOADS_FOLDER};
 use crate::server::{Receipt, Refusal, Upload, UploadRequest};
 
 /// What a client is told to wait while there is no room, in seconds.

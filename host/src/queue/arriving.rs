@@ -1,13 +1,12 @@
-//! What intake asks of the queue: to add many jobs at once, what of a file is known already, and how much there is to do.
+//! What intake asks of the queue: whose turn a new job has, what of a file is known already, and how much there is to do.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::transitions::{enqueue, now_ms};
-use super::{Enqueued, JobId, NewJob, QueueError, Store};
+use super::transitions::now_ms;
+use super::{Enqueued, JobId, QueueError, Store};
 use crate::files::path_to_bytes;
 use crate::identity::FileIdentity;
 
@@ -24,21 +23,6 @@ pub struct Fill {
 }
 
 impl Store {
-    /// Adds jobs in one transaction, as [`Queue::enqueue`](super::Queue::enqueue) does one, and says of each what that did, in their order.
-    /// They are claimed in that order, too, where their priorities are equal.
-    ///
-    /// # Errors
-    /// Where the queue cannot write: then none was added.
-    pub fn enqueue_all(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, QueueError> {
-        let last = Arc::clone(&self.last_turn);
-        let enqueued: Vec<Enqueued> =
-            self.run(move |connection| jobs.iter().map(|job| enqueue(connection, job, next_turn(&last))).collect())?;
-        if enqueued.iter().any(|enqueued| *enqueued != Enqueued::Known) {
-            self.work().notify();
-        }
-        Ok(enqueued)
-    }
-
     /// What is known of these very files at these places, in their order, without reading them: none where one is new, or was settled and put
     /// back.
     ///
@@ -79,7 +63,7 @@ impl Store {
 
 /// The turn after the last one: those jobs whose priorities are equal are claimed in their turns. A turn is the millisecond in which a job was
 /// queued, or, where several are queued in one, one more than the turn before. Turns that are far ahead are of a clock that was set back.
-fn next_turn(last: &AtomicI64) -> i64 {
+pub(super) fn next_turn(last: &AtomicI64) -> i64 {
     let now = now_ms();
     let following = last.load(Ordering::Relaxed).saturating_add(1);
     let turn = if following - now > MOST_AHEAD_MS { now } else { following.max(now) };

@@ -243,20 +243,6 @@ impl Store {
         Ok(ended)
     }
 
-    /// Makes every delivery to a destination due now that waits for another try.
-    ///
-    /// # Errors
-    /// Where the queue cannot write.
-    pub fn make_due(&self, destination: &str) -> Result<(), QueueError> {
-        let destination = destination.to_string();
-        self.run(move |connection| {
-            connection
-                .prepare_cached("UPDATE deliveries SET due_ms = 0 WHERE state = 'pending' AND destination = ?1 AND due_ms > 0")?
-                .execute([destination])
-        })?;
-        Ok(())
-    }
-
     /// The destinations that documents wait for, each with how many jobs have some for it.
     ///
     /// # Errors

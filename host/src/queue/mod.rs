@@ -34,14 +34,15 @@ pub use wakeup::Wakeup;
 
 use std::sync::Arc;
 
-/// What a worker needs of a queue. The embedded [`Store`] has it; a broker with acknowledgements (claim with lease, acknowledge, negative
+/// What intake and workers need of a queue. The embedded [`Store`] has it; a broker with acknowledgements (claim with lease, acknowledge, negative
 /// acknowledge with delay) can have it too.
 pub trait Queue: Send + Sync {
-    /// Adds a job, durably. A job that is on its way already stays as it is, but for where its source is; one that was settled runs again.
+    /// Adds jobs together, durably, and says of each what that did, in their order; they are claimed in that order, too, where their priorities
+    /// are equal. A job that is on its way already stays as it is, but for where its source is; one that was settled runs again.
     ///
     /// # Errors
-    /// Where the queue cannot write.
-    fn enqueue(&self, job: NewJob) -> Result<Enqueued, QueueError>;
+    /// Where the queue cannot write: then none was added.
+    fn enqueue_all(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, QueueError>;
 
     /// Takes the most urgent job that is due and has room in its lane, the oldest among equals, and counts the attempt.
     ///

@@ -53,6 +53,13 @@ fn claim(store: &Store) -> Option<Job> {
     store.claim(&Arc::from([lane("r")])).unwrap()
 }
 
+impl Store {
+    /// Adds one job.
+    pub(super) fn enqueue(&self, job: NewJob) -> Result<Enqueued, QueueError> {
+        self.enqueue_all(vec![job]).map(|enqueued| enqueued[0])
+    }
+}
+
 fn store() -> (tempfile::TempDir, PathBuf, Store) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("queue.db");
@@ -191,7 +198,7 @@ fn a_delivery_that_failed_waits_for_its_time_and_keeps_the_order_of_age() {
     assert_eq!(due(), ids[1..]);
     assert_eq!(store.due_deliveries("folder:/out", 10).unwrap().1, Some(due_ms));
     assert_eq!(store.sizes().unwrap().backing_off, 1);
-    store.make_due("folder:/out").unwrap();
+    store.retry(&Filter::default()).unwrap();
     assert_eq!(due(), ids);
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::arriving::next_turn;
 use super::claim::{claim, release_busy};
 use super::{Committed, Enqueued, Job, JobId, Lane, NewJob, Origin, Queue, QueueError, Store, Waiting};
 use crate::files::{path_from_bytes, path_to_bytes};
@@ -63,8 +64,14 @@ pub(super) fn json_error(error: serde_json::Error) -> rusqlite::Error {
 }
 
 impl Queue for Store {
-    fn enqueue(&self, new: NewJob) -> Result<Enqueued, QueueError> {
-        Ok(self.enqueue_all(vec![new])?.pop().unwrap_or(Enqueued::Known))
+    fn enqueue_all(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, QueueError> {
+        let last = Arc::clone(&self.last_turn);
+        let enqueued: Vec<Enqueued> =
+            self.run(move |connection| jobs.iter().map(|job| enqueue(connection, job, next_turn(&last))).collect())?;
+        if enqueued.iter().any(|enqueued| *enqueued != Enqueued::Known) {
+            self.work().notify();
+        }
+        Ok(enqueued)
     }
 
     fn claim(&self, lanes: &Arc<[Lane]>) -> Result<Option<Job>, QueueError> {

@@ -63,7 +63,8 @@ impl Breaker {
     }
 
     /// Whether it keeps requests back.
-    pub fn is_open(&self) -> bool {
+    #[cfg(test)]
+    fn is_open(&self) -> bool {
         !matches!(*self.lock(), State::Closed { .. })
     }
 

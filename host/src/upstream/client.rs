@@ -115,11 +115,6 @@ impl Client {
         self.upstream.as_ref().map(|upstream| upstream.record.health())
     }
 
-    /// Whether requests to a server are kept back because it fails.
-    pub fn keeps_away_from(&self, url: &Url) -> bool {
-        self.hosts.of(url).breaker.is_open()
-    }
-
     /// Makes a request and waits for its end, on a thread that may block.
     ///
     /// # Errors
