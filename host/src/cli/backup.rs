@@ -40,7 +40,7 @@ pub(super) fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     store
         .copy_to(&to.join(QUEUE_FILE), |undelivered| {
             jobs = undelivered.len();
-            undelivered.iter().try_for_each(|ended| spool.link_to(&ended.job, ended.documents, held.path()))
+            spool.link_to(undelivered, held.path())
         })
         .with_context(|| format!("cannot copy the queue to {}", to.display()))?;
     copy_files(held.path(), &to.join(SPOOL_FOLDER)).with_context(|| format!("cannot copy the spool to {}", to.display()))?;

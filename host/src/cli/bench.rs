@@ -52,6 +52,9 @@ struct PathArgs {
     /// Where to make a folder for it: on the disk that counts
     #[arg(long, default_value = ".", value_name = "DIR")]
     folder: PathBuf,
+    /// Leave the files where they are: some file systems (ext4) are slow for minutes after many files were removed, which spoils the next run
+    #[arg(long)]
+    keep: bool,
 }
 
 #[derive(Debug, Args)]
@@ -82,15 +85,16 @@ const ROWS: usize = 24;
 
 fn path(args: &PathArgs) -> anyhow::Result<()> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let folder = tempfile::Builder::new().prefix("dropforge-bench-").tempdir_in(&args.folder).context("cannot make a folder")?;
+    let mut folder = tempfile::Builder::new().prefix("dropforge-bench-").tempdir_in(&args.folder).context("cannot make a folder")?;
+    folder.disable_cleanup(args.keep);
     let (mut bare, mut whole) = (Vec::new(), Vec::new());
     for run in 0..args.runs.max(1) {
         let here = folder.path().join(run.to_string());
         let (loop_folder, daemon_folder) = (here.join("loop"), here.join("daemon"));
         bare.push(bare_loop(&loop_folder, args.files, threads)?);
         whole.push(through_the_daemon(&daemon_folder, args, threads)?);
+        // All of it is removed at the very end: file systems are slow to give the numbers of removed files to new ones.
         same_documents(&loop_folder.join("out"), &daemon_folder.join("out"), args.files)?;
-        fs::remove_dir_all(&here)?;
         let speed = |times: &[Duration]| args.files as f64 / times.last().copied().unwrap_or_default().as_secs_f64();
         print(&format!("run {}: bare loop {:.0} files/s, Dropforge {:.0} files/s\n", run + 1, speed(&bare), speed(&whole)))?;
     }
@@ -243,7 +247,7 @@ fn wait(what: &str, folder: &Path, condition: impl Fn() -> bool) -> anyhow::Resu
         if start.elapsed() > PATIENCE {
             bail!("waited {} s for {what}; the daemon said:\n{}", PATIENCE.as_secs(), fs::read_to_string(folder.join("log"))?);
         }
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(50));
     }
     Ok(())
 }
@@ -325,7 +329,7 @@ fn operate(store: &Store, depth: usize, operations: usize) -> anyhow::Result<()>
             }
             store.enqueue_all(vec![waiting_job(depth + number)])?;
             let job = store.claim(&lanes)?.context("there is nothing to claim")?;
-            store.commit(&job.id, ended(), None)?;
+            store.commit(&job.id, ended(), || ())?;
         }
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);

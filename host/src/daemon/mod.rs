@@ -14,10 +14,10 @@ mod upkeep;
 mod uploads;
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -201,17 +201,34 @@ impl Daemon {
                 tracing::error!(%error, "cannot give back the jobs that still run");
             }
         }
+        if let Err(error) = self.store.flush() {
+            tracing::error!(%error, "what became of the last jobs is not recorded; they are converted again after the next start");
+        }
         self.deliverer.stop();
         runtime.block_on(self.server.stop());
         tracing::info!("stopped");
     }
 }
 
-/// The depth of the queues is asked for when it is scraped: then it is true at that moment.
+/// How old the depth of the queues may be that a scrape is told: the jobs are counted for it, and whoever asks all the time must not keep the
+/// daemon counting.
+const DEPTH_AGE: Duration = Duration::from_secs(1);
+
+/// The depth of the queues is asked for when it is scraped.
 fn report_queue_at_scrape(config: &Arc<Config>, metrics: &Metrics, store: &Arc<Store>) {
     let (config, store) = (Arc::clone(config), Arc::clone(store));
-    metrics.on_scrape(Box::new(move |metrics| match store.sizes() {
-        Ok(sizes) => {
+    let counted = Mutex::new(None::<Instant>);
+    let is_due = move || {
+        let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = counted.is_none_or(|counted| counted.elapsed() >= DEPTH_AGE);
+        if due {
+            *counted = Some(Instant::now());
+        }
+        due
+    };
+    metrics.on_scrape(Box::new(move |metrics| match is_due().then(|| store.sizes()).transpose() {
+        Ok(None) => {}
+        Ok(Some(sizes)) => {
             metrics.queue_sizes(QueueName::Converter, sizes.due, &sizes.waiting, Duration::from_millis(sizes.oldest_ms));
             let waiting = [("retry", sizes.backing_off)];
             metrics.queue_sizes(QueueName::Delivery, sizes.deliverable, &waiting, Duration::from_millis(sizes.oldest_undelivered_ms));

@@ -1,4 +1,4 @@
-//! The spool: documents of committed jobs, each a file named by its job and its number, and for each job a manifest that says what they are.
+//! The spool: documents of committed jobs, each a file named by its job and its number, beside manifests that say what they are.
 //! What is there counts only once the queue says that its job is committed, so a document needs no temporary name; and it goes when its job
 //! ends.
 
@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::manifest::{self, Manifest};
+use super::manifest::{self, Manifests};
 use crate::crash;
 use crate::digest::Hasher;
 use crate::files;
@@ -17,9 +17,6 @@ use crate::sandbox::{DocumentSink, DocumentWriter};
 
 /// The spool's name in the state folder.
 pub const SPOOL_FOLDER: &str = "spool";
-
-/// What the name of a job's manifest ends in.
-const MANIFEST: &str = "json";
 
 /// The folder that holds the documents of committed jobs.
 #[derive(Debug, Clone)]
@@ -34,6 +31,7 @@ struct Shared {
     ending: Mutex<HashSet<JobId>>,
     /// How many documents the conversions that run have begun.
     numbers: Mutex<HashMap<JobId, u32>>,
+    manifests: Manifests,
     syncs: Syncs,
 }
 
@@ -44,7 +42,9 @@ impl Spool {
     /// What the file system says.
     pub fn open(folder: PathBuf) -> io::Result<Spool> {
         files::create_folder(&folder)?;
-        Ok(Spool { shared: Arc::new(Shared { folder, ending: Mutex::default(), numbers: Mutex::default(), syncs: Syncs::default() }) })
+        let manifests = Manifests::new(folder.clone());
+        let (ending, numbers, syncs) = (Mutex::default(), Mutex::default(), Syncs::default());
+        Ok(Spool { shared: Arc::new(Shared { folder, ending, numbers, manifests, syncs }) })
     }
 
     /// A sink for the documents of a job; they replace what an earlier attempt left.
@@ -63,7 +63,10 @@ impl Spool {
     /// # Errors
     /// What the file system says.
     pub fn describe(&self, job: &Job, committed: &Committed) -> io::Result<()> {
-        if committed.documents.is_empty() { Ok(()) } else { manifest::write(&self.manifest(&job.id), job, committed) }
+        if committed.documents.is_empty() {
+            return Ok(());
+        }
+        self.shared.manifests.add(job, committed, |job, number| self.document(job, number))
     }
 
     /// Gives the jobs whose documents are here to a queue that has lost them, and says how many. What does not belong to a job that is here whole
@@ -72,28 +75,31 @@ impl Spool {
     /// # Errors
     /// Where the spool cannot be read, or the queue not be written.
     pub fn restore(&self, store: &Store) -> anyhow::Result<u64> {
-        self.flatten()?;
         let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
         for entry in fs::read_dir(&self.shared.folder)? {
             let path = entry?.path();
-            let job = job_of(&path).map_or_else(|| path.file_name().unwrap_or_default().to_string_lossy().into_owned(), str::to_string);
-            files.entry(job).or_default().push(path);
-        }
-        let jobs: Vec<String> = files.keys().cloned().collect();
-        let mut restored = 0;
-        for name in store.unknown(&jobs)? {
-            let manifest = self.manifest(&JobId::from_stored(name.clone()));
-            match manifest::read(&manifest, |job, number| self.document(job, number)) {
-                Ok(Manifest { job, committed }) => {
-                    store.restore(job, committed)?;
-                    restored += 1;
-                }
-                Err(error) => {
-                    tracing::error!(job = name, %error, "it is not known what these documents are; they are put into `lost` beside the spool");
-                    files.get(&name).into_iter().flatten().try_for_each(|path| self.put_aside(path))?;
-                }
+            if manifest::number_of(&path).is_none() {
+                let job = job_of(&path).map_or_else(|| path.file_name().unwrap_or_default().to_string_lossy().into_owned(), str::to_string);
+                files.entry(job).or_default().push(path);
             }
         }
+        let jobs: Vec<String> = files.keys().cloned().collect();
+        let put_aside = |job: &str, error: &dyn std::fmt::Display| {
+            tracing::error!(job, %error, "it is not known what these documents are; they are put into `lost` beside the spool");
+            files.get(job).into_iter().flatten().try_for_each(|path| self.put_aside(path))
+        };
+        let mut restored = 0;
+        let unknown = self.shared.manifests.read(store.unknown(&jobs)?, |manifest| {
+            match manifest.check(|job, number| self.document(job, number)) {
+                Ok(()) => {
+                    store.restore(manifest.job, manifest.committed)?;
+                    restored += 1;
+                }
+                Err(error) => put_aside(manifest.job.id.as_str(), &error)?,
+            }
+            Ok(())
+        })?;
+        unknown.iter().try_for_each(|job| put_aside(job, &"no manifest has them"))?;
         Ok(restored)
     }
 
@@ -120,12 +126,14 @@ impl Spool {
         self.remove_all(job, numbers);
     }
 
-    /// Puts second links to the documents of a job, and to what says what they are, into `to`, or copies where there are no links.
+    /// Puts second links to the documents of jobs, and to what says what they are, into `to`, or copies where there are no links.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn link_to(&self, job: &JobId, numbers: u32, to: &Path) -> io::Result<()> {
-        for path in self.files_of(job, numbers) {
+    pub fn link_to(&self, jobs: &[Ended], to: &Path) -> io::Result<()> {
+        let documents = jobs.iter().flat_map(|job| (0..job.documents).map(|number| self.document(&job.job, number)));
+        let manifests = self.shared.manifests.files()?.into_iter().map(|(_, path)| path);
+        for path in documents.chain(manifests) {
             let target = to.join(path.file_name().unwrap_or_default());
             match fs::hard_link(&path, &target).or_else(|_| fs::copy(&path, &target).map(drop)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -161,54 +169,22 @@ impl Spool {
     /// # Errors
     /// What the file system says.
     pub fn clean(&self, committed: &HashSet<String>) -> io::Result<()> {
-        self.flatten()?;
         for entry in fs::read_dir(&self.shared.folder)? {
             let path = entry?.path();
-            if job_of(&path).is_none_or(|job| !committed.contains(job)) {
+            let needed = match job_of(&path) {
+                Some(job) => committed.contains(job),
+                None => manifest::number_of(&path).is_some(),
+            };
+            if !needed {
                 fs::remove_file(path)?;
             }
         }
-        Ok(())
-    }
-
-    /// Takes the documents of jobs out of the folders that earlier versions kept them in. Folders of conversions that had not ended go.
-    fn flatten(&self) -> io::Result<()> {
-        let folder = &self.shared.folder;
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if !entry.file_type()?.is_dir() {
-                continue;
-            }
-            if let Some(job) = entry.file_name().to_str().filter(|name| !name.contains('.')) {
-                for document in fs::read_dir(entry.path())? {
-                    let document = document?;
-                    match document.file_name().to_str() {
-                        Some("job.json") => fs::rename(document.path(), folder.join(format!("{job}.{MANIFEST}")))?,
-                        Some(number) if number.parse::<u32>().is_ok() => {
-                            fs::rename(document.path(), folder.join(format!("{job}.{number}")))?;
-                        }
-                        _ => {}
-                    }
-                }
-                files::sync_folder(folder)?;
-            }
-            fs::remove_dir_all(entry.path())?;
-        }
-        Ok(())
-    }
-
-    fn manifest(&self, job: &JobId) -> PathBuf {
-        self.shared.folder.join(format!("{job}.{MANIFEST}"))
-    }
-
-    /// Everything of a job whose documents have numbers below one; those that were never finished are not there.
-    fn files_of(&self, job: &JobId, numbers: u32) -> impl Iterator<Item = PathBuf> {
-        (0..numbers).map(|number| self.document(job, number)).chain((numbers > 0).then(|| self.manifest(job)))
+        self.shared.manifests.clean(committed)
     }
 
     /// Removes everything of a job that nobody will commit, whose documents have numbers below one.
     pub fn remove_all(&self, job: &JobId, numbers: u32) {
-        for path in self.files_of(job, numbers) {
+        for path in (0..numbers).map(|number| self.document(job, number)) {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(document = %path.display(), %error, "cannot remove a document that nobody needs; it goes at the next start");
@@ -222,7 +198,7 @@ impl Spool {
 /// The job that a file of the spool belongs to.
 fn job_of(path: &Path) -> Option<&str> {
     let (job, what) = path.file_name()?.to_str()?.split_once('.')?;
-    (what == MANIFEST || what.parse::<u32>().is_ok()).then_some(job)
+    what.parse::<u32>().is_ok().then_some(job)
 }
 
 /// Locks what no panic can leave half changed.
@@ -284,15 +260,16 @@ impl DocumentSink for Sink {
     fn create(&mut self, number: u32, _media_type: &str, _name: &str) -> io::Result<Box<dyn DocumentWriter>> {
         let path = self.spool.document(&self.job, number);
         lock(&self.spool.shared.numbers).insert(self.job.clone(), number.saturating_add(1));
-        // Not over what is there: that may be linked to from a folder that it was delivered to.
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
         let file = match File::create_new(&path) {
+            // Not over what is there: that may be linked to from a folder that it was delivered to.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(&path)?;
+                File::create_new(&path)?
+            }
             // Somebody has deleted the spool: what goes through it from now on need not be lost.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 files::create_folder(&self.spool.shared.folder)?;
+                self.spool.shared.manifests.begin_anew();
                 File::create_new(&path)?
             }
             other => other?,
@@ -353,16 +330,9 @@ mod tests {
         assert_eq!(fs::read(spool.document(&job, 0)).unwrap(), b"first");
         assert!(!spool.document(&job, 1).exists());
         write(&spool, &other, b"not committed");
-        // As earlier versions left them.
-        for old in ["a/3", "c.part/0", "d/0"] {
-            let path = folder.path().join("spool").join(old);
-            fs::create_dir(path.parent().unwrap()).unwrap();
-            fs::write(path, "old").unwrap();
-        }
         spool.clean(&HashSet::from(["a".to_string()])).unwrap();
         assert!(spool.document(&job, 0).exists());
-        assert_eq!(fs::read(spool.document(&job, 3)).unwrap(), b"old");
-        assert_eq!(fs::read_dir(folder.path().join("spool")).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(folder.path().join("spool")).unwrap().count(), 1);
         spool.clean(&HashSet::new()).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("spool")).unwrap().count(), 0);
         fs::remove_dir(folder.path().join("spool")).unwrap();

@@ -25,26 +25,26 @@ pub(super) fn claim(connection: &Connection, lanes: &[Lane]) -> rusqlite::Result
     connection
         .prepare_cached("UPDATE jobs SET waiting = NULL, awaits = NULL WHERE state = 'queued' AND waiting IS NOT NULL AND due_ms <= ?1")?
         .execute([now])?;
-    let mut best: Option<(i64, String, &Lane)> = None;
+    let mut best: Option<(i64, i64, &Lane)> = None;
     for lane in lanes {
-        let first: Option<(i64, String)> = connection
+        let first: Option<(i64, i64)> = connection
             .prepare_cached(
-                "SELECT rank, id FROM jobs WHERE route = ?1 AND state = 'queued' AND waiting IS NULL ORDER BY rank, id LIMIT 1",
+                "SELECT rank, seq FROM jobs WHERE route = ?1 AND state = 'queued' AND waiting IS NULL ORDER BY rank, seq LIMIT 1",
             )?
             .query_row([&lane.route], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some((rank, id)) = first else { continue };
-        let better = best.as_ref().is_none_or(|(other_rank, other_id, _)| (rank, &id) < (*other_rank, other_id));
+        let Some((rank, seq)) = first else { continue };
+        let better = best.as_ref().is_none_or(|(other_rank, other_seq, _)| (rank, seq) < (*other_rank, *other_seq));
         if better && has_room(connection, lane)? {
-            best = Some((rank, id, lane));
+            best = Some((rank, seq, lane));
         }
     }
-    let Some((_, id, lane)) = best else { return Ok(None) };
+    let Some((_, seq, lane)) = best else { return Ok(None) };
     connection
         .prepare_cached(&format!(
-            "UPDATE jobs SET state = 'running', attempts = attempts + 1, claimed_ms = ?2, converter = ?3 WHERE id = ?1 RETURNING {JOB_COLUMNS}"
+            "UPDATE jobs SET state = 'running', attempts = attempts + 1, claimed_ms = ?2, converter = ?3 WHERE seq = ?1 RETURNING {JOB_COLUMNS}"
         ))?
-        .query_row(params![id, now, lane.converter], job)
+        .query_row(params![seq, now, lane.converter], job)
         .optional()
 }
 
@@ -76,7 +76,7 @@ pub(super) fn release_busy(connection: &Connection, ending: &JobId) -> rusqlite:
         .prepare_cached(
             "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE id =
                  (SELECT id FROM jobs WHERE state = 'queued' AND waiting = 'busy' AND converter = (SELECT converter FROM jobs WHERE id = ?1)
-                  ORDER BY rank, id LIMIT 1)",
+                  ORDER BY rank, seq LIMIT 1)",
         )?
         .execute([ending.as_str()])
 }
@@ -89,7 +89,7 @@ impl Store {
     /// Where the queue cannot write.
     pub fn reserve(&self, id: &JobId, converter: &str, at_most: u32) -> Result<bool, QueueError> {
         let (id, converter) = (id.clone(), converter.to_string());
-        self.run(move |connection| {
+        self.run_unsynced(move |connection| {
             let room = running_with(connection, &converter)? < at_most;
             // A candidate before this one may have skipped the file.
             release_busy(connection, &id)?;

@@ -119,7 +119,7 @@ pub enum Progress {
 
 /// What is left of a job's way out once its last step is recorded: nothing. A delivery that was purged was given up by somebody.
 const NOTHING_LEFT: &str = "state = 'committed' AND source_settled <> 0
-    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE job = jobs.id AND deliveries.state IN ('pending', 'dead'))";
+    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE job = jobs.seq AND deliveries.state IN ('pending', 'dead'))";
 
 impl Store {
     /// Deliveries to a destination that are due, the oldest first; and when the next of the others is due.
@@ -130,7 +130,7 @@ impl Store {
         let destination = destination.to_string();
         self.run(move |connection| {
             let now = now_ms();
-            let rows: Vec<(String, u32, u32, Option<String>, bool)> = connection
+            let rows: Vec<(i64, u32, u32, Option<String>, bool)> = connection
                 .prepare_cached(
                     "SELECT job, attempts, next_document, response, NOT EXISTS (
                          SELECT 1 FROM deliveries AS other
@@ -144,7 +144,7 @@ impl Store {
             let deliveries = rows
                 .into_iter()
                 .map(|(job, attempts, next_document, refused, alone)| {
-                    let committed = committed_job(connection, &job)?;
+                    let committed = committed_job(connection, job)?;
                     Ok(Delivery { committed, destination: destination.clone(), attempts, next_document, refused, alone })
                 })
                 .collect::<rusqlite::Result<_>>()?;
@@ -162,13 +162,13 @@ impl Store {
     pub fn due_sources(&self, limit: usize) -> Result<(Vec<CommittedJob>, Option<i64>), QueueError> {
         self.run(move |connection| {
             let now = now_ms();
-            let ids: Vec<String> = connection
+            let jobs: Vec<i64> = connection
                 .prepare_cached(
-                    "SELECT id FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
+                    "SELECT seq FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
                 )?
                 .query_map(params![now, limit as i64], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
-            let jobs = ids.iter().map(|id| committed_job(connection, id)).collect::<rusqlite::Result<_>>()?;
+            let jobs = jobs.into_iter().map(|job| committed_job(connection, job)).collect::<rusqlite::Result<_>>()?;
             let next = connection
                 .prepare_cached("SELECT min(due_ms) FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms > ?1")?
                 .query_row([now], |row| row.get(0))?;
@@ -211,7 +211,7 @@ impl Store {
     /// Where the queue cannot write.
     pub fn end_given_up(&self, ending: impl FnOnce(&[Ended]) + Send + 'static) -> Result<Vec<Ended>, QueueError> {
         self.end_all(
-            "SELECT DISTINCT job FROM deliveries JOIN jobs ON jobs.id = job WHERE deliveries.state = 'purged' AND jobs.state = 'committed'",
+            "SELECT DISTINCT id FROM deliveries JOIN jobs ON jobs.seq = job WHERE deliveries.state = 'purged' AND jobs.state = 'committed'",
             ending,
         )
     }
@@ -273,7 +273,7 @@ fn record(connection: &Connection, step: &Progress, now: i64) -> rusqlite::Resul
         Progress::Delivered { job, destination } => {
             connection
                 .prepare_cached(
-                    "UPDATE deliveries SET state = 'delivered', ended_ms = ?3, error = NULL, response = NULL WHERE job = ?1 AND destination = ?2",
+                    "UPDATE deliveries SET state = 'delivered', ended_ms = ?3, error = NULL, response = NULL WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND destination = ?2",
                 )?
                 .execute(params![job.as_str(), destination, now])?;
             Ok(Some(job.clone()))
@@ -282,7 +282,7 @@ fn record(connection: &Connection, step: &Progress, now: i64) -> rusqlite::Resul
             connection
                 .prepare_cached(
                     "UPDATE deliveries SET attempts = attempts + 1, error = ?3, due_ms = ?4, next_document = ?5, response = ?6
-                     WHERE job = ?1 AND destination = ?2",
+                     WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND destination = ?2",
                 )?
                 .execute(params![job.as_str(), destination, error, due_ms, next_document, refused])?;
             Ok(None)
@@ -291,7 +291,7 @@ fn record(connection: &Connection, step: &Progress, now: i64) -> rusqlite::Resul
             connection
                 .prepare_cached(
                     "UPDATE deliveries SET state = 'dead', attempts = attempts + 1, error = ?3, ended_ms = ?4, next_document = ?5, response = ?6
-                     WHERE job = ?1 AND destination = ?2",
+                     WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND destination = ?2",
                 )?
                 .execute(params![job.as_str(), destination, error, now, next_document, refused])?;
             Ok(None)
@@ -325,7 +325,7 @@ fn end(connection: &Connection, id: &str, now: i64) -> rusqlite::Result<Option<(
     let ended: Option<(u32, bool)> = connection
         .prepare_cached(&format!(
             "UPDATE jobs SET state = 'settled', settled_ms = ?2 WHERE id = ?1 AND {NOTHING_LEFT}
-             RETURNING (SELECT coalesce(max(number) + 1, 0) FROM documents WHERE job = jobs.id), waiting IS NOT NULL"
+             RETURNING (SELECT coalesce(max(number) + 1, 0) FROM documents WHERE job = jobs.seq), waiting IS NOT NULL"
         ))?
         .query_row(params![id, now], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
@@ -335,10 +335,10 @@ fn end(connection: &Connection, id: &str, now: i64) -> rusqlite::Result<Option<(
     Ok(ended)
 }
 
-fn committed_job(connection: &Connection, id: &str) -> rusqlite::Result<CommittedJob> {
+fn committed_job(connection: &Connection, seq: i64) -> rusqlite::Result<CommittedJob> {
     let documents = connection
         .prepare_cached("SELECT number, media_type, name, attributes, key, bytes, digest FROM documents WHERE job = ?1 ORDER BY number")?
-        .query_map([id], |row| {
+        .query_map([seq], |row| {
             Ok(Document {
                 number: row.get(0)?,
                 media_type: row.get(1)?,
@@ -353,9 +353,9 @@ fn committed_job(connection: &Connection, id: &str) -> rusqlite::Result<Committe
     connection
         .prepare_cached(&format!(
             "SELECT {JOB_COLUMNS}, outcome, error_type, converter, plugin_version, plugin_digest, detail, finished_ms, source_settled
-             FROM jobs WHERE id = ?1"
+             FROM jobs WHERE seq = ?1"
         ))?
-        .query_row([id], |row| {
+        .query_row([seq], |row| {
             let error_type: Option<String> = row.get("error_type")?;
             Ok(CommittedJob {
                 job: job(row)?,

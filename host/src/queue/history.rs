@@ -145,8 +145,8 @@ pub struct DeliveryRecord {
 
 const SUMMARY: &str =
     "jobs.id, route, path, size, jobs.digest, state, waiting, priority, attempts, created_ms, finished_ms, outcome, error_type,
-    converter, plugin_version, plugin_digest, (SELECT count(*) FROM documents WHERE job = jobs.id),
-    (SELECT count(*) FROM deliveries WHERE job = jobs.id AND deliveries.state = 'dead')";
+    converter, plugin_version, plugin_digest, (SELECT count(*) FROM documents WHERE job = jobs.seq),
+    (SELECT count(*) FROM deliveries WHERE job = jobs.seq AND deliveries.state = 'dead')";
 
 impl Filter {
     /// The condition on `jobs`, and its parameters.
@@ -182,7 +182,7 @@ impl Filter {
         if let Some(digest) = &self.digest {
             let (from, to) = prefix_range(digest);
             conditions.push(
-                "(jobs.digest BETWEEN ? AND ? OR jobs.id IN (SELECT job FROM documents WHERE documents.digest BETWEEN ? AND ?))".into(),
+                "(jobs.digest BETWEEN ? AND ? OR jobs.seq IN (SELECT job FROM documents WHERE documents.digest BETWEEN ? AND ?))".into(),
             );
             values.extend([from.clone().into(), to.clone().into(), from.into(), to.into()]);
         }
@@ -193,7 +193,7 @@ impl Filter {
         }
         if let Some(attribute) = &self.attribute {
             let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
-            conditions.push("jobs.id IN (SELECT job FROM attributes WHERE name = ? AND value = ?)".into());
+            conditions.push("jobs.seq IN (SELECT job FROM attributes WHERE name = ? AND value = ?)".into());
             values.extend([name.to_string().into(), value.to_string().into()]);
         }
         if self.dead {
@@ -211,7 +211,7 @@ impl Filter {
 
 /// A dead letter: a source that nobody converts any more, or documents that a destination has refused.
 pub(super) const DEAD: &str = "(state = 'settled' AND outcome IN ('failed', 'rejected', 'skipped'))
-    OR jobs.id IN (SELECT job FROM deliveries WHERE deliveries.state = 'dead')";
+    OR jobs.seq IN (SELECT job FROM deliveries WHERE deliveries.state = 'dead')";
 
 /// What begins with this, as a range that an index can serve.
 fn prefix_range(prefix: &str) -> (String, String) {
@@ -230,7 +230,7 @@ impl Store {
         values.push((limit as i64).into());
         self.read(|connection| {
             connection
-                .prepare_cached(&format!("SELECT {SUMMARY} FROM jobs WHERE {condition} ORDER BY created_ms DESC, jobs.id LIMIT ?"))?
+                .prepare_cached(&format!("SELECT {SUMMARY} FROM jobs WHERE {condition} ORDER BY seq DESC LIMIT ?"))?
                 .query_map(params_from_iter(values), summary)?
                 .collect()
         })
@@ -280,7 +280,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<JobSummary> {
 
 fn record(connection: &Connection, id: &str) -> rusqlite::Result<Option<JobRecord>> {
     let made = connection
-        .prepare_cached("SELECT number, name, media_type, attributes, key, bytes, digest FROM documents WHERE job = ?1 ORDER BY number")?
+        .prepare_cached("SELECT number, name, media_type, attributes, key, bytes, digest FROM documents WHERE job = (SELECT seq FROM jobs WHERE id = ?1) ORDER BY number")?
         .query_map([id], |row| {
             Ok(DocumentRecord {
                 number: row.get(0)?,
@@ -295,7 +295,7 @@ fn record(connection: &Connection, id: &str) -> rusqlite::Result<Option<JobRecor
         .collect::<rusqlite::Result<_>>()?;
     let deliveries = connection
         .prepare_cached(
-            "SELECT destination, state, attempts, ended_ms, error, response FROM deliveries WHERE job = ?1 ORDER BY destination",
+            "SELECT destination, state, attempts, ended_ms, error, response FROM deliveries WHERE job = (SELECT seq FROM jobs WHERE id = ?1) ORDER BY destination",
         )?
         .query_map([id], |row| {
             Ok(DeliveryRecord {

@@ -69,7 +69,7 @@ impl Store {
             let backing_off: i64 = connection
                 .prepare_cached(
                     "SELECT count(*) FROM (SELECT job FROM deliveries WHERE state = 'pending' AND due_ms > ?1
-                     UNION SELECT id FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms > ?1)",
+                     UNION SELECT seq FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms > ?1)",
                 )?
                 .query_row([now], |row| row.get(0))?;
             let spool_bytes: i64 = connection

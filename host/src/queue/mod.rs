@@ -19,6 +19,7 @@ mod schema;
 mod store;
 mod transitions;
 mod wakeup;
+mod writer;
 
 pub use arriving::Fill;
 pub use claim::Lane;
@@ -50,19 +51,21 @@ pub trait Queue: Send + Sync {
     /// Where the queue cannot write.
     fn claim(&self, lanes: &Arc<[Lane]>) -> Result<Option<Job>, QueueError>;
 
-    /// Gives a claimed job back, to be claimed again not before `due_ms` (milliseconds since the epoch). In the same transaction takes the
-    /// next one, if lanes are given: a worker holds one job, and pays for one synced write.
+    /// Gives a claimed job back, to be claimed again not before `due_ms` (milliseconds since the epoch).
     ///
     /// # Errors
     /// Where the queue cannot write.
-    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting, next: Option<&Arc<[Lane]>>) -> Result<Option<Job>, QueueError>;
+    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting) -> Result<(), QueueError>;
 
-    /// Records what became of a claimed job: from now on its documents are to be delivered and its source settled. Takes the next one
-    /// like [`Queue::defer`].
+    /// Records what became of a claimed job: from then on its documents are to be delivered and its source settled. Whoever hands it over does
+    /// not wait for that, and may claim the next job: it is tried until it is durable, and `durable` is called then. A process that ends before
+    /// converts the job again.
     ///
     /// # Errors
-    /// Where the queue cannot write.
-    fn commit(&self, id: &JobId, committed: Committed, next: Option<&Arc<[Lane]>>) -> Result<Option<Job>, QueueError>;
+    /// Where the queue is closed.
+    fn commit(&self, id: &JobId, committed: Committed, durable: impl FnOnce() + Send + 'static) -> Result<(), QueueError>
+    where
+        Self: Sized;
 }
 
 #[cfg(test)]

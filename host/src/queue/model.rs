@@ -258,22 +258,25 @@ impl Pair {
             }
             Step::Commit { which, documents, claim_next } => {
                 let Some(file) = pick(which, &running) else { return };
-                let next = self.store().commit(&id_of(file), committed(documents), claim_next.then_some(&self.lanes)).unwrap();
+                self.store().commit(&id_of(file), committed(documents), || ()).unwrap();
                 let job = self.model.jobs.get_mut(&file).unwrap();
                 job.documents = documents;
                 job.state = State::Committed { source_settled: false, delivered: false };
                 if claim_next {
+                    // A worker does not wait for what it has handed over.
+                    let next = self.store().claim(&self.lanes).unwrap();
                     self.check_claimed(next);
                 }
+                self.store().flush().unwrap();
             }
             Step::Retry { which, steps } => {
                 let Some(file) = pick(which, &running) else { return };
-                self.store().defer(&id_of(file), self.moment(steps), Waiting::Retry, None).unwrap();
+                self.store().defer(&id_of(file), self.moment(steps), Waiting::Retry).unwrap();
                 self.model.jobs.get_mut(&file).unwrap().state = State::Waits(Some(self.model.now + steps));
             }
             Step::Suspend { which, steps } => {
                 let Some(file) = pick(which, &running) else { return };
-                self.store().defer(&id_of(file), self.moment(steps), Waiting::Suspended { awaits: Vec::new() }, None).unwrap();
+                self.store().defer(&id_of(file), self.moment(steps), Waiting::Suspended { awaits: Vec::new() }).unwrap();
                 let job = self.model.jobs.get_mut(&file).unwrap();
                 (job.state, job.attempts) = (State::Waits(Some(self.model.now + steps)), job.attempts - 1);
             }
@@ -286,7 +289,7 @@ impl Pair {
                         connection.query_row("SELECT waiting IS NOT NULL FROM jobs WHERE id = ?1", [id_of(file).as_str()], |row| row.get(0))
                     })
                     .unwrap();
-                self.store().defer(&id_of(file), Waiting::NEVER_DUE_MS, Waiting::Converter, None).unwrap();
+                self.store().defer(&id_of(file), Waiting::NEVER_DUE_MS, Waiting::Converter).unwrap();
                 let job = self.model.jobs.get_mut(&file).unwrap();
                 (job.state, job.attempts) = (if changed { State::Due } else { State::Waits(None) }, job.attempts - 1);
             }

@@ -44,7 +44,7 @@ impl Store {
             let jobs: Vec<(String, String)> = connection
                 .prepare(&format!(
                     "SELECT jobs.id, state FROM jobs WHERE ({condition}) AND ({DEAD} OR (state = 'queued' AND waiting IS NOT NULL)
-                         OR jobs.id IN (SELECT job FROM deliveries WHERE deliveries.state = 'pending' AND deliveries.due_ms > 0))"
+                         OR jobs.seq IN (SELECT job FROM deliveries WHERE deliveries.state = 'pending' AND deliveries.due_ms > 0))"
                 ))?
                 .query_map(params_from_iter(&values), |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
@@ -77,7 +77,7 @@ impl Store {
             let mut count = 0;
             for id in &jobs {
                 let purged =
-                    connection.prepare_cached("UPDATE deliveries SET state = 'purged' WHERE job = ?1 AND state = 'dead'")?.execute([id])?;
+                    connection.prepare_cached("UPDATE deliveries SET state = 'purged' WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND state = 'dead'")?.execute([id])?;
                 count += purged as u64;
             }
             Ok(count)
@@ -94,7 +94,7 @@ impl Store {
         let (condition, values) = filter.sql();
         self.read(|connection| {
             connection
-                .prepare(&format!("SELECT {JOB_COLUMNS} FROM jobs WHERE ({condition}) AND state = 'settled' ORDER BY created_ms, id"))?
+                .prepare(&format!("SELECT {JOB_COLUMNS} FROM jobs WHERE ({condition}) AND state = 'settled' ORDER BY seq"))?
                 .query_map(params_from_iter(values), job)?
                 .collect()
         })
@@ -182,7 +182,7 @@ impl Store {
         let mut lock = super::schema::open_beside(&self.path)?;
         let lock = lock.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let undelivered: Vec<Ended> = lock
-            .prepare("SELECT id, (SELECT coalesce(max(number) + 1, 0) FROM documents WHERE job = jobs.id) FROM jobs WHERE state = 'committed' ORDER BY id")?
+            .prepare("SELECT id, (SELECT coalesce(max(number) + 1, 0) FROM documents WHERE job = jobs.seq) FROM jobs WHERE state = 'committed' ORDER BY id")?
             .query_map([], |row| Ok(Ended { job: JobId::from_stored(row.get(0)?), documents: row.get(1)? }))?
             .collect::<rusqlite::Result<_>>()?;
         meanwhile(&undelivered).map_err(QueueError::Copy)?;
@@ -213,7 +213,8 @@ fn deliver_again(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
     connection.prepare_cached("UPDATE jobs SET due_ms = 0 WHERE id = ?1")?.execute([id])?;
     connection
         .prepare_cached(
-            "UPDATE deliveries SET state = 'pending', due_ms = 0, attempts = 0, ended_ms = NULL WHERE job = ?1 AND state IN ('dead', 'pending')",
+            "UPDATE deliveries SET state = 'pending', due_ms = 0, attempts = 0, ended_ms = NULL
+             WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND state IN ('dead', 'pending')",
         )?
         .execute([id])
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::QueueError;
 
 /// What makes a database of version n one of version n + 1. A released step never changes.
-const STEPS: [&str; 2] = [VERSION_1, VERSION_2];
+const STEPS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
 /// The version of the tables that this program works with.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -23,7 +23,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, QueueError> {
     let failed = |source| QueueError::Open { path: path.to_path_buf(), source };
     let connection = connect(path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    // As FULL, but that SQLite does not wait for its log to be synced at every commit: `writer` syncs it, and answers nobody before.
+    connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(failed)?;
     match version(&connection, path)? {
         VERSION => {}
@@ -49,6 +50,8 @@ fn connect(path: &Path) -> Result<Connection, QueueError> {
     let connection = Connection::open(path).map_err(failed)?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+    // What a failed command takes back is kept in memory: else every command would copy the pages that it changes to a temporary file.
+    connection.pragma_update(None, "temp_store", "MEMORY").map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }
@@ -197,6 +200,114 @@ INSERT INTO deliveries (job, destination, state, due_ms, committed_ms, attempts,
 DROP TABLE old_deliveries;
 CREATE INDEX deliveries_pending ON deliveries (destination, committed_ms, job) WHERE state = 'pending';
 CREATE INDEX deliveries_due ON deliveries (due_ms) WHERE state = 'pending';
+CREATE INDEX deliveries_purged ON deliveries (job) WHERE state = 'purged';
+CREATE INDEX deliveries_dead ON deliveries (destination) WHERE state = 'dead';
+";
+
+/// Jobs have a number in the order of their coming, and what belongs to them has it in place of the id. Ids are digests: what is kept in their
+/// order lies scattered, so that every job would change pages of its own; now jobs that come together share most of them.
+const VERSION_3: &str = "
+ALTER TABLE jobs RENAME TO old_jobs;
+ALTER TABLE documents RENAME TO old_documents;
+ALTER TABLE deliveries RENAME TO old_deliveries;
+ALTER TABLE attributes RENAME TO old_attributes;
+CREATE TABLE jobs (
+    seq            INTEGER PRIMARY KEY,
+    id             TEXT NOT NULL UNIQUE,
+    route          TEXT NOT NULL,
+    path           TEXT NOT NULL,     -- relative to the intake, for people
+    location       BLOB NOT NULL,     -- where the source is now
+    device         INTEGER NOT NULL,
+    inode          INTEGER NOT NULL,
+    size           INTEGER NOT NULL,
+    modified_ns    INTEGER NOT NULL,
+    digest         TEXT NOT NULL,
+    priority       INTEGER NOT NULL,
+    rank           INTEGER NOT NULL,  -- the lowest is claimed first: when it was queued, later by priority
+    state          TEXT NOT NULL,     -- queued, running, committed, settled
+    waiting        TEXT,              -- why it is not due: a reason of `Waiting`; plugins: they changed since it was claimed
+    awaits         TEXT,              -- a JSON list of names, for suspended
+    due_ms         INTEGER NOT NULL,
+    attempts       INTEGER NOT NULL DEFAULT 0,
+    crashes        INTEGER NOT NULL DEFAULT 0,   -- how often the process ended while it ran
+    created_ms     INTEGER NOT NULL,
+    claimed_ms     INTEGER,
+    finished_ms    INTEGER,           -- when the conversion ended
+    settled_ms     INTEGER,
+    source_settled INTEGER NOT NULL DEFAULT 0,   -- 1: moved or deleted, 2: left where it is, as the route says
+    spool_bytes    INTEGER NOT NULL DEFAULT 0,
+    outcome        TEXT,
+    error_type     TEXT,
+    converter      TEXT,
+    plugin_version TEXT,
+    plugin_digest  TEXT,
+    options        TEXT,              -- JSON: those that the converter was given
+    detail         TEXT,
+    members        TEXT,              -- a JSON list of the files that belong to the source
+    origin         TEXT NOT NULL      -- folder, http, replay
+) STRICT;
+INSERT INTO jobs (id, route, path, location, device, inode, size, modified_ns, digest, priority, rank, state, waiting, awaits, due_ms, attempts,
+        crashes, created_ms, claimed_ms, finished_ms, settled_ms, source_settled, spool_bytes, outcome, error_type, converter, plugin_version,
+        plugin_digest, options, detail, members, origin)
+    SELECT id, route, path, location, device, inode, size, modified_ns, digest, priority, rank, state, waiting, awaits, due_ms, attempts,
+        crashes, created_ms, claimed_ms, finished_ms, settled_ms, source_settled, spool_bytes, outcome, error_type, converter, plugin_version,
+        plugin_digest, options, detail, members, origin
+    FROM old_jobs ORDER BY created_ms, id;
+CREATE TABLE documents (
+    job         INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+    number      INTEGER NOT NULL,
+    name        TEXT NOT NULL,
+    media_type  TEXT NOT NULL,
+    attributes  TEXT NOT NULL,        -- a JSON list of pairs
+    key         TEXT,
+    bytes       INTEGER NOT NULL,
+    digest      TEXT,                 -- SHA-256; none in what version 1 made
+    PRIMARY KEY (job, number)
+) STRICT, WITHOUT ROWID;
+INSERT INTO documents SELECT seq, number, name, media_type, attributes, key, bytes, old_documents.digest
+    FROM old_documents JOIN jobs ON jobs.id = job;
+CREATE TABLE attributes (             -- of documents, to find a job by: a serial number
+    name   TEXT NOT NULL,
+    value  TEXT NOT NULL,
+    job    INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+    PRIMARY KEY (name, value, job)
+) STRICT, WITHOUT ROWID;
+INSERT INTO attributes SELECT name, value, seq FROM old_attributes JOIN jobs ON jobs.id = job;
+CREATE TABLE deliveries (
+    job           INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+    destination   TEXT NOT NULL,
+    state         TEXT NOT NULL,      -- pending, delivered, dead, purged (dead, and given up by somebody)
+    due_ms        INTEGER NOT NULL,
+    committed_ms  INTEGER NOT NULL,   -- when its job was: they go out in this order
+    next_document INTEGER NOT NULL DEFAULT 0,   -- those before it are there
+    attempts      INTEGER NOT NULL DEFAULT 0,   -- that failed
+    ended_ms      INTEGER,            -- when it was delivered or given up
+    error         TEXT,
+    response      TEXT,               -- what a server answered to a document that it refused
+    PRIMARY KEY (job, destination)
+) STRICT, WITHOUT ROWID;
+INSERT INTO deliveries SELECT seq, destination, old_deliveries.state, old_deliveries.due_ms, committed_ms, next_document, old_deliveries.attempts,
+        ended_ms, error, response
+    FROM old_deliveries JOIN jobs ON jobs.id = job;
+DROP TABLE old_documents;
+DROP TABLE old_attributes;
+DROP TABLE old_deliveries;
+DROP TABLE old_jobs;
+CREATE INDEX jobs_due ON jobs (route, rank) WHERE state = 'queued' AND waiting IS NULL;
+CREATE INDEX jobs_waiting ON jobs (due_ms) WHERE state = 'queued' AND waiting IS NOT NULL;
+CREATE INDEX jobs_busy ON jobs (converter, rank) WHERE state = 'queued' AND waiting = 'busy';
+CREATE INDEX jobs_running ON jobs (route) WHERE state = 'running';
+CREATE INDEX jobs_unsettled_source ON jobs (due_ms) WHERE state = 'committed' AND source_settled = 0;
+CREATE INDEX jobs_committed ON jobs (finished_ms, spool_bytes) WHERE state = 'committed';
+CREATE INDEX jobs_settled ON jobs (route, finished_ms) WHERE state = 'settled';
+CREATE INDEX jobs_dead ON jobs (route) WHERE state = 'settled' AND outcome IN ('failed', 'rejected', 'skipped');
+CREATE INDEX jobs_unclaimed_by_any ON jobs (error_type) WHERE error_type = 'no_converter';
+CREATE INDEX jobs_location ON jobs (location) WHERE state <> 'settled' OR source_settled = 2;
+CREATE INDEX jobs_path ON jobs (path);
+CREATE INDEX jobs_digest ON jobs (digest);
+CREATE INDEX attributes_of_job ON attributes (job);
+CREATE INDEX deliveries_pending ON deliveries (destination, committed_ms, job) WHERE state = 'pending';
+CREATE INDEX deliveries_due ON deliveries (due_ms) WHERE state = 'pending' AND due_ms > 0;
 CREATE INDEX deliveries_purged ON deliveries (job) WHERE state = 'purged';
 CREATE INDEX deliveries_dead ON deliveries (destination) WHERE state = 'dead';
 ";

@@ -1,19 +1,14 @@
-//! The embedded store: one thread owns the connection, and all that waits shares one transaction (group commit), because a synced commit
-//! costs milliseconds and a statement microseconds.
+//! The embedded store: a SQLite file, which one thread writes to and all may read.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use rusqlite::Connection;
 
+use super::writer::{Once, Owed, Writer};
 use super::{Wakeup, damage, schema};
 use crate::identity::FileIdentity;
-
-/// Commands that share a transaction at most, and wait for the thread at most.
-const BATCH: usize = 256;
 
 /// The database's name in the state folder.
 pub const QUEUE_FILE: &str = "queue.db";
@@ -85,15 +80,9 @@ pub enum QueueError {
     Closed,
 }
 
-/// Answers whoever asked, once the commit is known.
-type Reply = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
-/// Gets the connection within a transaction, or why there is none.
-type Command = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Reply + Send>;
-
 /// The queue in a SQLite file.
 pub struct Store {
-    commands: Option<Sender<Command>>,
-    thread: Option<JoinHandle<()>>,
+    writer: Writer,
     /// The database.
     pub(super) path: PathBuf,
     /// Its device and number.
@@ -148,13 +137,8 @@ impl Store {
         let reader = schema::open_beside(path)?;
         reader.pragma_update(None, "query_only", true)?;
         let file = device_and_number(path).ok_or_else(|| QueueError::Gone { path: path.to_path_buf() })?;
-        let (commands, inbox) = bounded(BATCH);
-        let thread = std::thread::Builder::new().name("queue".into()).spawn(move || serve(connection, &inbox)).map_err(|error| {
-            QueueError::Open { path: path.to_path_buf(), source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)) }
-        })?;
         Ok(Store {
-            commands: Some(commands),
-            thread: Some(thread),
+            writer: Writer::start(path, connection)?,
             path: path.to_path_buf(),
             file,
             reader: Mutex::new(reader),
@@ -209,59 +193,32 @@ impl Store {
         statements: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
         self.check_in_place()?;
-        let (answer, wait) = bounded(1);
-        let command: Command = Box::new(move |connection| {
-            let result = connection
-                .map_err(|error| QueueError::Commit(error.to_string()))
-                .and_then(|connection| Ok(within_savepoint(connection, statements)?));
-            Box::new(move |commit| {
-                let result = match commit {
-                    Ok(()) => result,
-                    Err(error) => Err(QueueError::Commit(error.to_string())),
-                };
-                let _ = answer.send(result);
-            })
-        });
-        self.commands.as_ref().ok_or(QueueError::Closed)?.send(command).map_err(|_| QueueError::Closed)?;
-        wait.recv().map_err(|_| QueueError::Closed)?
+        self.writer.run(Once::Synced, statements)
     }
-}
 
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.commands = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    /// Runs statements in the next shared transaction and waits until it is committed: a power cut may undo it, a crash of this process does not.
+    pub(super) fn run_unsynced<T: Send + 'static>(
+        &self,
+        statements: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        self.check_in_place()?;
+        self.writer.run(Once::Committed, statements)
+    }
+
+    /// Has something written, without waiting for it: it is tried until it is there.
+    pub(super) fn owe(&self, owed: Owed) -> Result<(), QueueError> {
+        self.writer.record(owed)
+    }
+
+    /// Waits until everything that was given to the queue before is synced.
+    ///
+    /// # Errors
+    /// Where it cannot be.
+    pub fn flush(&self) -> Result<(), QueueError> {
+        self.run(|_| Ok(()))
     }
 }
 
 fn device_and_number(path: &Path) -> Option<(u64, u64)> {
     FileIdentity::at(path).ok().map(|identity| (identity.device, identity.inode))
-}
-
-/// A failed command takes back its own statements and leaves those of the others.
-fn within_savepoint<T>(connection: &Connection, statements: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    connection.prepare_cached("SAVEPOINT command")?.execute([])?;
-    let result = statements(connection);
-    if result.is_err() {
-        connection.prepare_cached("ROLLBACK TO command")?.execute([])?;
-    }
-    connection.prepare_cached("RELEASE command")?.execute([])?;
-    result
-}
-
-fn serve(connection: Connection, inbox: &Receiver<Command>) {
-    while let Ok(first) = inbox.recv() {
-        let begun = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
-        let within = begun.as_ref().map(|_| &connection);
-        let replies: Vec<Reply> = std::iter::once(first).chain(inbox.try_iter().take(BATCH - 1)).map(|command| command(within)).collect();
-        let committed = begun.and_then(|_| connection.prepare_cached("COMMIT")?.execute([]));
-        if committed.is_err() && !connection.is_autocommit() {
-            let _ = connection.execute_batch("ROLLBACK");
-        }
-        for reply in replies {
-            reply(committed.as_ref().map(|_| ()));
-        }
-    }
 }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::arriving::next_turn;
 use super::claim::{claim, release_busy};
+use super::writer::Owed;
 use super::{Committed, Enqueued, Job, JobId, Lane, NewJob, Origin, Queue, QueueError, Store, Waiting};
 use crate::files::{path_from_bytes, path_to_bytes};
 use crate::identity::FileIdentity;
@@ -76,31 +77,34 @@ impl Queue for Store {
 
     fn claim(&self, lanes: &Arc<[Lane]>) -> Result<Option<Job>, QueueError> {
         let lanes = Arc::clone(lanes);
-        self.run(move |connection| claim(connection, &lanes))
+        // A claim that a power cut undoes has harmed nothing: nobody has seen what came of it. A crash that it caused is counted.
+        self.run_unsynced(move |connection| claim(connection, &lanes))
     }
 
-    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting, next: Option<&Arc<[Lane]>>) -> Result<Option<Job>, QueueError> {
-        let (id, next) = (id.clone(), next.cloned());
-        let next = self.run(move |connection| {
+    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting) -> Result<(), QueueError> {
+        let id = id.clone();
+        self.run(move |connection| {
             release_busy(connection, &id)?;
-            defer(connection, &id, due_ms, &waiting)?;
-            next.map_or(Ok(None), |lanes| claim(connection, &lanes))
+            defer(connection, &id, due_ms, &waiting)
         })?;
         self.work().notify();
-        Ok(next)
+        Ok(())
     }
 
-    fn commit(&self, id: &JobId, committed: Committed, next: Option<&Arc<[Lane]>>) -> Result<Option<Job>, QueueError> {
-        let (id, next) = (id.clone(), next.cloned());
-        let next = self.run(move |connection| {
-            release_busy(connection, &id)?;
-            commit(connection, &id, &committed)?;
-            next.map_or(Ok(None), |lanes| claim(connection, &lanes))
-        })?;
-        self.committed().notify();
-        // Room in a lane is work for the others.
-        self.work().notify();
-        Ok(next)
+    fn commit(&self, id: &JobId, committed: Committed, durable: impl FnOnce() + Send + 'static) -> Result<(), QueueError> {
+        let (id, deliverable, work) = (id.clone(), self.committed(), self.work());
+        self.owe(Owed {
+            record: Box::new(move |connection| {
+                release_busy(connection, &id)?;
+                commit(connection, &id, &committed)
+            }),
+            synced: Box::new(move || {
+                durable();
+                deliverable.notify();
+                // Room in a lane is work for the others.
+                work.notify();
+            }),
+        })
     }
 }
 
@@ -181,7 +185,7 @@ pub(super) fn insert(connection: &Connection, new: &NewJob, created_ms: i64, tur
 /// Queues a job again that no converter took.
 pub(super) fn queue_again(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
     for table in ["deliveries", "documents", "attributes"] {
-        connection.prepare_cached(&format!("DELETE FROM {table} WHERE job = ?1"))?.execute([id])?;
+        connection.prepare_cached(&format!("DELETE FROM {table} WHERE job = (SELECT seq FROM jobs WHERE id = ?1)"))?.execute([id])?;
     }
     connection
         .prepare_cached(
@@ -193,13 +197,14 @@ pub(super) fn queue_again(connection: &Connection, id: &str) -> rusqlite::Result
 
 pub(super) fn commit(connection: &Connection, id: &JobId, committed: &Committed) -> rusqlite::Result<()> {
     let now = now_ms();
-    let claimed = connection
+    let seq: Option<i64> = connection
         .prepare_cached(
             "UPDATE jobs SET state = 'committed', due_ms = 0, finished_ms = ?2, outcome = ?3, error_type = ?4, converter = ?5, plugin_version = ?6,
              plugin_digest = ?7, detail = ?8, spool_bytes = ?9, options = ?10, source_settled = 0, waiting = CASE WHEN ?4 = 'no_converter' THEN waiting END
-             WHERE id = ?1 AND state = 'running'",
+             WHERE id = ?1 AND state = 'running' RETURNING seq",
         )?
-        .execute(params![
+        .query_row(
+            params![
             id.as_str(),
             now,
             committed.outcome.as_str(),
@@ -210,18 +215,19 @@ pub(super) fn commit(connection: &Connection, id: &JobId, committed: &Committed)
             committed.detail.to_string(),
             committed.documents.iter().map(|document| document.bytes).sum::<u64>().cast_signed(),
             committed.options,
-        ])?;
+        ],
+            |row| row.get(0),
+        )
+        .optional()?;
     // Given back meanwhile, because the process was to end: it runs again.
-    if claimed == 0 {
-        return Ok(());
-    }
+    let Some(seq) = seq else { return Ok(()) };
     let mut insert = connection.prepare_cached(
         "INSERT INTO documents (job, number, name, media_type, attributes, key, bytes, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
     let mut index = connection.prepare_cached("INSERT OR IGNORE INTO attributes (name, value, job) VALUES (?1, ?2, ?3)")?;
     for document in &committed.documents {
         insert.execute(params![
-            id.as_str(),
+            seq,
             document.number,
             document.name,
             document.media_type,
@@ -231,13 +237,13 @@ pub(super) fn commit(connection: &Connection, id: &JobId, committed: &Committed)
             document.digest,
         ])?;
         for (name, value) in document.attributes.iter().filter(|(_, value)| value.len() <= MAX_INDEXED_VALUE) {
-            index.execute(params![name, value, id.as_str()])?;
+            index.execute(params![name, value, seq])?;
         }
     }
     let mut insert = connection
         .prepare_cached("INSERT INTO deliveries (job, destination, state, due_ms, committed_ms) VALUES (?1, ?2, 'pending', 0, ?3)")?;
     for destination in &committed.destinations {
-        insert.execute(params![id.as_str(), destination, now])?;
+        insert.execute(params![seq, destination, now])?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use crate::crash;
 use crate::delivery::Spool;
 use crate::metrics::{Metrics, QueueName};
 use crate::plugins::Registry;
-use crate::queue::{Job, Lane, Queue, QueueError, Store, Wakeup, now_ms};
+use crate::queue::{Job, Lane, Queue, Store, Wakeup, now_ms};
 use crate::sandbox::THREAD_STACK;
 
 /// How long a worker that cannot reach the queue waits before it tries again.
@@ -129,15 +129,10 @@ impl Shared {
 
     fn work(&self) {
         let work = self.context.store.work();
-        let mut next = None;
-        while !self.stopping() || next.is_some() {
-            if let Some(job) = next.take() {
-                next = self.process(&job);
-                continue;
-            }
+        while !self.stopping() {
             let seen = work.generation();
             match self.context.store.claim(&self.context.lanes) {
-                Ok(Some(job)) => next = Some(job),
+                Ok(Some(job)) => self.process(&job),
                 Ok(None) => work.wait(seen, self.idle_time()),
                 Err(error) => {
                     tracing::error!(%error, "cannot claim a job; trying again");
@@ -156,8 +151,8 @@ impl Shared {
         }
     }
 
-    /// Runs a job, and gives the next one.
-    fn process(&self, job: &Job) -> Option<Job> {
+    /// Runs a job.
+    fn process(&self, job: &Job) {
         let _busy = self.context.metrics.worker_busy(QueueName::Converter);
         let began = Instant::now();
         crash::point("after_claim");
@@ -166,36 +161,31 @@ impl Shared {
             verdict::host_defect(job)
         });
         let committed = matches!(decision, verdict::Decision::Commit(_));
-        let next = self.record(job, decision);
+        self.record(job, decision);
         if committed {
             self.context.metrics.queue_processed(QueueName::Converter, began.elapsed());
         }
-        next
     }
 
-    /// Nothing is lost while the queue cannot be written: the worker waits with what it has. Gives the next job, unless the worker is to stop.
-    fn record(&self, job: &Job, decision: verdict::Decision) -> Option<Job> {
+    /// Nothing is lost while the queue cannot be written: the queue keeps what became of a job until it is durable, and a worker waits with a job
+    /// that it gives back.
+    fn record(&self, job: &Job, decision: verdict::Decision) {
         let store = &self.context.store;
-        let write = || -> Result<Option<Job>, QueueError> {
-            let lanes = (!self.stopping()).then_some(&self.context.lanes);
-            match &decision {
-                verdict::Decision::Commit(committed) => {
-                    crash::point("before_commit");
-                    let next = store.commit(&job.id, (**committed).clone(), lanes)?;
-                    crash::point("after_commit");
-                    Ok(next)
+        let (due_ms, waiting) = match decision {
+            verdict::Decision::Commit(committed) => {
+                crash::point("before_commit");
+                if let Err(error) = store.commit(&job.id, *committed, || crash::point("after_commit")) {
+                    tracing::error!(job = %job.id, file = job.path, %error, "cannot record what became of a job; it is converted again after the next start");
                 }
-                verdict::Decision::Defer { due_ms, waiting } => store.defer(&job.id, *due_ms, waiting.clone(), lanes),
-                verdict::Decision::GivenBack => Ok(None),
+                return;
             }
+            verdict::Decision::Defer { due_ms, waiting } => (due_ms, waiting),
+            verdict::Decision::GivenBack => return,
         };
-        loop {
-            match write() {
-                Ok(next) => return next,
-                Err(error) => tracing::error!(job = %job.id, file = job.path, %error, "cannot record what became of a job; trying again"),
-            }
+        while let Err(error) = store.defer(&job.id, due_ms, waiting.clone()) {
+            tracing::error!(job = %job.id, file = job.path, %error, "cannot give a job back; trying again");
             if self.stopping() {
-                return None;
+                return;
             }
             thread::sleep(QUEUE_RETRY);
         }

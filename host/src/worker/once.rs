@@ -30,11 +30,12 @@ impl Context {
         let decision = run::convert(self, job);
         Ok(match decision {
             Decision::Commit(committed) => {
-                self.store.commit(&job.id, (*committed).clone(), None)?;
+                self.store.commit(&job.id, (*committed).clone(), || ())?;
+                self.store.flush()?;
                 Once::Ended(committed)
             }
             Decision::Defer { due_ms, waiting } => {
-                self.store.defer(&job.id, due_ms, waiting.clone(), None)?;
+                self.store.defer(&job.id, due_ms, waiting.clone())?;
                 Once::Later(waiting)
             }
             Decision::GivenBack => Once::Later(Waiting::Busy),

@@ -1,0 +1,296 @@
+//! The threads that write to the database. One owns the connection: all that waits for it shares a transaction (group commit). The other makes
+//! durable what was committed, while the first goes on with the next transaction: a sync takes longer than all statements of a job. It
+//! knows no tables.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rusqlite::Connection;
+
+use super::{QueueError, schema};
+use crate::files;
+
+/// Tasks that share a transaction at most, that wait for the thread at most, and transactions that wait for a sync at most.
+const BATCH: usize = 256;
+/// The pause before what could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often what could not be written is tried when the program ends.
+const LAST_TRIES: u32 = 3;
+
+/// Answers whoever asked: within a transaction that was committed, or that has failed.
+type Reply = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
+/// Gets the connection within a transaction, or why there is none.
+type Statements = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Reply + Send>;
+
+/// When an answer is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Once {
+    /// A crash of this process changes nothing of it any more; a power cut may.
+    Committed,
+    /// Nothing does.
+    Synced,
+}
+
+/// Something to be written whose sender does not wait for it: it is tried until it is there.
+pub(super) struct Owed {
+    /// Writes it. It may be called again after a failure.
+    pub record: Box<dyn Fn(&Connection) -> rusqlite::Result<()> + Send>,
+    /// Called when it is synced.
+    pub synced: Box<dyn FnOnce() + Send>,
+}
+
+enum Task {
+    Run(Statements, Once),
+    Record(Owed),
+}
+
+/// What a committed transaction still needs.
+struct Unsynced {
+    /// It changed something.
+    dirty: bool,
+    replies: Vec<Reply>,
+    recorded: Vec<Owed>,
+}
+
+/// The two threads, until this is dropped: then they finish what they were given.
+pub(super) struct Writer {
+    tasks: Option<Sender<Task>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// Where the database's log cannot be opened, or no thread be started.
+    pub fn start(path: &Path, connection: Connection) -> Result<Writer, QueueError> {
+        let failed = |error: io::Error| QueueError::Open {
+            path: path.to_path_buf(),
+            source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
+        };
+        let log = Log::open(path)?;
+        let (tasks, inbox) = bounded(BATCH);
+        let (to_sync, committed) = bounded(BATCH);
+        let writing = std::thread::Builder::new()
+            .name("queue".into())
+            .spawn(move || Transactions { connection, inbox, to_sync, owed: Vec::new() }.serve())
+            .map_err(failed)?;
+        let syncing = std::thread::Builder::new().name("queue sync".into()).spawn(move || sync_all(log, &committed)).map_err(failed)?;
+        Ok(Writer { tasks: Some(tasks), threads: vec![writing, syncing] })
+    }
+
+    /// Runs statements in the next transaction and waits.
+    pub fn run<T: Send + 'static>(
+        &self,
+        once: Once,
+        statements: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let (answer, wait) = bounded(1);
+        let statements: Statements = Box::new(move |connection| {
+            let result = connection
+                .map_err(|error| QueueError::Commit(error.to_string()))
+                .and_then(|connection| Ok(within_savepoint(connection, statements)?));
+            Box::new(move |commit| {
+                let result = match commit {
+                    Ok(()) => result,
+                    Err(error) => Err(QueueError::Commit(error.to_string())),
+                };
+                let _ = answer.send(result);
+            })
+        });
+        self.give(Task::Run(statements, once))?;
+        wait.recv().map_err(|_| QueueError::Closed)?
+    }
+
+    /// Takes over something to be written.
+    pub fn record(&self, owed: Owed) -> Result<(), QueueError> {
+        self.give(Task::Record(owed))
+    }
+
+    fn give(&self, task: Task) -> Result<(), QueueError> {
+        self.tasks.as_ref().ok_or(QueueError::Closed)?.send(task).map_err(|_| QueueError::Closed)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.tasks = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A failed task takes back its own statements and leaves those of the others.
+fn within_savepoint<T>(connection: &Connection, statements: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    connection.prepare_cached("SAVEPOINT command")?.execute([])?;
+    let result = statements(connection);
+    if result.is_err() {
+        connection.prepare_cached("ROLLBACK TO command")?.execute([])?;
+    }
+    connection.prepare_cached("RELEASE command")?.execute([])?;
+    result
+}
+
+/// The thread that owns the connection.
+struct Transactions {
+    connection: Connection,
+    inbox: Receiver<Task>,
+    to_sync: Sender<Unsynced>,
+    /// What could not be written yet.
+    owed: Vec<Owed>,
+}
+
+impl Transactions {
+    fn serve(mut self) {
+        loop {
+            // Whoever gave it does not wait for it, so nobody else would try it again.
+            let first = if self.owed.is_empty() { self.inbox.recv().map_err(RecvTimeoutError::from) } else { self.inbox.recv_timeout(RETRY) };
+            match first {
+                Ok(first) => self.transaction(Some(first)),
+                Err(RecvTimeoutError::Timeout) => self.transaction(None),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        for _ in 0..LAST_TRIES {
+            if self.owed.is_empty() {
+                return;
+            }
+            std::thread::sleep(RETRY);
+            self.transaction(None);
+        }
+        tracing::error!(jobs = self.owed.len(), "cannot record what became of jobs; they are converted again after the next start");
+    }
+
+    /// One transaction for everything that waits.
+    fn transaction(&mut self, first: Option<Task>) {
+        let changes = self.connection.total_changes();
+        let begun = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+        let connection = begun.as_ref().map(|_| &self.connection);
+        let mut failed = Vec::new();
+        let mut at_once: Vec<Reply> = Vec::new();
+        let mut unsynced = Unsynced { dirty: false, replies: Vec::new(), recorded: Vec::new() };
+        let before = std::mem::take(&mut self.owed).into_iter().map(Task::Record);
+        for task in before.chain(first).chain(self.inbox.try_iter().take(BATCH)) {
+            match task {
+                Task::Run(statements, Once::Committed) => at_once.push(statements(connection)),
+                Task::Run(statements, Once::Synced) => unsynced.replies.push(statements(connection)),
+                Task::Record(owed) => {
+                    let recorded = connection.map_err(ToString::to_string).and_then(|connection| {
+                        within_savepoint(connection, |connection| (owed.record)(connection)).map_err(|error| error.to_string())
+                    });
+                    match recorded {
+                        Ok(()) => unsynced.recorded.push(owed),
+                        Err(error) => {
+                            tracing::error!(error, "cannot record what became of a job; trying again");
+                            failed.push(owed);
+                        }
+                    }
+                }
+            }
+        }
+        let committed = begun.and_then(|_| self.connection.prepare_cached("COMMIT")?.execute([]));
+        if committed.is_err() && !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        let result = committed.as_ref().map(|_| ());
+        for reply in at_once {
+            reply(result);
+        }
+        self.owed = failed;
+        if let Err(error) = &committed {
+            for reply in unsynced.replies {
+                reply(Err(error));
+            }
+            if !unsynced.recorded.is_empty() {
+                tracing::error!(%error, jobs = unsynced.recorded.len(), "cannot record what became of jobs; trying again");
+            }
+            self.owed.append(&mut unsynced.recorded);
+            return;
+        }
+        unsynced.dirty = self.connection.total_changes() != changes;
+        // Where too much waits to be synced, this waits, too.
+        let _ = self.to_sync.send(unsynced);
+    }
+}
+
+/// The thread that syncs: once for all that was committed meanwhile.
+fn sync_all(mut log: Log, committed: &Receiver<Unsynced>) {
+    let mut recorded: Vec<Owed> = Vec::new();
+    loop {
+        let first = if recorded.is_empty() { committed.recv().map_err(RecvTimeoutError::from) } else { committed.recv_timeout(RETRY) };
+        let first = match first {
+            Ok(first) => Some(first),
+            Err(RecvTimeoutError::Timeout) => None,
+            // What could not be synced is in the log, but for a power cut.
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let mut dirty = log.failed || !recorded.is_empty();
+        let mut replies = Vec::new();
+        for mut transaction in first.into_iter().chain(committed.try_iter()) {
+            dirty |= transaction.dirty;
+            replies.append(&mut transaction.replies);
+            recorded.append(&mut transaction.recorded);
+        }
+        let synced = if dirty { log.sync() } else { Ok(()) };
+        for reply in replies {
+            reply(synced.as_ref().map(|()| ()));
+        }
+        match synced {
+            Ok(()) => recorded.drain(..).for_each(|owed| (owed.synced)()),
+            Err(error) => tracing::error!(%error, "cannot make the queue durable; check its disk. Trying again"),
+        }
+    }
+}
+
+/// SQLite's log of what was committed and is not in the database file yet.
+struct Log {
+    file: File,
+    /// To write what the log holds into the database file.
+    connection: Connection,
+    /// A sync has failed. What it was to make durable may be lost to the disk although it can still be read, and a later sync would say nothing
+    /// of it.
+    failed: bool,
+}
+
+impl Log {
+    fn open(path: &Path) -> Result<Log, QueueError> {
+        let connection = schema::open_beside(path)?;
+        let failed = |error: io::Error| QueueError::Open {
+            path: path.to_path_buf(),
+            source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
+        };
+        let mut name = path.as_os_str().to_os_string();
+        name.push("-wal");
+        // Windows syncs only what may be written to.
+        let file = File::options().write(true).open(&name).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        files::sync_parent(path).map_err(failed)?;
+        Ok(Log { file, connection, failed: false })
+    }
+
+    /// Makes everything durable that was committed before.
+    fn sync(&mut self) -> rusqlite::Result<()> {
+        if self.failed {
+            // Written anew and synced, all of it.
+            let (log, written): (i64, i64) =
+                self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
+            if written < log {
+                return Err(failure(&io::Error::other("not all of the log could be written into the database")));
+            }
+            self.failed = false;
+            return Ok(());
+        }
+        let synced = self.file.sync_data();
+        self.failed = synced.is_err();
+        synced.map_err(|error| failure(&error))
+    }
+}
+
+fn failure(error: &io::Error) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), Some(error.to_string()))
+}
