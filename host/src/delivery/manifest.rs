@@ -122,7 +122,11 @@ impl Manifests {
     ///
     /// # Errors
     /// What the file system says, or `found`.
-    pub fn read(&self, mut wanted: HashSet<String>, mut found: impl FnMut(Manifest) -> anyhow::Result<()>) -> anyhow::Result<HashSet<String>> {
+    pub fn read(
+        &self,
+        mut wanted: HashSet<String>,
+        mut found: impl FnMut(Manifest) -> anyhow::Result<()>,
+    ) -> anyhow::Result<HashSet<String>> {
         for (_, path) in self.files()?.into_iter().rev() {
             // One that a crash has left unfinished is not JSON.
             let lines: Vec<Vec<u8>> = BufReader::new(File::open(path)?).split(b'\n').collect::<io::Result<_>>()?;

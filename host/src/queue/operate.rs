@@ -76,8 +76,11 @@ impl Store {
                 .collect::<rusqlite::Result<_>>()?;
             let mut count = 0;
             for id in &jobs {
-                let purged =
-                    connection.prepare_cached("UPDATE deliveries SET state = 'purged' WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND state = 'dead'")?.execute([id])?;
+                let purged = connection
+                    .prepare_cached(
+                        "UPDATE deliveries SET state = 'purged' WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND state = 'dead'",
+                    )?
+                    .execute([id])?;
                 count += purged as u64;
             }
             Ok(count)

@@ -26,6 +26,8 @@ type Reply = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 /// Gets the connection within a transaction, or why there is none.
 type Statements = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Reply + Send>;
 
+type Record = Box<dyn Fn(&Connection) -> rusqlite::Result<()> + Send>;
+
 /// When an answer is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Once {
@@ -38,7 +40,7 @@ pub(super) enum Once {
 /// Something to be written whose sender does not wait for it: it is tried until it is there.
 pub(super) struct Owed {
     /// Writes it. It may be called again after a failure.
-    pub record: Box<dyn Fn(&Connection) -> rusqlite::Result<()> + Send>,
+    pub record: Record,
     /// Called when it is synced.
     pub synced: Box<dyn FnOnce() + Send>,
 }
@@ -149,7 +151,8 @@ impl Transactions {
     fn serve(mut self) {
         loop {
             // Whoever gave it does not wait for it, so nobody else would try it again.
-            let first = if self.owed.is_empty() { self.inbox.recv().map_err(RecvTimeoutError::from) } else { self.inbox.recv_timeout(RETRY) };
+            let first =
+                if self.owed.is_empty() { self.inbox.recv().map_err(RecvTimeoutError::from) } else { self.inbox.recv_timeout(RETRY) };
             match first {
                 Ok(first) => self.transaction(Some(first)),
                 Err(RecvTimeoutError::Timeout) => self.transaction(None),
@@ -238,7 +241,7 @@ fn sync_all(mut log: Log, committed: &Receiver<Unsynced>) {
         }
         let synced = if dirty { log.sync() } else { Ok(()) };
         for reply in replies {
-            reply(synced.as_ref().map(|()| ()));
+            reply(synced.as_ref().copied());
         }
         match synced {
             Ok(()) => recorded.drain(..).for_each(|owed| (owed.synced)()),
