@@ -9,6 +9,9 @@ const DESCRIPTOR: u32 = 1024;
 /// Where its texts begin.
 const TEXTS: u32 = 2048;
 
+/// The import of the capability `lookup`.
+pub const LOOKUP: &str = r#"(import "dropforge:converter/lookup@0.1.0" "get" (func (param i32 i32 i32 i32 i32)))"#;
+
 /// A converter to be made.
 #[derive(Clone)]
 pub struct Guest {
