@@ -23,6 +23,8 @@ const NAMESPACE: &str = "dropforge";
 const PACKAGE: &str = "converter";
 /// The interface that a converter exports.
 const EXPORT: &str = "converter";
+/// Functions that are listed of an interface which is missing as a whole.
+const MAX_LISTED: usize = 4;
 
 /// What a component that satisfies the contract needs and offers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,8 +158,13 @@ impl Contract {
         let short = interface.name.as_deref().unwrap_or_default();
         let with_functions = || {
             let functions = interface.functions.iter();
-            let functions: Vec<String> =
+            let mut functions: Vec<String> =
                 functions.map(|(name, function)| format!("`{}: {}`", readable_name(name), Signature::of(guest, function))).collect();
+            let more = functions.len().saturating_sub(MAX_LISTED);
+            functions.truncate(MAX_LISTED);
+            if more > 0 {
+                functions.push(format!("and {more} more"));
+            }
             if functions.is_empty() { format!("`{name}`") } else { format!("`{name}` ({})", functions.join(", ")) }
         };
         if is_contract(package) {
@@ -183,7 +190,9 @@ impl Contract {
 }
 
 fn unknown_import(name: &str) -> String {
-    format!("it imports {name}, which no converter gets: remove what needs it from the converter")
+    // What componentize-js imports unless it is told otherwise.
+    let remedy = if name.starts_with("`wasi:http/") { ", with componentize-js by `--disable http fetch-event`" } else { "" };
+    format!("it imports {name}, which no converter gets: remove what needs it from the converter{remedy}")
 }
 
 /// The interface that a world's item names, with its package; none for functions, types and interfaces without a name.

@@ -5,7 +5,9 @@
 //
 // Build it with componentize-js (@bytecodealliance/componentize-js from npm), against the contract's world `plugin`:
 //
-//     componentize-js tests/guests/js-guest/app.js --wit wit/0.1.0 -n plugin -o measurements-js.wasm
+//     componentize-js app.js --wit wit/0.1.0 -n plugin --disable http fetch-event -o measurements-js.wasm
+//
+// A converter reaches no network, so what would bring it has to stay out.
 
 import { createDocument } from "dropforge:converter/io@0.1.0";
 import { log } from "dropforge:converter/log@0.1.0";

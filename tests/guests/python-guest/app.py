@@ -5,7 +5,7 @@
 
 Build it with componentize-py (from PyPI), against the contract's world `plugin`:
 
-    componentize-py -d wit/0.1.0 -w plugin componentize -p tests/guests/python-guest app -o measurements-py.wasm
+    componentize-py -d wit/0.1.0 -w plugin componentize app -o measurements-py.wasm
 """
 
 import csv
