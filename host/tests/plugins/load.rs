@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::guest::{Guest, function};
 use crate::sandbox;
 
-fn load(bytes: &[u8], sandbox: &Sandbox, folder: &Path) -> Result<Plugin, String> {
+pub fn load(bytes: &[u8], sandbox: &Sandbox, folder: &Path) -> Result<Plugin, String> {
     let file = folder.join("plugin.wasm");
     fs::write(&file, bytes).unwrap();
     load_file(&file, sandbox, &folder.join("compiled")).map_err(|error| error.to_string())
