@@ -154,6 +154,23 @@ fn a_server_that_never_answers_holds_no_worker_beyond_the_limits() {
     wait_for("the next file", || daemon.job("next.lookup").filter(|job| job["outcome"] == "converted"));
 }
 
+/// What ran when the daemon died is converted in a process of its own the next time, which has to reach the server by itself.
+#[test]
+fn a_job_that_was_killed_while_it_waited_asks_again() {
+    let server = Receiver::up();
+    server.know(|_| Answer::Stall);
+    let config = upstream(&server) + GRANTED + &route("in", "opcheck", "");
+    let mut daemon = Setup::new().plugins(&LOADED).config(&config).start();
+    daemon.drop_file("a.report.json", report(10));
+    wait_for("the server to be asked", || (!server.looked_up().is_empty()).then_some(()));
+    daemon.kill();
+    server.know(know);
+    let daemon = daemon.restart(|setup| setup);
+    daemon.wait_for_log("is ready: drop files");
+    daemon.wait_for_settled("done", "a.report.json");
+    assert_eq!(fs::read_to_string(daemon.wait_for_document("a.report.json")).unwrap(), report(10));
+}
+
 #[test]
 fn a_plugin_that_was_not_granted_what_it_asks_for_is_refused_until_it_is() {
     let server = operations();
