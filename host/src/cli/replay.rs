@@ -136,6 +136,10 @@ fn context(mut config: Config, store: &Arc<Store>, spool: Spool, with: Option<&P
                 if let ConverterChoice::Auto = route.converter {
                     route.options = route.options.get(&name).and_then(|options| options.as_object().cloned()).unwrap_or_default();
                 }
+                // What a route grants to the converter that it names is not for another.
+                if !route.converter.admits(&name) {
+                    route.allow.clear();
+                }
                 route.converter = ConverterChoice::Named { name, digest: None };
             }
             Arc::new(Registry::of(plugin))
