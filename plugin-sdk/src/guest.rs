@@ -14,7 +14,8 @@
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../wit/0.1.0",
-        world: "plugin",
+        // Only what a converter calls is imported: one that never looks anything up asks for no capability.
+        world: "plugin-with-lookup",
         pub_export_macro: true,
         export_macro_name: "export_component",
         default_bindings_module: "dropforge_sdk::guest::bindings",
@@ -28,9 +29,10 @@ pub use bindings::export_component;
 pub use bindings::exports::dropforge::converter::converter::Guest;
 pub use wit_bindgen::rt as wit_bindgen_rt;
 
-use bindings::dropforge::converter::{log as host_log, metrics as host_metrics};
+use bindings::dropforge::converter::{log as host_log, lookup as host_lookup, metrics as host_metrics};
 
 use crate::input::{HostError, RawInput};
+use crate::lookup::{LookupError, Response};
 use crate::output::{RawDocument, RawOutput};
 use crate::{Converter, Descriptor, Error, ErrorType, Input, MetricKind, Outcome, Output, Result, Severity, log::Level};
 
@@ -111,6 +113,18 @@ pub(crate) fn log(level: Level, message: &str, fields: &[(&str, &str)]) {
 pub(crate) fn observe(name: &str, value: f64, labels: &[&str]) {
     let labels: Vec<String> = labels.iter().map(|label| (*label).into()).collect();
     host_metrics::observe(name, value, &labels);
+}
+
+/// Asks the host's server.
+pub(crate) fn look_up(path: &str, query: &[(&str, &str)]) -> Result<Response, LookupError> {
+    let query: Vec<(String, String)> = query.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    match host_lookup::get(path, &query) {
+        Ok(host_lookup::Response { status, media_type, body }) => Ok(Response { status, media_type, body }),
+        Err(host_lookup::LookupError::Denied(text)) => Err(LookupError::Denied(text)),
+        Err(host_lookup::LookupError::Budget(text)) => Err(LookupError::Budget(text)),
+        Err(host_lookup::LookupError::Unavailable(text)) => Err(LookupError::Unavailable(text)),
+        Err(host_lookup::LookupError::Other(text)) => Err(LookupError::Other(text)),
+    }
 }
 
 /// A panic aborts, which the host sees as a trap without words: this says the words first.

@@ -70,6 +70,7 @@ mod glob;
 pub mod guest;
 mod input;
 pub mod log;
+pub mod lookup;
 pub mod metrics;
 mod output;
 #[cfg(not(target_family = "wasm"))]

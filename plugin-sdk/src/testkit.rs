@@ -26,10 +26,15 @@ use std::rc::Rc;
 
 use crate::input::{HostError, RawInput};
 use crate::log::Level;
+use crate::lookup::{LookupError, Response};
 use crate::output::{RawDocument, RawOutput};
 use crate::{Converter, Error, Input, Outcome, Output, Probe, Result, Severity};
 
+/// Answers look-ups in a test: a path and its query to what the server would say.
+type Answers = Box<dyn FnMut(&str, &[(&str, &str)]) -> Result<Response, LookupError>>;
+
 thread_local! {
+    static LOOKUPS: RefCell<Option<Answers>> = const { RefCell::new(None) };
     static LOGS: RefCell<Vec<LogLine>> = const { RefCell::new(Vec::new()) };
     static OBSERVATIONS: RefCell<Vec<Observation>> = const { RefCell::new(Vec::new()) };
 }
@@ -170,6 +175,18 @@ pub fn convert<C: Converter>(input: TestInput, options: serde_json::Value) -> Co
     Conversion { result, documents, problems, logs: LOGS.take(), observations: OBSERVATIONS.take() }
 }
 
+/// The same for a converter that looks things up: `answers` is what the server would say.
+pub fn convert_with_lookup<C: Converter>(
+    input: TestInput,
+    options: serde_json::Value,
+    answers: impl FnMut(&str, &[(&str, &str)]) -> Result<Response, LookupError> + 'static,
+) -> Conversion {
+    LOOKUPS.set(Some(Box::new(answers)));
+    let conversion = convert::<C>(input, options);
+    LOOKUPS.take();
+    conversion
+}
+
 /// Runs `probe` on an input, of which it sees the first 64 KiB and no members.
 pub fn probe<C: Converter>(mut input: TestInput) -> Probe {
     input.members.clear();
@@ -179,6 +196,13 @@ pub fn probe<C: Converter>(mut input: TestInput) -> Probe {
 /// The JSON Schema that the descriptor will hold.
 pub fn options_schema<C: Converter>() -> serde_json::Value {
     serde_json::from_str(&crate::converter::options_schema::<C>()).unwrap_or_default()
+}
+
+pub(crate) fn look_up(path: &str, query: &[(&str, &str)]) -> Result<Response, LookupError> {
+    LOOKUPS.with_borrow_mut(|answers| match answers {
+        Some(answers) => answers(path, query),
+        None => Err(LookupError::Denied("this test answers no look-ups: use `testkit::convert_with_lookup`".into())),
+    })
 }
 
 pub(crate) fn record_log(level: Level, message: &str, fields: &[(&str, &str)]) {

@@ -52,6 +52,15 @@ pub fn plugin(name: &str) -> PathBuf {
     path
 }
 
+/// The same for a guest whose language needs a tool that may not be had here; where it is missing, that is said, and the test has nothing to do.
+pub fn plugin_if_built(name: &str) -> Option<PathBuf> {
+    let path = target_folder().join("plugins").join(format!("{name}.wasm"));
+    if !path.exists() {
+        eprintln!("SKIPPED: {name}.wasm is not built, because its tool cannot be had here: `cargo xtask setup` says why");
+    }
+    path.exists().then_some(path)
+}
+
 /// What `python3` prints, as JSON, that runs a script of `tests/compare` with the standard library alone.
 pub fn python(script: &str, arguments: &[&Path]) -> Value {
     script_answer(Path::new("python3"), script, arguments)

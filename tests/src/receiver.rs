@@ -49,12 +49,14 @@ type Behaviour = Box<dyn FnMut(&Received) -> Answer + Send>;
 #[derive(Default)]
 struct Shared {
     behaviour: Mutex<Option<Behaviour>>,
+    lookups: Mutex<Option<Behaviour>>,
     log: Mutex<Log>,
 }
 
 #[derive(Default)]
 struct Log {
     kept: Vec<Received>,
+    looked_up: Vec<Received>,
     requests: usize,
     active: usize,
     most_active: usize,
@@ -112,6 +114,16 @@ impl Receiver {
         *self.shared.behaviour.lock().unwrap() = Some(Box::new(behaviour));
     }
 
+    /// Answers what is looked up, by GET, as this says; `Kept` is a status of its own, 201.
+    pub fn know(&self, behaviour: impl FnMut(&Received) -> Answer + Send + 'static) {
+        *self.shared.lookups.lock().unwrap() = Some(Box::new(behaviour));
+    }
+
+    /// What was looked up since [`Receiver::know`] was called.
+    pub fn looked_up(&self) -> Vec<Received> {
+        self.shared.log.lock().unwrap().looked_up.clone()
+    }
+
     /// What it has kept, in the order in which it came.
     pub fn kept(&self) -> Vec<Received> {
         self.shared.log.lock().unwrap().kept.clone()
@@ -138,9 +150,12 @@ async fn receive(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, he
     let headers = headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect();
     let path = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let received = Received { method: method.to_string(), path, headers, body: String::from_utf8_lossy(&body).into_owned() };
-    // A ping is not what a test looks for.
     if method == Method::GET {
-        return StatusCode::OK.into_response();
+        // A ping is not what a test looks for.
+        let answer = if received.path == "/" { None } else { shared.lookups.lock().unwrap().as_mut().map(|answer| answer(&received)) };
+        let Some(answer) = answer else { return StatusCode::OK.into_response() };
+        shared.log.lock().unwrap().looked_up.push(received);
+        return respond(answer).await;
     }
     {
         let mut log = shared.log.lock().unwrap();
@@ -158,6 +173,10 @@ async fn receive(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, he
             log.kept.push(received);
         }
     }
+    respond(answer).await
+}
+
+async fn respond(answer: Answer) -> Response {
     match answer {
         Answer::Kept => (StatusCode::CREATED, [("etag", "\"1\"")]).into_response(),
         Answer::Status(status, headers, text) => {

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::term;
 use crate::workspace::Workspace;
+use crate::{languages, term};
 
 /// Builds all that end-to-end tests run.
 ///
@@ -45,7 +45,8 @@ pub(crate) fn plugins(workspace: &Workspace, profile: &str) -> Result<()> {
 /// Where `dropforge plugin build` fails.
 pub(crate) fn guests(workspace: &Workspace) -> Result<()> {
     let guests = workspace.root.join("tests").join("guests");
-    ["misbehave", "probe-guest"].iter().try_for_each(|name| plugin(workspace, "debug", &guests.join(name)))
+    ["lookup-guest", "misbehave", "probe-guest"].iter().try_for_each(|name| plugin(workspace, "debug", &guests.join(name)))?;
+    languages::build(workspace)
 }
 
 /// Builds one plugin.

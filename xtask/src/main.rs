@@ -8,6 +8,7 @@ mod build;
 mod daemon;
 mod demo;
 mod http;
+mod languages;
 mod setup;
 mod term;
 mod test;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::term;
 use crate::workspace::Workspace;
+use crate::{languages, term};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Debian's compiler, the source of its standard library, and a linker for WebAssembly.
@@ -27,6 +27,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     wasm_toolchain(workspace)?;
     rust_components(workspace)?;
     python(workspace)?;
+    languages::setup(workspace)?;
     #[cfg(target_os = "linux")]
     fault_tools(workspace)?;
     tool(workspace, "promtool", "prometheus", "the test that has Prometheus's own tool read /metrics")?;
@@ -197,7 +198,7 @@ fn is_root() -> bool {
 }
 
 /// Runs a command without its output on the screen, for at most [`DOWNLOAD`].
-fn quietly(command: &mut Command) -> Result<Output> {
+pub(crate) fn quietly(command: &mut Command) -> Result<Output> {
     let line = term::shown(command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start `{line}`"))?;

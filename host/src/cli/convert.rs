@@ -19,11 +19,13 @@ use crate::delivery::{plain_file_name, unique_file_name};
 use crate::digest::sha256_reader;
 use crate::files;
 use crate::identity::FileIdentity;
+use crate::metrics::{Instance, Metrics};
 use crate::plugins::{OptionsError, Plugin, ask, load_file, load_folder};
 use crate::queue::{DocumentId, JobId};
 use crate::sandbox::{
-    Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Limits, Outcome, Sandbox, Severity, THREAD_STACK,
+    Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Limits, Lookup, Outcome, Sandbox, Severity, THREAD_STACK,
 };
+use crate::upstream::Lookups;
 
 /// Arguments of `dropforge convert`.
 #[derive(Debug, Args)]
@@ -72,10 +74,11 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     }
     let output = Output::of(args.output.as_deref())?;
     let limits = config.limits.to_limits();
+    let reach = Reach::of(&config)?;
     let mut names = Names::of_inputs(&args.inputs);
     let mut failed = 0;
     for input in &args.inputs {
-        match convert_one(input, &plugins, &options, &output, &mut names, &limits) {
+        match convert_one(input, &plugins, &options, &output, &mut names, &limits, &reach) {
             Ok(true) => {}
             Ok(false) => failed += 1,
             Err(error) => {
@@ -117,7 +120,8 @@ fn plugins(args: &ConvertArgs, config: &Config) -> anyhow::Result<Vec<Arc<Plugin
         return Ok(vec![Arc::new(load_file(Path::new(file), &sandbox, &compiled)?)]);
     }
     let folder = &config.plugins_dir;
-    let registry = load_folder(folder, sandbox, &compiled).with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
+    let registry = load_folder(folder, sandbox, &compiled, config.grants())
+        .with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
     let all = registry.all();
     match &args.converter {
         None if all.is_empty() => {
@@ -138,6 +142,20 @@ fn plugins(args: &ConvertArgs, config: &Config) -> anyhow::Result<Vec<Arc<Plugin
     }
 }
 
+/// What converters may reach beyond their input.
+struct Reach<'a> {
+    config: &'a Config,
+    lookups: Option<Arc<dyn Lookup>>,
+}
+
+impl Reach<'_> {
+    fn of(config: &Config) -> anyhow::Result<Reach<'_>> {
+        let instance = Instance { instance_id: String::new(), station: String::new(), location: String::new() };
+        let lookups = Lookups::alone(config, Arc::new(Metrics::new(&instance)))?;
+        Ok(Reach { config, lookups: lookups.map(|lookups| Arc::new(lookups) as _) })
+    }
+}
+
 /// Converts one file and says on standard error what became of it. False where it was not converted, or only in part.
 fn convert_one(
     path: &Path,
@@ -146,6 +164,7 @@ fn convert_one(
     output: &Output,
     names: &mut Names,
     limits: &Limits,
+    reach: &Reach<'_>,
 ) -> anyhow::Result<bool> {
     let mut file = File::open(path).context("cannot open the file")?;
     let metadata = file.metadata().context("cannot read the file")?;
@@ -169,11 +188,13 @@ fn convert_one(
             members: Vec::new(),
         })
     };
-    for plugin in willing(plugins, &name, &|| input(&ProgressBar::hidden()))? {
+    for plugin in willing(plugins, reach, &name, &|| input(&ProgressBar::hidden()))? {
         let descriptor = &plugin.descriptor;
         let completed = complete_options(&plugin, options)?;
         let (sink, written) = output.begin(path)?;
-        let conversion = plugin.converter.convert(input(&bar)?, &completed, &descriptor.metrics, sink, limits);
+        let granted = reach.config.granted(None, &descriptor.name);
+        let converter = plugin.granted(&granted, None, reach.lookups.clone())?;
+        let conversion = converter.convert(input(&bar)?, &completed, &descriptor.metrics, sink, limits);
         if let (Ok(Outcome::Skipped(_)), true) = (&conversion.result, plugins.len() > 1) {
             continue;
         }
@@ -186,11 +207,12 @@ fn convert_one(
 }
 
 /// With one converter, that one; with several, those that want the file, the surest first.
-fn willing(plugins: &[Arc<Plugin>], name: &str, input: &dyn Fn() -> io::Result<Input>) -> io::Result<Vec<Arc<Plugin>>> {
+fn willing(plugins: &[Arc<Plugin>], reach: &Reach<'_>, name: &str, input: &dyn Fn() -> io::Result<Input>) -> io::Result<Vec<Arc<Plugin>>> {
     if let [only] = plugins {
         return Ok(vec![Arc::clone(only)]);
     }
-    let answers = ask(plugins.to_vec(), name, name, input)?;
+    let granted = |plugin: &Plugin| plugin.check_grants(&reach.config.granted(None, &plugin.descriptor.name), None);
+    let answers = ask(plugins.to_vec(), &granted, name, name, input)?;
     Ok(answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect())
 }
 

@@ -21,6 +21,7 @@ use crate::metrics::{Instance, Metrics};
 use crate::plugins::{COMPILED_FOLDER, Registry, load_file, load_folder};
 use crate::queue::{Committed, DocumentRecord, Filter, Job, JobRecord, QUEUE_FILE, Store};
 use crate::sandbox::{Sandbox, THREAD_STACK};
+use crate::upstream::Lookups;
 use crate::worker::{Context, Once};
 
 /// Convert again what history holds: see what would differ, or deliver it
@@ -126,7 +127,7 @@ fn context(mut config: Config, store: &Arc<Store>, spool: Spool, with: Option<&P
     let sandbox = Arc::new(Sandbox::new()?);
     let compiled = config.state_dir.join(COMPILED_FOLDER);
     // It runs one job at a time, beside whatever the daemon does.
-    config.plugins.clear();
+    config.plugins.values_mut().for_each(|plugin| plugin.concurrency = None);
     let registry = match with {
         Some(file) => {
             let plugin = load_file(file, &sandbox, &compiled)?;
@@ -135,11 +136,15 @@ fn context(mut config: Config, store: &Arc<Store>, spool: Spool, with: Option<&P
                 if let ConverterChoice::Auto = route.converter {
                     route.options = route.options.get(&name).and_then(|options| options.as_object().cloned()).unwrap_or_default();
                 }
+                // What a route grants to the converter that it names is not for another.
+                if !route.converter.admits(&name) {
+                    route.allow.clear();
+                }
                 route.converter = ConverterChoice::Named { name, digest: None };
             }
             Arc::new(Registry::of(plugin))
         }
-        None => load_folder(&config.plugins_dir, sandbox, &compiled)
+        None => load_folder(&config.plugins_dir, sandbox, &compiled, config.grants())
             .with_context(|| format!("cannot load the plugins in {}", config.plugins_dir.display()))?,
     };
     let metrics = Arc::new(Metrics::new(&Instance {
@@ -147,7 +152,8 @@ fn context(mut config: Config, store: &Arc<Store>, spool: Spool, with: Option<&P
         station: config.station.clone(),
         location: config.location.clone(),
     }));
-    Ok(Context { config: Arc::new(config), store: Arc::clone(store), lanes: Arc::from([]), cache: None, spool, registry, metrics })
+    let lookups = Lookups::alone(&config, Arc::clone(&metrics))?.map(|lookups| Arc::new(lookups) as _);
+    Ok(Context { config: Arc::new(config), store: Arc::clone(store), lanes: Arc::from([]), cache: None, spool, registry, lookups, metrics })
 }
 
 /// Where the bytes of a settled job are.

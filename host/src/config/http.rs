@@ -69,6 +69,10 @@ pub struct Upstream {
     #[serde(default = "half_a_minute")]
     #[schemars(range(min = 1, max = 86_400))]
     pub ping_seconds: u32,
+    /// The paths that converters may look up which are granted `lookup`, below `url`: each begins with `/`; `*` stands for any part between
+    /// two `/`, `**` for any number of them. By default there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookup_paths: Vec<String>,
 }
 
 impl Upstream {
@@ -82,6 +86,7 @@ impl Upstream {
             password_file: None,
             password_env: None,
             ping_seconds: half_a_minute(),
+            lookup_paths: Vec::new(),
         }
     }
 

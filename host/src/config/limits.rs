@@ -36,6 +36,13 @@ pub struct LimitsConfig {
     /// Bytes of the input. A larger file is not converted.
     #[schemars(range(min = 1))]
     pub input_bytes: u64,
+    /// Questions to the upstream server, where they are granted.
+    pub lookups: u32,
+    /// Bytes of the answers to them.
+    pub lookup_bytes: u64,
+    /// Seconds of waiting for those answers.
+    #[schemars(extend("minimum" = 0, "maximum" = 31_536_000))]
+    pub lookup_seconds: f64,
 }
 
 /// A route's own limits. A limit that is absent is the general one.
@@ -76,6 +83,16 @@ pub struct LimitsOverrides {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub input_bytes: Option<u64>,
+    /// Questions to the upstream server, where they are granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookups: Option<u32>,
+    /// Bytes of the answers to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookup_bytes: Option<u64>,
+    /// Seconds of waiting for those answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minimum" = 0, "maximum" = 31_536_000))]
+    pub lookup_seconds: Option<f64>,
 }
 
 impl Default for LimitsConfig {
@@ -92,6 +109,9 @@ impl Default for LimitsConfig {
             log_bytes: limits.log_bytes,
             problems: limits.problems,
             input_bytes: limits.input_bytes,
+            lookups: limits.lookups,
+            lookup_bytes: limits.lookup_bytes,
+            lookup_seconds: limits.lookup_time.as_secs_f64(),
         }
     }
 }
@@ -111,6 +131,9 @@ impl LimitsConfig {
             log_bytes: self.log_bytes,
             problems: self.problems,
             input_bytes: self.input_bytes,
+            lookups: self.lookups,
+            lookup_bytes: self.lookup_bytes,
+            lookup_time: Duration::try_from_secs_f64(self.lookup_seconds).unwrap_or(default.lookup_time),
             ..default
         }
     }
@@ -129,6 +152,9 @@ impl LimitsOverrides {
             log_bytes: self.log_bytes.unwrap_or(base.log_bytes),
             problems: self.problems.unwrap_or(base.problems),
             input_bytes: self.input_bytes.unwrap_or(base.input_bytes),
+            lookups: self.lookups.unwrap_or(base.lookups),
+            lookup_bytes: self.lookup_bytes.unwrap_or(base.lookup_bytes),
+            lookup_seconds: self.lookup_seconds.unwrap_or(base.lookup_seconds),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The globs of an intake.
+//! The globs of an intake, and of paths on the upstream server.
 
 use std::path::Path;
 
@@ -116,6 +116,18 @@ fn expand_braces(pattern: &str) -> Vec<String> {
     }
 }
 
+/// A pattern of paths that may be looked up.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn path_pattern(pattern: &str) -> Result<Glob, String> {
+    if !pattern.starts_with('/') {
+        return Err(format!("{pattern:?} does not begin with /; write a path on the server of `upstream`, such as \"/api/operations/*\""));
+    }
+    let glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(false).build();
+    glob.map_err(|error| format!("{pattern:?} is not a pattern: {}", error.kind()))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -175,6 +187,24 @@ mod tests {
         for (left, right, expected) in cases {
             assert_eq!(overlap(&list(left), &list(right)), expected, "{left:?} and {right:?}");
             assert_eq!(overlap(&list(right), &list(left)), expected, "{right:?} and {left:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_paths_on_the_server() {
+        let matches = |pattern: &str, path: &str| path_pattern(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(path));
+        for (pattern, path, expected) in [
+            ("/api/operations/*", "/api/operations/10", true),
+            ("/api/operations/*", "/api/operations/10/delete", false),
+            ("/api/operations/*", "/api/users/10", false),
+            ("/api/**", "/api/operations/10/name", true),
+            ("/api/{a,b}", "/api/b", true),
+            ("/API/x", "/api/x", false),
+        ] {
+            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
+        }
+        for bad in ["api/*", "", "*", "/api/{a"] {
+            assert!(path_pattern(bad).is_err(), "{bad}");
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Destination, Intake, LimitsOverrides};
+use crate::sandbox::Capabilities;
 
 /// Where files come from, who converts them, and where their documents go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +50,9 @@ pub struct Route {
     /// This route's own limits, where they differ from the general ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsOverrides>,
+    /// What this route's converter may reach besides its input, in addition to what `[plugins.NAME]` allows it on every route.
+    #[serde(default, skip_serializing_if = "Capabilities::is_empty")]
+    pub allow: Capabilities,
     /// How many files of this route are converted at the same time; as many as there are workers if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroU32>,
@@ -147,8 +151,19 @@ impl Route {
             after: After::default(),
             on_problem: OnProblem::default(),
             limits: None,
+            allow: Capabilities::new(),
             concurrency: None,
             priority: middle(),
+        }
+    }
+}
+
+impl ConverterChoice {
+    /// Whether it can be the converter of this name.
+    pub fn admits(&self, converter: &str) -> bool {
+        match self {
+            ConverterChoice::Auto => true,
+            ConverterChoice::Named { name, .. } => name == converter,
         }
     }
 }

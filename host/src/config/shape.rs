@@ -308,7 +308,7 @@ mod tests {
             (json!({ "frobnicate": 1 }), "frobnicate: there is no such key; `dropforge config schema` lists all"),
             (
                 json!({ "limits": { "memory": 1 } }),
-                "limits.memory: there is no such key; there are `documents`, `handles`, `input_bytes`, `log_bytes`, `log_lines`, `memory_bytes`, `output_bytes`, `problems`, `wall_seconds`",
+                "limits.memory: there is no such key; there are `documents`, `handles`, `input_bytes`, `log_bytes`, `log_lines`, `lookup_bytes`, `lookup_seconds`, `lookups`, `memory_bytes`, `output_bytes`, `problems`, `wall_seconds`",
             ),
             (route(json!({ "recursive": true })), "routes[0].recursive: there is no such key; it belongs in `intake`"),
             (

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{HttpConfig, LimitsConfig, Route, Upstream};
-use crate::sandbox::Limits;
+use crate::sandbox::{Capabilities, Limits};
 
 /// The configuration of Dropforge.
 ///
@@ -113,6 +113,9 @@ pub struct PluginConfig {
     /// How many files it converts at the same time, over all routes; as many as there are workers if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroU32>,
+    /// What it may reach besides its input, on every route. Without this, and without the route's own `allow`, it reaches nothing.
+    #[serde(skip_serializing_if = "Capabilities::is_empty")]
+    pub allow: Capabilities,
 }
 
 impl Default for Config {

@@ -14,7 +14,8 @@ use crate::metrics::{ConversionStatus, Metrics};
 use crate::plugins::{Plugin, Registry, ask};
 use crate::queue::JobId;
 use crate::sandbox::{
-    Conversion, ConversionError, DocumentSink, DocumentWriter, ErrorType, Input, Limits, MemorySource, Outcome, Severity, THREAD_STACK,
+    Conversion, ConversionError, DocumentSink, DocumentWriter, ErrorType, Input, Limits, Lookup, MemorySource, Outcome, Severity,
+    THREAD_STACK,
 };
 use crate::server::{ConvertRequest, Converted, ConvertedDocument, Refusal};
 
@@ -34,6 +35,7 @@ pub(super) struct ConvertNow {
     config: Arc<Config>,
     metrics: Arc<Metrics>,
     registry: RegistryCell,
+    lookups: Option<Arc<dyn Lookup>>,
     /// How many more may run now.
     free: Mutex<usize>,
     freed: Condvar,
@@ -50,8 +52,14 @@ impl Drop for Turn<'_> {
 }
 
 impl ConvertNow {
-    pub(super) fn new(config: Arc<Config>, metrics: Arc<Metrics>, registry: RegistryCell, at_a_time: usize) -> ConvertNow {
-        ConvertNow { config, metrics, registry, free: Mutex::new(at_a_time), freed: Condvar::new() }
+    pub(super) fn new(
+        config: Arc<Config>,
+        metrics: Arc<Metrics>,
+        registry: RegistryCell,
+        lookups: Option<Arc<dyn Lookup>>,
+        at_a_time: usize,
+    ) -> ConvertNow {
+        ConvertNow { config, metrics, registry, lookups, free: Mutex::new(at_a_time), freed: Condvar::new() }
     }
 
     pub(super) fn limit(&self) -> u64 {
@@ -111,13 +119,16 @@ impl ConvertNow {
             })
         };
         let limits = self.limits(route);
-        let plugins = candidates(request, route, registry, &input)?;
+        let plugins = candidates(&self.config, request, route, registry, &input)?;
         for plugin in &plugins {
             let options = options(request, route, plugin)?;
             let made = Made::default();
             let input = input().map_err(|error| Refusal::Failed(format!("The file cannot be read: {error}.")))?;
             let sink = Box::new(made.clone());
-            let conversion = plugin.converter.convert(input, &options, &plugin.descriptor.metrics, sink, &limits);
+            let converter =
+                plugin.granted(&self.config.granted(route, &plugin.descriptor.name), request.route.as_deref(), self.lookups.clone());
+            let converter = converter.map_err(|error| Refusal::Bad(format!("{error}.")))?;
+            let conversion = converter.convert(input, &options, &plugin.descriptor.metrics, sink, &limits);
             self.count(plugin, &conversion);
             if plugins.len() > 1 && matches!(conversion.result, Ok(Outcome::Skipped(_))) {
                 continue;
@@ -157,6 +168,7 @@ impl ConvertNow {
 
 /// The converters that get the file, in their order: the one that is named by the request or the route, else those that want it.
 fn candidates(
+    config: &Config,
     request: &ConvertRequest,
     route: Option<&Route>,
     registry: &Registry,
@@ -173,7 +185,8 @@ fn candidates(
             None => Err(Refusal::NotFound(format!("The converter `{name}` is not loaded; /api/v1/plugins lists those that are."))),
         };
     }
-    let answers = ask(registry.all(), &request.name, &request.name, input);
+    let granted = |plugin: &Plugin| plugin.check_grants(&config.granted(route, &plugin.descriptor.name), request.route.as_deref());
+    let answers = ask(registry.all(), &granted, &request.name, &request.name, input);
     let answers = answers.map_err(|error| Refusal::Failed(format!("The file cannot be read: {error}.")))?;
     Ok(answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect())
 }

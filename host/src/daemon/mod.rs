@@ -29,9 +29,9 @@ use crate::intake::Intake;
 use crate::metrics::{Instance, Metrics, QueueName};
 use crate::plugins::PluginFolder;
 use crate::queue::{Lane, MEMBERS_FOLDER, QUEUE_FILE, Store};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Lookup, Sandbox};
 use crate::server::{Server, ServerConfig, Service, Token};
-use crate::upstream::Client;
+use crate::upstream::{Client, Lookups};
 use crate::worker::{Context, Workers};
 
 pub use lock::{LockError, StateLock};
@@ -131,7 +131,11 @@ impl Daemon {
             .context("cannot clean the copies in state_dir")?;
         let uploads = Uploads::open(Arc::clone(&config), Arc::clone(&store), Arc::clone(&metrics), Arc::clone(&pressure))
             .context("cannot open the folder of posted files in state_dir")?;
-        let convert_now = ConvertNow::new(Arc::clone(&config), Arc::clone(&metrics), status.registry_cell(), worker_count(&config));
+        let client = Client::new(&config, Arc::clone(&metrics), runtime.handle().clone())?;
+        let lookups = config.upstream.as_ref().map(|upstream| Lookups::new(Arc::clone(&client), upstream)).transpose()?;
+        let lookups: Option<Arc<dyn Lookup>> = lookups.map(|lookups| Arc::new(lookups) as _);
+        let convert_now =
+            ConvertNow::new(Arc::clone(&config), Arc::clone(&metrics), status.registry_cell(), lookups.clone(), worker_count(&config));
         let inlet = Arc::new(DaemonInlet::new(Arc::new(uploads), convert_now, Arc::clone(&draining)));
         let service = Service { status: Arc::clone(&status) as _, inlet, operator: Arc::new(QueueOperator(Arc::clone(&store))) };
         let server = runtime.block_on(Server::start(server_config, service, Arc::clone(&metrics)))?;
@@ -143,11 +147,13 @@ impl Daemon {
             let (store, registry) = (Arc::clone(&store), status.registry_cell());
             Box::new(move || upkeep::plugins_changed(&store, &registry))
         };
-        let plugins =
-            PluginFolder::start(config.plugins_dir.clone(), sandbox, config.state_dir.join("compiled"), Arc::clone(&metrics), on_change)?;
+        let (folder, compiled) = (config.plugins_dir.clone(), config.state_dir.join("compiled"));
+        let plugins = PluginFolder::start(folder, sandbox, compiled, config.grants(), Arc::clone(&metrics), on_change)?;
         status.plugins_are_loaded(plugins.registry());
 
-        let client = Client::new(&config, Arc::clone(&metrics), runtime.handle().clone())?;
+        if let Some(upstream) = &config.upstream {
+            client.watch(upstream);
+        }
         status.upstream_is_watched(Arc::clone(&client));
         let deliverer = Deliverer::start(Arc::clone(&config), Arc::clone(&store), spool.clone(), client, Arc::clone(&metrics))?;
         let cache = ResultCache::new(&config.result_cache, config.state_dir.join("result-cache"), &metrics)
@@ -165,6 +171,7 @@ impl Daemon {
             cache: cache.clone(),
             spool,
             registry: plugins.registry(),
+            lookups,
             metrics: Arc::clone(&metrics),
         };
         let workers = Workers::start(context, worker_count(&config)).context("cannot start the workers")?;

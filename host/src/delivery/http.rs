@@ -79,6 +79,7 @@ impl HttpCourier {
             body: Body::File(self.spool.document(&delivery.committed.job.id, document.number)),
             // The key says which document it is.
             repeatable: true,
+            until: None,
             most_bytes: ANSWER_BYTES,
         };
         match self.client.send_blocking(&request) {

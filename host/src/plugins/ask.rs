@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::io;
 use std::sync::Arc;
 
-use super::Plugin;
+use super::{NotGranted, Plugin};
 use crate::sandbox::{Input, Limits};
 
 /// What a converter says of a file.
@@ -19,13 +19,24 @@ pub struct Answer {
 }
 
 /// Asks every converter. The answers come best first: the highest confidence, then the more specific pattern, then the name. `plugins` are
-/// in the order of their names; `input` opens the file once for each.
+/// in the order of their names; `input` opens the file once for each. One whom `granted`
+/// refuses what it cannot do without is not asked: it says 0, and why.
 ///
 /// # Errors
 /// Where the file cannot be opened.
-pub fn ask(plugins: Vec<Arc<Plugin>>, name: &str, path: &str, input: &dyn Fn() -> io::Result<Input>) -> io::Result<Vec<Answer>> {
+pub fn ask(
+    plugins: Vec<Arc<Plugin>>,
+    granted: &dyn Fn(&Plugin) -> Result<(), NotGranted>,
+    name: &str,
+    path: &str,
+    input: &dyn Fn() -> io::Result<Input>,
+) -> io::Result<Vec<Answer>> {
     let mut answers = Vec::with_capacity(plugins.len());
     for plugin in plugins {
+        if let Err(error) = granted(&plugin) {
+            answers.push(Answer { plugin, confidence: 0, reason: error.to_string() });
+            continue;
+        }
         let (confidence, reason) = match plugin.converter.probe(input()?, &Limits::for_probe()) {
             Ok(probe) => (probe.confidence, probe.reason),
             Err(error) => {

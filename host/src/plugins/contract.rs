@@ -1,6 +1,7 @@
 //! Checks a component against the contract: what it exports, what it imports, and every function's type, by name. It says everything
 //! that is wrong at once. It knows WIT and nothing of files, caches or the sandbox.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -9,20 +10,21 @@ use wit_parser::{Interface, PackageName, Resolve, WorldItem, WorldKey};
 
 use crate::sandbox::WASI_INTERFACES;
 
-use super::signature;
+use super::signature::{Signature, readable_name};
 
 /// The contract that this host speaks, as it is published.
 pub const WIT: &str = include_str!("../../../wit/0.1.0/dropforge.wit");
 
 /// Its version.
 pub const VERSION: &str = "0.1.0";
+const NUMBERS: (u64, u64, u64) = (0, 1, 0);
 
 const NAMESPACE: &str = "dropforge";
 const PACKAGE: &str = "converter";
 /// The interface that a converter exports.
 const EXPORT: &str = "converter";
-/// Interfaces of the contract that every converter may import. All others are capabilities.
-const FREE: [&str; 4] = ["io", "log", "metrics", "types"];
+/// Functions that are listed of an interface which is missing as a whole.
+const MAX_LISTED: usize = 4;
 
 /// What a component that satisfies the contract needs and offers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,28 +37,29 @@ pub struct Interfaces {
     pub exports: Vec<String>,
 }
 
-impl Interfaces {
-    /// The imports that give access to something: none, unless it was granted.
-    pub fn capabilities(&self) -> Vec<String> {
-        let free = |name: &str| {
-            let interface = name.split_once('@').map_or(name, |(interface, _)| interface);
-            let of_contract = interface.strip_prefix("dropforge:converter/").is_some_and(|short| FREE.contains(&short));
-            of_contract || WASI_INTERFACES.contains(&interface)
-        };
-        self.imports.iter().filter(|name| !free(name)).cloned().collect()
-    }
-}
-
 /// Everything about a component that breaks the contract.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ContractError {
+    /// What it was built for, where that is another version than ours, and whether ours is older or newer.
+    built_for: Option<(String, Ordering)>,
     /// One sentence each.
     pub problems: Vec<String>,
 }
 
 impl fmt::Display for ContractError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it does not satisfy the contract dropforge:converter@{VERSION}: {}", self.problems.join("; "))
+        let problems = self.problems.join("; ");
+        let contract = format!("{NAMESPACE}:{PACKAGE}");
+        match &self.built_for {
+            None => write!(f, "it does not satisfy the contract {contract}@{VERSION}: {problems}"),
+            Some((version, order)) => {
+                let remedy = if *order == Ordering::Less { "update Dropforge, or build" } else { "build" };
+                write!(
+                    f,
+                    "it was built for {contract}@{version}, and this host has {contract}@{VERSION}: {problems}; {remedy} the converter for {VERSION}"
+                )
+            }
+        }
     }
 }
 
@@ -67,7 +70,7 @@ impl std::error::Error for ContractError {}
 /// # Errors
 /// Every missing export, unknown import and mismatched type.
 pub fn check(component: &[u8]) -> Result<Interfaces, ContractError> {
-    let one = |problem: String| ContractError { problems: vec![problem] };
+    let one = |problem: String| ContractError { built_for: None, problems: vec![problem] };
     let decoded = wit_component::decode(component).map_err(|error| one(format!("its interfaces cannot be read: {error:#}")))?;
     let DecodedWasm::Component(resolve, world) = decoded else {
         return Err(one("it is a package of interfaces without code".to_owned()));
@@ -91,7 +94,16 @@ pub fn check(component: &[u8]) -> Result<Interfaces, ContractError> {
         Ok(version) => interfaces.contract = version,
         Err(found) => problems.extend(found),
     }
-    if problems.is_empty() { Ok(interfaces) } else { Err(ContractError { problems }) }
+    if problems.is_empty() {
+        return Ok(interfaces);
+    }
+    // Several versions in one component: the newest is what its author had at hand.
+    let items = world.imports.iter().chain(&world.exports);
+    let packages = items.filter_map(|(key, item)| Some(interface_of(&resolve, key, item)?.0));
+    let newest = packages.filter(|package| is_contract(package)).filter_map(|package| package.version.as_ref()).max();
+    let built_for = newest.filter(|version| version.to_string() != VERSION);
+    let built_for = built_for.map(|version| (version.to_string(), NUMBERS.cmp(&(version.major, version.minor, version.patch))));
+    Err(ContractError { built_for, problems })
 }
 
 /// The contract, parsed.
@@ -112,51 +124,54 @@ impl Contract {
 
     /// Gives the version of the contract that the component was built for.
     fn check_export(&self, guest: &Resolve, world: &wit_parser::World) -> Result<String, Vec<String>> {
-        let mut found = Vec::new();
-        for (key, item) in &world.exports {
-            let Some((package, interface)) = interface_of(guest, key, item) else { continue };
-            if !is_contract(package) || interface.name.as_deref() != Some(EXPORT) {
-                continue;
-            }
-            if in_track(package) {
-                let Some(ours) = self.interface(EXPORT) else { return Err(vec!["the contract has no `converter`".to_owned()]) };
-                let problems = compare(&self.resolve, ours, guest, interface, Every::Contract);
-                let version = package.version.as_ref().map_or_else(String::new, ToString::to_string);
-                return if problems.is_empty() { Ok(version) } else { Err(problems) };
-            }
-            found.push(format!("it was built for `{}`, and this host speaks 0.1: {}", guest.name_world_key(key), other_track(package)));
-        }
-        if !found.is_empty() {
-            return Err(found);
+        let exported = world.exports.iter().filter_map(|(key, item)| interface_of(guest, key, item));
+        let converter = |(package, interface): &(&PackageName, &Interface)| {
+            is_contract(package) && interface.name.as_deref() == Some(EXPORT) && in_track(package)
+        };
+        let Some(ours) = self.interface(EXPORT) else { return Err(vec!["the contract has no `converter`".to_owned()]) };
+        if let Some((package, interface)) = exported.clone().find(converter) {
+            let problems = compare(&self.resolve, ours, guest, interface, Every::Contract);
+            let version = package.version.as_ref().map_or_else(String::new, ToString::to_string);
+            return if problems.is_empty() { Ok(version) } else { Err(problems) };
         }
         let exports: Vec<String> = world.exports.keys().map(|key| format!("`{}`", guest.name_world_key(key))).collect();
         let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
-        Err(vec![format!(
-            "it does not export `{NAMESPACE}:{PACKAGE}/{EXPORT}@{VERSION}` (it exports {exports}): \
-             build it with dropforge-sdk, or for the world `plugin` with wit-bindgen"
-        )])
+        let mut problem = format!("it does not export `{NAMESPACE}:{PACKAGE}/{EXPORT}@{VERSION}` (it exports {exports})");
+        if !exported.into_iter().any(|(package, _)| is_contract(package)) {
+            problem.push_str(": build it with dropforge-sdk, or for the world `plugin` with wit-bindgen");
+        }
+        Err(vec![problem])
     }
 
     fn check_import(&self, guest: &Resolve, key: &WorldKey, item: &WorldItem) -> Vec<String> {
         let name = guest.name_world_key(key);
         let Some((package, interface)) = interface_of(guest, key, item) else {
-            // A type of the world itself is no import that anyone has to satisfy.
-            return if matches!(item, WorldItem::Type { .. }) { Vec::new() } else { vec![unknown_import(&name)] };
+            return match item {
+                // A type of the world itself is no import that anyone has to satisfy.
+                WorldItem::Type { .. } => Vec::new(),
+                WorldItem::Function(function) => {
+                    vec![unknown_import(&format!("`{name}: {}`", Signature::of(guest, function)))]
+                }
+                WorldItem::Interface { .. } => vec![unknown_import(&format!("`{name}`"))],
+            };
         };
         let short = interface.name.as_deref().unwrap_or_default();
+        let with_functions = || {
+            let functions = interface.functions.iter();
+            let mut functions: Vec<String> =
+                functions.map(|(name, function)| format!("`{}: {}`", readable_name(name), Signature::of(guest, function))).collect();
+            let more = functions.len().saturating_sub(MAX_LISTED);
+            functions.truncate(MAX_LISTED);
+            if more > 0 {
+                functions.push(format!("and {more} more"));
+            }
+            if functions.is_empty() { format!("`{name}`") } else { format!("`{name}` ({})", functions.join(", ")) }
+        };
         if is_contract(package) {
-            if !in_track(package) {
-                return vec![format!("it imports `{name}`, and this host speaks 0.1: {}", other_track(package))];
-            }
-            if !FREE.contains(&short) && self.interface(short).is_some() {
-                return vec![format!(
-                    "it imports the capability `{short}` (`{name}`), which is not granted: this version of Dropforge grants none; \
-                     build it for the world `plugin`"
-                )];
-            }
-            return match self.interface(short) {
+            let ours = self.interface(short).filter(|_| in_track(package));
+            return match ours {
                 Some(ours) => compare(&self.resolve, ours, guest, interface, Every::Guest),
-                None => vec![format!("it imports `{name}`, which the contract {VERSION} does not have: a newer Dropforge may")],
+                None => vec![format!("it imports {}, which this host does not have", with_functions())],
             };
         }
         let interface = format!("{}:{}/{short}", package.namespace, package.name);
@@ -170,19 +185,14 @@ impl Contract {
                 vec![format!("it imports `{name}`, and this host satisfies WASI 0.2, not {major}.{minor}: build it for WASI 0.2")]
             };
         }
-        vec![unknown_import(&name)]
+        vec![unknown_import(&with_functions())]
     }
 }
 
 fn unknown_import(name: &str) -> String {
-    format!("it imports `{name}`, which no converter gets: remove what needs it from the converter")
-}
-
-fn other_track(package: &PackageName) -> &'static str {
-    match &package.version {
-        Some(version) if (version.major, version.minor) > (0, 1) => "update Dropforge, or build the converter for 0.1",
-        _ => "build the converter for 0.1",
-    }
+    // What componentize-js imports unless it is told otherwise.
+    let remedy = if name.starts_with("`wasi:http/") { ", with componentize-js by `--disable http fetch-event`" } else { "" };
+    format!("it imports {name}, which no converter gets: remove what needs it from the converter{remedy}")
 }
 
 /// The interface that a world's item names, with its package; none for functions, types and interfaces without a name.
@@ -199,7 +209,8 @@ fn is_contract(package: &PackageName) -> bool {
 
 /// Whether wasmtime links this version to ours: all of 0.1.x.
 fn in_track(package: &PackageName) -> bool {
-    package.version.as_ref().is_some_and(|version| (version.major, version.minor) == (0, 1) && version.pre.is_empty())
+    let (major, minor, _) = NUMBERS;
+    package.version.as_ref().is_some_and(|version| (version.major, version.minor) == (major, minor) && version.pre.is_empty())
 }
 
 /// Which side says what must be there: an export has all that the contract names, an import only what the guest uses.
@@ -217,18 +228,23 @@ fn compare(contract: &Resolve, ours: &Interface, guest: &Resolve, theirs: &Inter
     };
     let mut problems = Vec::new();
     for name in names.keys() {
-        let readable = format!("{interface}.{}", signature::readable_name(name));
-        match (ours.functions.get(name), theirs.functions.get(name)) {
-            (Some(_), None) => problems.push(format!("it does not export the function `{readable}`")),
-            (None, _) => problems
-                .push(format!("it imports the function `{readable}`, which the contract {VERSION} does not have: a newer Dropforge may")),
+        let readable = format!("{interface}.{}", readable_name(name));
+        let expected = ours.functions.get(name).map(|function| Signature::of(contract, function));
+        let found = theirs.functions.get(name).map(|function| Signature::of(guest, function));
+        match (expected, found) {
             (Some(expected), Some(found)) => {
-                let expected = signature::Signature::of(contract, expected);
-                let found = signature::Signature::of(guest, found);
-                if let Some(difference) = expected.difference(&found) {
-                    problems.push(format!("the type of `{readable}` is wrong: {difference}"));
+                let differences = expected.differences(&found);
+                if !differences.is_empty() {
+                    problems.push(format!("the type of `{readable}` is wrong: {}", differences.join(", ")));
                 }
             }
+            (Some(expected), None) => {
+                problems.push(format!("it does not export the function `{readable}`, in the contract `{expected}`"));
+            }
+            (None, Some(found)) => {
+                problems.push(format!("it imports the function `{readable}` as `{found}`, which the contract {VERSION} does not have"));
+            }
+            (None, None) => {}
         }
     }
     problems
@@ -244,16 +260,10 @@ mod tests {
         let contract = Contract::embedded().unwrap();
         let package = contract.resolve.packages.iter().next().unwrap().1;
         assert_eq!(package.name.to_string(), format!("{NAMESPACE}:{PACKAGE}@{VERSION}"));
-        for interface in FREE.into_iter().chain([EXPORT]) {
+        let (major, minor, patch) = NUMBERS;
+        assert_eq!(VERSION, format!("{major}.{minor}.{patch}"));
+        for interface in ["io", "log", "metrics", "lookup", "types", EXPORT] {
             assert!(contract.interface(interface).is_some(), "{interface}");
         }
-    }
-
-    #[test]
-    fn what_is_not_free_is_a_capability() {
-        let imports =
-            ["dropforge:converter/io@0.1.0", "wasi:io/streams@0.2.3", "dropforge:converter/lookup@0.1.0", "wasi:http/handler@0.2.0"];
-        let interfaces = Interfaces { imports: imports.map(str::to_owned).to_vec(), ..Interfaces::default() };
-        assert_eq!(interfaces.capabilities(), ["dropforge:converter/lookup@0.1.0", "wasi:http/handler@0.2.0"]);
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::config::Grants;
 use crate::metrics::Metrics;
 use crate::sandbox::Sandbox;
 
@@ -43,6 +44,8 @@ pub(super) struct Folder {
     folder: PathBuf,
     sandbox: Arc<Sandbox>,
     cache: CompiledFolder,
+    /// What the configuration lets converters reach.
+    grants: Grants,
     metrics: Option<Arc<Metrics>>,
     stop: Arc<AtomicBool>,
     registry: Arc<Registry>,
@@ -81,6 +84,7 @@ impl Folder {
         folder: &Path,
         sandbox: Arc<Sandbox>,
         compiled_dir: &Path,
+        grants: Grants,
         metrics: Option<Arc<Metrics>>,
     ) -> Result<Folder, PluginsError> {
         let cache = CompiledFolder::open(compiled_dir, &sandbox.compatibility())?;
@@ -88,6 +92,7 @@ impl Folder {
             folder: folder.to_owned(),
             sandbox,
             cache,
+            grants,
             metrics,
             stop: Arc::new(AtomicBool::new(false)),
             registry: Arc::default(),
@@ -294,9 +299,13 @@ impl Folder {
         result == "loaded"
     }
 
-    /// Decides whether a plugin may run beside the others: its name must be free, and its metrics must fit theirs.
+    /// Decides whether a plugin may run beside the others: it must be granted what it asks for, its name must be free, and its metrics must
+    /// fit theirs.
     fn admit(&mut self, name: &OsStr, plugin: Box<Plugin>, gone: &BTreeSet<OsString>) -> Attempt {
         let descriptor = &plugin.descriptor;
+        if let Err(error) = plugin.check_grants(&self.grants.of(&descriptor.name), None) {
+            return Attempt::Refused { reason: error.to_string(), again: None };
+        }
         match self.holder(&descriptor.name, name) {
             Some((holder, running)) if !gone.contains(&holder) => {
                 let reason = format!(
@@ -374,12 +383,13 @@ impl Folder {
     }
 }
 
-/// Loads a folder once, without watching it: for commands that run without a daemon. What is refused is in the registry's status.
+/// Loads a folder once, without watching it: for commands that run without a daemon. `grants` is what the configuration lets converters
+/// reach. What is refused is in the registry's status.
 ///
 /// # Errors
 /// Where the folder cannot be read, or there is no place for compiled code.
-pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, compiled_dir: &Path) -> Result<Arc<Registry>, PluginsError> {
-    let mut folder = Folder::new(folder, sandbox, compiled_dir, None)?;
+pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, compiled_dir: &Path, grants: Grants) -> Result<Arc<Registry>, PluginsError> {
+    let mut folder = Folder::new(folder, sandbox, compiled_dir, grants, None)?;
     folder.load_all().map_err(|error| PluginsError::Folder { doing: "list", path: folder.folder.clone(), error })?;
     Ok(folder.registry())
 }

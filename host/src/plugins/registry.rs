@@ -7,6 +7,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox::Capabilities;
+
 use super::plugin::Plugin;
 
 /// One file of the plugins folder: what runs from it, and why its present content does not.
@@ -33,8 +35,8 @@ pub struct Running {
     pub size: u64,
     /// When it was loaded, as RFC 3339 in UTC.
     pub loaded_at: String,
-    /// Whether it can reach anything beyond its input, its output, its log and its metrics.
-    pub capabilities: bool,
+    /// What it has a use for beyond its input, its output, its log and its metrics; whether it reaches that, the configuration says.
+    pub capabilities: Capabilities,
     /// What the converter says it does.
     pub description: String,
 }
@@ -56,7 +58,7 @@ impl From<&Plugin> for Running {
             digest: plugin.digest.clone(),
             size: plugin.size,
             loaded_at: plugin.loaded_at.to_string(),
-            capabilities: plugin.converter.has_capability(),
+            capabilities: plugin.converter.asked().clone(),
             description: plugin.descriptor.description.clone(),
         }
     }

@@ -1,6 +1,7 @@
 //! The types of functions as text, to compare a guest's with the contract's and to show where they differ. It knows WIT only.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use wit_parser::{Function, Handle, Resolve, Type, TypeDefKind, TypeId};
 
@@ -31,16 +32,24 @@ impl Signature {
         Signature { text, types: printer.types }
     }
 
-    /// In words, how `found` differs from `self`, the expected one; none where they are equal.
-    pub fn difference(&self, found: &Signature) -> Option<String> {
+    /// In words, how `found` differs from `self`, the expected one, type by type; empty where they are equal.
+    pub fn differences(&self, found: &Signature) -> Vec<String> {
+        let mut differences = Vec::new();
         if self.text != found.text {
-            return Some(format!("it is `{}`, the contract says `{}`", found.text, self.text));
+            differences.push(format!("it is `{}`, the contract says `{}`", found.text, self.text));
         }
-        self.types.iter().find_map(|(name, expected)| match found.types.get(name) {
-            Some(same) if same == expected => None,
-            Some(other) => Some(format!("its type `{name}` is `{other}`, the contract says `{expected}`")),
-            None => Some(format!("it does not have the type `{name}`, in the contract `{expected}`")),
-        })
+        // What only one of two different functions mentions says nothing more.
+        differences.extend(self.types.iter().filter_map(|(name, expected)| match found.types.get(name) {
+            Some(other) if other != expected => Some(format!("its type `{name}` is `{other}`, the contract says `{expected}`")),
+            _ => None,
+        }));
+        differences
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

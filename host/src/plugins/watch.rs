@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender};
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
+use crate::config::Grants;
 use crate::metrics::Metrics;
 use crate::sandbox::Sandbox;
 
@@ -69,7 +70,7 @@ struct Event {
 
 impl PluginFolder {
     /// Creates the folder where it is missing, loads everything that is there, and watches it from then on. It returns when each file is
-    /// loaded or refused. `compiled_dir` is the private cache of compiled plugins; `on_change` is called, on the folder's thread, after
+    /// loaded or refused. `compiled_dir` is the private cache of compiled plugins; `grants` is what the configuration lets converters reach; `on_change` is called, on the folder's thread, after
     /// the set of running plugins has changed.
     ///
     /// # Errors
@@ -79,6 +80,7 @@ impl PluginFolder {
         folder: PathBuf,
         sandbox: Arc<Sandbox>,
         compiled_dir: PathBuf,
+        grants: Grants,
         metrics: Arc<Metrics>,
         on_change: Box<dyn Fn() + Send + Sync>,
     ) -> Result<PluginFolder, PluginsError> {
@@ -91,7 +93,7 @@ impl PluginFolder {
         // It watches before the first look, so that nothing falls between the two.
         let mut watch = Watch { folder: folder.clone(), events: events.clone(), watched: None, failing: false };
         watch.renew();
-        let mut state = Folder::new(&folder, sandbox, &compiled_dir, Some(metrics))?;
+        let mut state = Folder::new(&folder, sandbox, &compiled_dir, grants, Some(metrics))?;
         state.load_all().map_err(failed("list"))?;
         let (registry, stop) = (state.registry(), state.stopper());
         let run = move || run(state, watch, &received, on_change.as_ref());

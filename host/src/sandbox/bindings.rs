@@ -3,7 +3,7 @@
 
 wasmtime::component::bindgen!({
     path: "../wit/0.1.0",
-    world: "dropforge:converter/plugin",
+    world: "dropforge:converter/plugin-with-lookup",
     imports: { default: trappable },
     with: {
         "dropforge:converter/io.input": crate::sandbox::input::OpenInput,

@@ -7,7 +7,8 @@ use wasmtime::component::Resource;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::bindings::{Plugin, PluginPre};
+use super::bindings::{PluginWithLookup as Plugin, PluginWithLookupPre as PluginPre};
+use super::capability::{Access, Capabilities};
 use super::from_guest;
 use super::input::OpenInput;
 use super::limits::MemoryLimitExceeded;
@@ -31,24 +32,37 @@ const MAX_FUNCTION: usize = 256;
 ///
 /// A call runs on the thread that makes it, which needs [`super::THREAD_STACK`] and must not be one that runs asynchronous tasks.
 #[derive(Clone)]
-pub struct Converter(Arc<Shared>);
+pub struct Converter {
+    shared: Arc<Shared>,
+    access: Access,
+}
 
 struct Shared {
     pre: PluginPre<State>,
-    has_capability: bool,
+    asked: Capabilities,
     /// For the log; known once `describe` has succeeded.
     name: OnceLock<String>,
 }
 
 impl Converter {
-    pub(super) fn new(pre: PluginPre<State>, has_capability: bool) -> Self {
-        Converter(Arc::new(Shared { pre, has_capability, name: OnceLock::new() }))
+    pub(super) fn new(pre: PluginPre<State>, asked: Capabilities) -> Self {
+        Converter { shared: Arc::new(Shared { pre, asked, name: OnceLock::new() }), access: Access::default() }
     }
 
-    /// Can it reach anything beyond its input, its output, its log and its metrics? If not, a conversion is a function of its input and
-    /// options.
-    pub fn has_capability(&self) -> bool {
-        self.0.has_capability
+    /// The capabilities that it has a use for, by its imports.
+    pub fn asked(&self) -> &Capabilities {
+        &self.shared.asked
+    }
+
+    /// The same converter, whose conversions may reach what they ask for of this. The copy that was loaded reaches nothing.
+    pub fn with(&self, access: Access) -> Converter {
+        Converter { shared: Arc::clone(&self.shared), access: access.of_asked(&self.shared.asked) }
+    }
+
+    /// What its conversions can reach beyond their input, output, log and metrics. If that is nothing, a conversion is a function of its
+    /// input and options.
+    pub fn capabilities(&self) -> Capabilities {
+        self.access.capabilities()
     }
 
     /// Asks the converter what it is. Long texts are cut; whether the answer is well formed is for the caller to check.
@@ -61,7 +75,7 @@ impl Converter {
         let descriptor = from_guest::descriptor(result?);
         if descriptor.name.len() <= MAX_NAME && descriptor.name.chars().all(|c| c.is_ascii_graphic()) {
             // A second answer must be the same; the first stays.
-            let _ = self.0.name.set(descriptor.name.clone());
+            let _ = self.shared.name.set(descriptor.name.clone());
         }
         Ok(descriptor)
     }
@@ -93,6 +107,7 @@ impl Converter {
     ) -> Conversion {
         let started = Instant::now();
         let mut state = State::new(Call::Convert, limits, metrics, Some(sink), self.log(limits));
+        state.access = self.access.clone();
         state.set_job(&mut input);
         // Too large an input is remembered as the call's failure, and the guest never runs.
         let _ = state.check_size(&input.path, input.source.size());
@@ -108,7 +123,7 @@ impl Converter {
     }
 
     fn log(&self, limits: &Limits) -> SharedLog {
-        SharedLog::new(self.0.name.get().map_or("", String::as_str), limits.log_lines, limits.log_bytes)
+        SharedLog::new(self.shared.name.get().map_or("", String::as_str), limits.log_lines, limits.log_bytes)
     }
 
     fn call_with_input<R>(
@@ -137,7 +152,7 @@ impl Converter {
         let limits = &state.limits;
         let call_bytes = limits.call_bytes;
         let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX).saturating_add(EXTRA_HANDLES);
-        let mut store = Store::new(self.0.pre.engine(), state);
+        let mut store = Store::new(self.shared.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(call_bytes);
         store.set_max_component_handles(handles);
@@ -147,7 +162,7 @@ impl Converter {
             context.data().deadline.check()?;
             Ok(UpdateDeadline::Continue(1))
         });
-        let result = match self.0.pre.instantiate(&mut store) {
+        let result = match self.shared.pre.instantiate(&mut store) {
             Ok(plugin) => call(&plugin, &mut store).map_err(|error| explain(&error, &store, false)),
             Err(error) => Err(explain(&error, &store, true)),
         };

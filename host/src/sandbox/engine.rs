@@ -8,7 +8,7 @@ use wasmparser::WasmFeatures;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, WasmBacktraceDetails};
 
-use super::bindings::Plugin;
+use super::bindings::PluginWithLookup;
 use super::call::Converter;
 use super::error::SandboxError;
 use super::state::State;
@@ -89,7 +89,7 @@ impl Sandbox {
         let engine = Engine::new(&engine_config()).map_err(setup)?;
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker).map_err(setup)?;
-        Plugin::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state).map_err(setup)?;
+        PluginWithLookup::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state).map_err(setup)?;
         start_ticker(&engine)?;
         Ok(Sandbox { engine, linker })
     }
@@ -104,7 +104,7 @@ impl Sandbox {
     pub fn load(&self, compiled: &Path) -> Result<Converter, SandboxError> {
         let component = deserialize(&self.engine, compiled)?;
         let pre = link::link(&self.linker, &component)?;
-        Ok(Converter::new(pre, link::has_capability(&component)))
+        Ok(Converter::new(pre, link::asked(&component)))
     }
 
     /// Changes whenever compiled files stop fitting: with wasmtime's version, the engine's settings and the processor. Part of the name under

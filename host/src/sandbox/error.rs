@@ -24,13 +24,10 @@ pub enum SandboxError {
         reason: String,
     },
     /// It imports what is not in the contract or in WASI 0.2.
-    #[error("the component imports what this host does not offer: {}{}", imports.join("; "), if *lookup { LOOKUP } else { "" })]
-    MissingImports {
-        /// One text for each interface, with the functions in it.
-        imports: Vec<String>,
-        /// `lookup` is among them.
-        lookup: bool,
-    },
+    ///
+    /// One text for each interface, with the functions in it.
+    #[error("the component imports what this host does not offer: {}", .0.join("; "))]
+    MissingImports(Vec<String>),
     /// It imports the right names with other types.
     #[error("the component was built against another version of the contract: {0}")]
     ImportType(String),
@@ -51,6 +48,3 @@ pub enum SandboxError {
         limit: usize,
     },
 }
-
-const LOOKUP: &str =
-    ". `lookup` is a capability, and this version of the host has none to grant: build the converter for the world `plugin`";

@@ -3,8 +3,9 @@
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, ComponentNamedList, Lift, Linker, Lower, Resource};
 
-use super::bindings::PluginPre;
+use super::bindings::PluginWithLookupPre as PluginPre;
 use super::bindings::dropforge::converter::types::{ConversionError, Descriptor, Outcome, ProbeResult};
+use super::capability::{Capabilities, Capability};
 use super::error::SandboxError;
 use super::input::OpenInput;
 use super::limits::{MAX_MEMORIES, MAX_TABLES};
@@ -14,9 +15,9 @@ use super::wasi;
 
 /// The version of the contract that this host offers; every 0.1.x links to it.
 const CONTRACT_VERSION: &str = "0.1.0";
-/// The interfaces of the contract that every converter may import.
-const CONTRACT: [&str; 4] =
-    ["dropforge:converter/types", "dropforge:converter/io", "dropforge:converter/log", "dropforge:converter/metrics"];
+/// The interfaces of the contract that a converter may import.
+const CONTRACT: [&str; 5] =
+    ["dropforge:converter/types", "dropforge:converter/io", "dropforge:converter/log", "dropforge:converter/metrics", LOOKUP];
 const CONVERTER: &str = "dropforge:converter/converter";
 const EXPORTS: [&str; 3] = ["describe", "probe", "convert"];
 const LOOKUP: &str = "dropforge:converter/lookup";
@@ -32,9 +33,21 @@ pub fn link(linker: &Linker<State>, component: &Component) -> Result<PluginPre<S
     PluginPre::new(instance).map_err(|error| SandboxError::ExportType(format!("{error:#}")))
 }
 
-/// Does it import anything beyond the contract and WASI, which give no access and never change?
-pub fn has_capability(component: &Component) -> bool {
-    component.component_type().imports(component.engine()).any(|(name, _)| offered(name).is_none())
+/// The capabilities that a component has a use for, by its imports.
+pub fn asked(component: &Component) -> Capabilities {
+    let imports = component.component_type();
+    imports.imports(component.engine()).filter_map(|(name, _)| capability_of(name)).collect()
+}
+
+/// The capability behind an import, such as `wasi:clocks/wall-clock@0.2.0`; none for an import that gives no access to anything.
+pub fn capability_of(import: &str) -> Option<Capability> {
+    let interface = import.split_once('@').map_or(import, |(interface, _)| interface);
+    match interface.split_once('/') {
+        _ if interface == LOOKUP => Some(Capability::Lookup),
+        Some(("wasi:clocks", _)) => Some(Capability::Clocks),
+        Some(("wasi:random", _)) => Some(Capability::Random),
+        _ => None,
+    }
 }
 
 fn check_size(component: &Component) -> Result<(), SandboxError> {
@@ -48,7 +61,6 @@ fn check_size(component: &Component) -> Result<(), SandboxError> {
 
 fn check_imports(linker: &Linker<State>, component: &Component) -> Result<(), SandboxError> {
     let mut missing = Vec::new();
-    let mut lookup = false;
     let mut room = MAX_NAMES;
     for (name, import) in component.component_type().imports(component.engine()) {
         let text = match import.ty {
@@ -62,7 +74,6 @@ fn check_imports(linker: &Linker<State>, component: &Component) -> Result<(), Sa
                 if absent.is_empty() {
                     continue;
                 }
-                lookup |= name.starts_with(LOOKUP);
                 format!("`{name}` ({})", absent.join(", "))
             }
             _ => format!("`{name}`"),
@@ -71,7 +82,7 @@ fn check_imports(linker: &Linker<State>, component: &Component) -> Result<(), Sa
         room -= text.len();
         missing.extend(Some(text).filter(|text| !text.is_empty()));
     }
-    if missing.is_empty() { Ok(()) } else { Err(SandboxError::MissingImports { imports: missing, lookup }) }
+    if missing.is_empty() { Ok(()) } else { Err(SandboxError::MissingImports(missing)) }
 }
 
 /// Which of the interface's functions the linker does not have. A linker cannot be asked, but it refuses to define a name twice: what it

@@ -5,6 +5,7 @@
 
 mod bindings;
 mod call;
+mod capability;
 mod documents;
 mod engine;
 mod error;
@@ -14,6 +15,7 @@ mod input;
 mod limits;
 mod link;
 mod log;
+mod lookup;
 mod media_type;
 mod metrics;
 mod problems;
@@ -22,8 +24,11 @@ mod state;
 mod text;
 mod types;
 mod wasi;
+mod wasi_clocks;
+mod wasi_random;
 
 pub use call::Converter;
+pub use capability::{Access, Capabilities, Capability, Lookup, LookupError, LookupResponse};
 pub use engine::{MAX_WASM_STACK, Sandbox, THREAD_STACK, compile, engine_config};
 pub use error::SandboxError;
 pub use limits::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, MemoryLimitExceeded};

@@ -6,13 +6,19 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
 use super::bindings::dropforge::converter::io::IoError;
+use super::capability::Access;
 use super::documents::Documents;
 use super::limits::MemoryLimiter;
 use super::log::SharedLog;
+use super::lookup::LookupUsage;
 use super::metrics::Observed;
 use super::problems::Problems;
 use super::types::{Asked, ConversionError, DocumentSink, ErrorType, Input, Limits, Member, MetricDeclaration};
-use super::wasi::{self, FixedStream};
+use super::wasi;
+use super::wasi_random::FixedStream;
+
+/// As long as nobody waits.
+const FAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Handles that the host itself holds or lends: the input, and WASI's standard streams with what comes of them.
 const OWN_HANDLES: usize = 64;
@@ -83,6 +89,16 @@ impl Deadline {
             _ => Ok(()),
         }
     }
+
+    /// The end of something that begins now and may take `at_most`: no later than this.
+    pub fn within(&self, now: Instant, at_most: Duration) -> Instant {
+        let end = now.checked_add(at_most);
+        match (end, self.at) {
+            (Some(end), Some(at)) => end.min(at),
+            // One of the two is so far away that the clock cannot say it.
+            (end, at) => end.or(at).unwrap_or(now + FAR),
+        }
+    }
 }
 
 /// Which function of the converter runs. It decides what the guest may see and do.
@@ -106,10 +122,14 @@ pub struct Job {
 pub struct State {
     pub call: Call,
     pub limits: Limits,
+    pub started: Instant,
     pub deadline: Deadline,
     pub memory: MemoryLimiter,
     pub table: ResourceTable,
     pub wasi: WasiCtx,
+    /// What it may reach beyond its input and output.
+    pub access: Access,
+    pub lookups: LookupUsage,
     pub random: FixedStream,
     pub insecure_random: FixedStream,
     pub job: Job,
@@ -135,10 +155,13 @@ impl State {
         State {
             call,
             limits: limits.clone(),
+            started: Instant::now(),
             deadline: Deadline::after(limits.wall_time),
             memory: MemoryLimiter::new(limits.memory_bytes),
             table,
             wasi: wasi::empty_context(),
+            access: Access::default(),
+            lookups: LookupUsage::default(),
             random: FixedStream::secure(),
             insecure_random: FixedStream::insecure(),
             job: Job::default(),

@@ -433,6 +433,12 @@ pub struct Limits {
     pub input_bytes: u64,
     /// Bytes that may cross the boundary in one host call.
     pub call_bytes: usize,
+    /// Look-ups.
+    pub lookups: u32,
+    /// Bytes of the answers to all of them.
+    pub lookup_bytes: u64,
+    /// Time spent waiting for those answers; the wall time holds besides.
+    pub lookup_time: Duration,
 }
 
 impl Default for Limits {
@@ -448,6 +454,9 @@ impl Default for Limits {
             problems: 1_000,
             input_bytes: 16 << 30,
             call_bytes: 128 << 20,
+            lookups: 100,
+            lookup_bytes: 16 << 20,
+            lookup_time: Duration::from_secs(60),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! WASI 0.2 as an empty and unchanging world. Guests import it because their language's runtime does; it gives them no access.
 //!
 //! Everything is wasmtime-wasi with an empty context, but for what would let the world outside in: clocks, randomness and the standard
-//! streams are ours. No call here can wait. Only pollables can be waited for, and the only ones to be had are those of the standard streams,
-//! which are always ready: timers trap, sockets and name look-ups are denied before they exist, and there is no file to open.
+//! streams are ours (see `wasi_clocks` and `wasi_random`). No call here can wait for long. Only pollables can be waited for, and the only ones
+//! to be had are those of the standard streams, which are always ready, and timers, which trap unless real clocks were granted, and then
+//! end at the deadline. Sockets and name look-ups are denied before they exist, and there is no file to open.
 
 use bytes::Bytes;
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime_wasi::p2::bindings::{cli, clocks, random};
-use wasmtime_wasi::p2::{self, DynOutputStream, DynPollable, OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{self, DynOutputStream, OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::log::{SharedLog, Stream};
@@ -73,100 +74,6 @@ pub fn empty_context() -> WasiCtx {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-/// Clocks stand still at the epoch.
-impl clocks::monotonic_clock::Host for State {
-    fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(0)
-    }
-
-    fn resolution(&mut self) -> wasmtime::Result<u64> {
-        Ok(1)
-    }
-
-    fn subscribe_instant(&mut self, _when: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        Err(waiting())
-    }
-
-    fn subscribe_duration(&mut self, _duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        Err(waiting())
-    }
-}
-
-fn waiting() -> wasmtime::Error {
-    wasmtime::Error::msg("waiting for a clock is not available to converters")
-}
-
-impl clocks::wall_clock::Host for State {
-    fn now(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
-        Ok(clocks::wall_clock::Datetime { seconds: 0, nanoseconds: 0 })
-    }
-
-    fn resolution(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
-        Ok(clocks::wall_clock::Datetime { seconds: 0, nanoseconds: 1 })
-    }
-}
-
-/// A stream of numbers that begins the same in every call: SplitMix64.
-#[derive(Debug)]
-pub struct FixedStream(u64);
-
-impl FixedStream {
-    /// The stream behind `wasi:random/random`.
-    pub fn secure() -> Self {
-        FixedStream(0)
-    }
-
-    /// The stream behind `wasi:random/insecure`.
-    pub fn insecure() -> Self {
-        FixedStream(1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn bytes(&mut self, length: u64, limit: usize) -> wasmtime::Result<Vec<u8>> {
-        let length = usize::try_from(length).ok().filter(|length| *length <= limit);
-        let Some(length) = length else { wasmtime::bail!("more random bytes were asked for than may cross the boundary in one call") };
-        let mut bytes = Vec::with_capacity(length + 8);
-        while bytes.len() < length {
-            bytes.extend_from_slice(&self.next().to_le_bytes());
-        }
-        bytes.truncate(length);
-        Ok(bytes)
-    }
-}
-
-impl random::random::Host for State {
-    fn get_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
-        self.random.bytes(length, self.limits.call_bytes)
-    }
-
-    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.random.next())
-    }
-}
-
-impl random::insecure::Host for State {
-    fn get_insecure_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
-        self.insecure_random.bytes(length, self.limits.call_bytes)
-    }
-
-    fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.insecure_random.next())
-    }
-}
-
-impl random::insecure_seed::Host for State {
-    fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
-        Ok((0, 0))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, Method, Proxy, Url};
 use tokio::runtime::Handle;
 
@@ -30,6 +30,8 @@ pub struct Client {
     /// None where the configuration names no server: then there are no certificates to load.
     http: Option<reqwest::Client>,
     hosts: Hosts,
+    /// Of one attempt.
+    timeout: Duration,
     metrics: Arc<Metrics>,
     runtime: Handle,
     upstream: Option<Watched>,
@@ -60,6 +62,8 @@ pub struct Request<'a> {
     pub repeatable: bool,
     /// Bytes of the answer that are kept.
     pub most_bytes: usize,
+    /// When it must have ended, attempts and pauses included; without it, only the configured times hold.
+    pub until: Option<Instant>,
 }
 
 /// What a request sends.
@@ -80,8 +84,12 @@ pub struct Response {
     pub retry_after: Option<Duration>,
     /// Where it says that the thing is, without what follows a `?`.
     pub location: Option<String>,
+    /// What kind of thing it says: lower case, without parameters; empty where that is not said.
+    pub media_type: String,
     /// The beginning of what it says.
     pub body: Vec<u8>,
+    /// Whether that is all of it.
+    pub whole: bool,
 }
 
 impl Client {
@@ -98,11 +106,13 @@ impl Client {
         let origin =
             config.upstream.as_ref().and_then(|upstream| Url::parse(&upstream.url).ok()).map(|url| url.origin().ascii_serialization());
         let upstream = origin.map(|origin| Watched { origin, record: Record::default() });
-        let client = Arc::new(Client { http, hosts: Hosts::new(config.http.requests_per_second), metrics, runtime, upstream });
-        if let Some(upstream) = &config.upstream {
-            client.runtime.spawn(ping(Arc::downgrade(&client), upstream.clone()));
-        }
-        Ok(client)
+        let hosts = Hosts::new(config.http.requests_per_second);
+        Ok(Arc::new(Client { http, hosts, timeout: seconds(config.http.timeout_seconds), metrics, runtime, upstream }))
+    }
+
+    /// Asks the upstream server from time to time whether it is there, as long as there is this client.
+    pub fn watch(self: &Arc<Self>, upstream: &Upstream) {
+        self.runtime.spawn(ping(Arc::downgrade(self), upstream.clone()));
     }
 
     /// Where its requests run.
@@ -139,7 +149,8 @@ impl Client {
             };
             let longest = FIRST_PAUSE.saturating_mul(1 << attempt);
             let pause = longest.mul_f64(fastrand::f64()).max(retry_after.unwrap_or_default());
-            if !request.repeatable || attempt >= ATTEMPTS || pause > LONGEST_PAUSE {
+            let too_late = request.until.is_some_and(|until| Instant::now() + pause >= until);
+            if !request.repeatable || attempt >= ATTEMPTS || pause > LONGEST_PAUSE || too_late {
                 return result;
             }
             attempt += 1;
@@ -158,6 +169,9 @@ impl Client {
             }
         };
         let turn = host.rate.take();
+        if request.until.is_some_and(|until| Instant::now() + turn >= until) {
+            return Err(RequestError::unsent_in_time(&name));
+        }
         if !turn.is_zero() {
             tokio::time::sleep(turn).await;
         }
@@ -189,6 +203,9 @@ impl Client {
     async fn prepare(&self, request: &Request<'_>) -> Result<reqwest::RequestBuilder, RequestError> {
         let client = self.http.as_ref().ok_or_else(|| RequestError::unsent("no server is configured"))?;
         let mut builder = client.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
+        if let Some(until) = request.until {
+            builder = builder.timeout(until.saturating_duration_since(Instant::now()).min(self.timeout));
+        }
         if let Some(credentials) = request.credentials {
             builder = credentials.present(builder).map_err(|error| RequestError::unsent(error.to_string()))?;
         }
@@ -214,17 +231,23 @@ async fn exchange(request: reqwest::RequestBuilder, most_bytes: usize) -> Result
     let header = |name| response.headers().get(name).and_then(|value: &reqwest::header::HeaderValue| value.to_str().ok());
     let retry_after = header(RETRY_AFTER).and_then(wish);
     let location = header(reqwest::header::LOCATION).map(|location| without_query(location).to_string());
+    let media_type =
+        header(CONTENT_TYPE).and_then(|value| value.split(';').next()).map(|media_type| media_type.trim().to_ascii_lowercase());
     let status = response.status().as_u16();
-    let mut body = Vec::new();
+    let (mut body, mut whole) = (Vec::new(), false);
     // An answer counts although its text does not come to its end: the code has said what became of the request.
-    while let Ok(Some(chunk)) = response.chunk().await {
+    while let Ok(chunk) = response.chunk().await {
+        let Some(chunk) = chunk else {
+            whole = true;
+            break;
+        };
         let room = most_bytes.saturating_sub(body.len());
         body.extend(chunk.iter().take(room));
-        if room <= chunk.len() {
+        if room < chunk.len() {
             break;
         }
     }
-    Ok(Response { status, retry_after, location, body })
+    Ok(Response { status, retry_after, location, media_type: media_type.unwrap_or_default(), body, whole })
 }
 
 /// `Retry-After`: seconds, or a date.
@@ -236,8 +259,11 @@ fn wish(text: &str) -> Option<Duration> {
     Some(SystemTime::from(date.timestamp()).duration_since(SystemTime::now()).unwrap_or_default())
 }
 
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(60))
+}
+
 fn build(config: &HttpConfig) -> Result<reqwest::Client, ClientError> {
-    let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(60));
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("dropforge/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(seconds(config.connect_timeout_seconds))
@@ -278,6 +304,7 @@ async fn ping(client: Weak<Client>, upstream: Upstream) {
                 body: Body::Empty,
                 repeatable: false,
                 most_bytes: PING_BYTES,
+                until: None,
             };
             if let Err(error) = client.send(&request).await {
                 tracing::debug!(%error, "the upstream server does not answer");

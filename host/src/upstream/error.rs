@@ -84,6 +84,12 @@ impl RequestError {
         RequestError { kind: RequestErrorKind::Unsent, message: message.into(), retry_after: None }
     }
 
+    /// There are more requests to this server than it may get, and the turn of this one would come too late.
+    pub(super) fn unsent_in_time(host: &str) -> Self {
+        let message = format!("its turn to ask {host} comes too late, because of `http.requests_per_second`");
+        RequestError { kind: RequestErrorKind::Timeout, message, retry_after: None }
+    }
+
     pub(super) fn breaker_open(host: &str, left: Duration, last: &str) -> Self {
         let message =
             format!("{host} failed several times and is left alone for {:.0} s; the last time: {last}", left.as_secs_f64().ceil());

@@ -1,5 +1,5 @@
 //! The HTTP client: every request that Dropforge makes goes through it. It retries, keeps away from servers that are down, keeps to a rate, and
-//! counts. It knows nothing of documents, jobs or converters.
+//! counts. It knows nothing of documents and jobs, and of converters only that they may look something up.
 
 mod breaker;
 mod client;
@@ -7,9 +7,11 @@ mod credentials;
 mod error;
 mod health;
 mod host;
+mod lookups;
 mod rate;
 
 pub use client::{Body, Client, Request, Response};
 pub use credentials::Credentials;
 pub use error::{ClientError, RequestError, RequestErrorKind};
 pub use health::Health;
+pub use lookups::Lookups;

@@ -24,7 +24,7 @@ use crate::delivery::Spool;
 use crate::metrics::{Metrics, QueueName};
 use crate::plugins::Registry;
 use crate::queue::{Job, Lane, Queue, Store, Wakeup, now_ms};
-use crate::sandbox::THREAD_STACK;
+use crate::sandbox::{Lookup, THREAD_STACK};
 
 /// How long a worker that cannot reach the queue waits before it tries again.
 const QUEUE_RETRY: Duration = Duration::from_secs(1);
@@ -47,6 +47,8 @@ pub struct Context {
     pub spool: Spool,
     /// The loaded converters.
     pub registry: Arc<Registry>,
+    /// Who answers the look-ups of converters that are granted some; none where no server is configured.
+    pub lookups: Option<Arc<dyn Lookup>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }

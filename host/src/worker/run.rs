@@ -56,7 +56,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             members: members::of(context, job, &source)?,
         })
     };
-    let (plugins, candidates) = match choose(route, &context.registry, &name, &job.path, &input)? {
+    let (plugins, candidates) = match choose(&context.config, route, &context.registry, &name, &job.path, &input)? {
         Choice::Offer(plugins, candidates) => (plugins, candidates),
         Choice::Missing(reason) => {
             tracing::warn!(job = %job.id, route = route.name, file = job.path, reason, "the job waits for its converter");
@@ -74,6 +74,14 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
                 context.metrics.conversion(converter, ConversionStatus::Error, Some(ErrorType::Validation));
                 let message = format!("route `{}`: {error}", route.name);
                 return Ok(failed(job, Some(plugin), &host_error(ErrorType::Validation, "options", message), detail));
+            }
+        };
+        let granted = context.config.granted(Some(route), converter);
+        let sandboxed = match plugin.granted(&granted, Some(&route.name), context.lookups.clone()) {
+            Ok(sandboxed) => sandboxed,
+            Err(error) => {
+                context.metrics.conversion(converter, ConversionStatus::Error, Some(ErrorType::Validation));
+                return Ok(failed(job, Some(plugin), &host_error(ErrorType::Validation, "not_granted", error.to_string()), detail));
             }
         };
         if let (ConverterChoice::Auto, Some(at_most)) = (&route.converter, context.config.concurrency_of(converter))
@@ -98,10 +106,8 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             members: &members::digests(job),
         };
         // What a converter that can reach beyond its input would make of it now, nobody knows.
-        let cache = context.cache.as_ref().filter(|_| !plugin.converter.has_capability());
-        let run = |sink| -> io::Result<Conversion> {
-            Ok(plugin.converter.convert(input()?, &options, &plugin.descriptor.metrics, sink, &limits))
-        };
+        let cache = context.cache.as_ref().filter(|_| sandboxed.capabilities().is_empty());
+        let run = |sink| -> io::Result<Conversion> { Ok(sandboxed.convert(input()?, &options, &plugin.descriptor.metrics, sink, &limits)) };
         let (conversion, flight, ran) = match cache.map(|cache| cache.ask(&question)) {
             Some(Answer::Known(stored)) => {
                 detail.set("cached", json!(true));
@@ -127,6 +133,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             continue;
         }
         detail.set("skipped", Value::Array(skipped));
+        detail.set("capabilities", json!(sandboxed.capabilities()));
         let keep = |conversion: &Conversion| {
             if let Some(flight) = flight {
                 flight.land(&question, conversion, |number| context.spool.document(&job.id, number));

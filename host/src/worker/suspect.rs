@@ -20,6 +20,7 @@ use crate::metrics::{ConversionStatus, Instance, Metrics};
 use crate::plugins::{COMPILED_FOLDER, load_folder};
 use crate::queue::{Job, Outcome, QUEUE_FILE, Store};
 use crate::sandbox::{ErrorType, Sandbox, THREAD_STACK};
+use crate::upstream::Lookups;
 
 /// The hidden subcommand.
 const SUBCOMMAND: &str = "convert-suspect";
@@ -176,15 +177,17 @@ fn main() -> anyhow::Result<()> {
     #[cfg(not(unix))]
     let _ = daemon;
     // The daemon has counted this job already.
-    config.plugins.clear();
+    config.plugins.values_mut().for_each(|plugin| plugin.concurrency = None);
     let sandbox = Arc::new(Sandbox::new()?);
+    let metrics = Arc::new(Metrics::new(&Instance { instance_id: String::new(), station: String::new(), location: String::new() }));
     let context = Context {
         store: Arc::new(Store::beside(&config.state_dir.join(QUEUE_FILE))?),
         lanes: Arc::from([]),
         cache: None,
         spool: Spool::open(config.state_dir.join(SPOOL_FOLDER))?,
-        registry: load_folder(&config.plugins_dir, sandbox, &config.state_dir.join(COMPILED_FOLDER))?,
-        metrics: Arc::new(Metrics::new(&Instance { instance_id: String::new(), station: String::new(), location: String::new() })),
+        registry: load_folder(&config.plugins_dir, sandbox, &config.state_dir.join(COMPILED_FOLDER), config.grants())?,
+        lookups: Lookups::alone(&config, Arc::clone(&metrics))?.map(|lookups| Arc::new(lookups) as _),
+        metrics,
         config: Arc::new(config),
     };
     let decision = run::convert(&context, &job);

@@ -63,6 +63,9 @@ impl Detail {
                 "log_bytes": limits.log_bytes,
                 "problems": limits.problems,
                 "input_bytes": limits.input_bytes,
+                "lookups": limits.lookups,
+                "lookup_bytes": limits.lookup_bytes,
+                "lookup_seconds": limits.lookup_time.as_secs_f64(),
             }),
         );
     }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use dropforge::config::{Config, Grants, PluginConfig};
 use dropforge::metrics::{Instance, Metrics};
 use dropforge::plugins::{PluginFolder, PluginStatus, Registry, load_folder};
-use dropforge::sandbox::Limits;
+use dropforge::sandbox::{Capability, Limits};
 
-use crate::guest::Guest;
+use crate::guest::{Guest, LOOKUP};
 use crate::{sandbox, until};
 
 struct Watched {
@@ -25,6 +26,10 @@ struct Watched {
 impl Watched {
     /// Starts to watch a folder that holds `files`.
     fn start(files: &[(&str, Vec<u8>)]) -> Watched {
+        Watched::start_with(files, Grants::default())
+    }
+
+    fn start_with(files: &[(&str, Vec<u8>)], grants: Grants) -> Watched {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("plugins")).unwrap();
         for (name, bytes) in files {
@@ -38,7 +43,7 @@ impl Watched {
             count.fetch_add(1, Ordering::SeqCst);
         });
         let (plugins, compiled) = (root.path().join("plugins"), root.path().join("compiled"));
-        let folder = PluginFolder::start(plugins, sandbox(), compiled, Arc::clone(&metrics), on_change).unwrap();
+        let folder = PluginFolder::start(plugins, sandbox(), compiled, grants, Arc::clone(&metrics), on_change).unwrap();
         Watched { registry: folder.registry(), folder: Some(folder), root, metrics, changes }
     }
 
@@ -192,13 +197,32 @@ fn stopping_ends_the_watching_and_keeps_what_is_loaded() {
 }
 
 #[test]
+fn what_was_not_granted_is_refused_with_the_line_that_grants_it() {
+    let asking = |name| Guest { world: "plugin-with-lookup", imports: LOOKUP, ..Guest::named(name, "1.0.0") }.module();
+    let allow = |capability| PluginConfig { allow: [capability].into(), ..PluginConfig::default() };
+    let plugins = [("granted".to_owned(), allow(Capability::Lookup)), ("half".to_owned(), allow(Capability::Clocks))].into();
+    let grants = Config { plugins, ..Config::default() }.grants();
+    let files = [("a.wasm", asking("granted")), ("b.wasm", asking("half")), ("c.wasm", asking("without"))];
+    let watched = Watched::start_with(&files, grants);
+    assert_eq!(watched.version("granted").as_deref(), Some("1.0.0"));
+    assert_eq!(watched.status("a.wasm").unwrap().running.unwrap().capabilities, [Capability::Lookup].into());
+    assert_eq!(
+        watched.refusal("b.wasm"),
+        "the converter `half` asks for `lookup`, which is not granted: add `allow = [\"clocks\", \"lookup\"]` below [plugins.half] in the \
+         configuration"
+    );
+    assert!(watched.refusal("c.wasm").contains("add `allow = [\"lookup\"]` below [plugins.without] in the configuration"));
+    assert_eq!(watched.metric(r#"plugin_loads_total{result="refused"}"#), 2);
+}
+
+#[test]
 fn a_folder_can_be_loaded_without_watching_it() {
     let root = tempfile::tempdir().unwrap();
     let compiled = root.path().join("compiled");
     fs::create_dir(root.path().join("plugins")).unwrap();
     fs::write(root.path().join("plugins/csv.wasm"), Guest::named("csv", "1.0.0").module()).unwrap();
-    let registry = load_folder(&root.path().join("plugins"), sandbox(), &compiled).unwrap();
+    let registry = load_folder(&root.path().join("plugins"), sandbox(), &compiled, Grants::default()).unwrap();
     assert_eq!(registry.all().len(), 1);
-    let missing = load_folder(Path::new("/no/such/folder"), sandbox(), &compiled).unwrap_err().to_string();
+    let missing = load_folder(Path::new("/no/such/folder"), sandbox(), &compiled, Grants::default()).unwrap_err().to_string();
     assert!(missing.contains("cannot list the plugins folder /no/such/folder"), "{missing}");
 }

@@ -9,9 +9,12 @@ const DESCRIPTOR: u32 = 1024;
 /// Where its texts begin.
 const TEXTS: u32 = 2048;
 
+/// The import of the capability `lookup`.
+pub const LOOKUP: &str = r#"(import "dropforge:converter/lookup@0.1.0" "get" (func (param i32 i32 i32 i32 i32)))"#;
+
 /// A converter to be made.
 #[derive(Clone)]
-pub struct Guest {
+pub struct Guest<'a> {
     pub name: &'static str,
     pub version: &'static str,
     pub pattern: &'static str,
@@ -20,14 +23,14 @@ pub struct Guest {
     pub wit: String,
     pub world: &'static str,
     /// Before everything else in the module's text.
-    pub imports: &'static str,
+    pub imports: &'a str,
     /// The body of `describe`.
     pub describe: String,
     /// The exports of `probe` and `convert`.
     pub others: String,
 }
 
-impl Default for Guest {
+impl Default for Guest<'_> {
     fn default() -> Self {
         Guest {
             name: "test",
@@ -49,7 +52,7 @@ pub fn function(name: &str, rest: &str) -> String {
     format!("(func (export \"dropforge:converter/converter@0.1.0#{name}\") {rest})\n")
 }
 
-impl Guest {
+impl Guest<'_> {
     pub fn named(name: &'static str, version: &'static str) -> Self {
         Guest { name, version, ..Guest::default() }
     }

@@ -7,13 +7,13 @@ use std::time::SystemTime;
 
 use dropforge::identity::FileIdentity;
 use dropforge::plugins::{Plugin, load_file};
-use dropforge::sandbox::Sandbox;
+use dropforge::sandbox::{Capabilities, Capability, Sandbox};
 use serde_json::json;
 
 use crate::guest::{Guest, function};
 use crate::sandbox;
 
-fn load(bytes: &[u8], sandbox: &Sandbox, folder: &Path) -> Result<Plugin, String> {
+pub fn load(bytes: &[u8], sandbox: &Sandbox, folder: &Path) -> Result<Plugin, String> {
     let file = folder.join("plugin.wasm");
     fs::write(&file, bytes).unwrap();
     load_file(&file, sandbox, &folder.join("compiled")).map_err(|error| error.to_string())
@@ -32,7 +32,7 @@ fn a_module_is_wrapped_and_a_component_passes_through() {
         assert_eq!((plugin.report.wrapped, plugin.size), (wrapped, bytes.len() as u64));
         assert_eq!(plugin.report.interfaces.contract, "0.1.0");
         assert_eq!(plugin.report.interfaces.exports, ["dropforge:converter/converter@0.1.0"]);
-        assert!(!plugin.converter.has_capability() && plugin.report.interfaces.capabilities().is_empty());
+        assert!(plugin.converter.asked().is_empty());
         assert_eq!(plugin.options(&serde_json::Map::new()).unwrap(), json!({"delimiter": ","}).to_string());
         assert_eq!(plugin.specificity("a.TEST", "x/a.TEST"), Some(5));
     }
@@ -44,7 +44,8 @@ fn a_module_that_uses_wasi_preview_1_is_adapted() {
     let imports = r#"(import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))"#;
     let plugin = load(&Guest { imports, ..Guest::default() }.module(), &sandbox, folder.path()).unwrap();
     assert!(plugin.report.interfaces.imports.iter().any(|name| name.starts_with("wasi:random/random@0.2")));
-    assert!(!plugin.converter.has_capability() && plugin.report.interfaces.capabilities().is_empty());
+    assert_eq!(*plugin.converter.asked(), [Capability::Random].into());
+    assert_eq!(plugin.check_grants(&Capabilities::new(), None), Ok(()));
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn everything_that_breaks_the_contract_is_refused_by_name() {
         (no_types, &["no `component-type` section", "dropforge plugin build"]),
         (
             Guest { wit: changed(probe, ""), others: convert.clone(), ..Guest::default() }.module(),
-            &["it does not export the function `converter.probe`"],
+            &["it does not export the function `converter.probe`, in the contract `func(input: borrow<input>) -> probe-result`"],
         ),
         (
             Guest {
@@ -123,16 +124,11 @@ fn everything_that_breaks_the_contract_is_refused_by_name() {
                 ..Guest::default()
             }
             .module_of_version("0.2.0"),
-            &["built for `dropforge:converter/converter@0.2.0`, and this host speaks 0.1: update Dropforge"],
-        ),
-        (
-            Guest {
-                world: "plugin-with-lookup",
-                imports: r#"(import "dropforge:converter/lookup@0.1.0" "get" (func (param i32 i32 i32 i32 i32)))"#,
-                ..Guest::default()
-            }
-            .module(),
-            &["it imports the capability `lookup`", "build it for the world `plugin`"],
+            &[
+                "it was built for dropforge:converter@0.2.0, and this host has dropforge:converter@0.1.0",
+                "it does not export `dropforge:converter/converter@0.1.0` (it exports `dropforge:converter/converter@0.2.0`)",
+                "update Dropforge, or build the converter for 0.1.0",
+            ],
         ),
         (
             Guest {
@@ -142,7 +138,7 @@ fn everything_that_breaks_the_contract_is_refused_by_name() {
                 ..Guest::default()
             }
             .module(),
-            &["it imports `wasi:http/handler@0.2.0`, which no converter gets"],
+            &["it imports `wasi:http/handler@0.2.0` (`f: func()`), which no converter gets"],
         ),
         (
             Guest { imports: r#"(import "env" "getenv" (func (param i32) (result i32)))"#, ..Guest::default() }.module(),

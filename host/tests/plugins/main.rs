@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod cli;
+mod compatibility;
 mod folder;
 mod guest;
 mod load;

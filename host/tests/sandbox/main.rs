@@ -5,6 +5,7 @@ mod ending;
 mod guests;
 mod limits;
 mod linking;
+mod lookup;
 mod observing;
 mod reading;
 mod support;

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Instant;
 
 use dropforge::sandbox::{
-    Conversion, ConversionError, Converter, Descriptor, DocumentSink, DocumentWriter, Input, Limits, Member, MemorySource, Sandbox, Source,
-    compile,
+    Access, Conversion, ConversionError, Converter, Descriptor, DocumentSink, DocumentWriter, Input, Limits, Lookup, LookupError,
+    LookupResponse, Member, MemorySource, Sandbox, Source, compile,
 };
 
 use crate::guests;
@@ -22,6 +23,33 @@ pub fn load(component: &[u8]) -> Converter {
     let compiled = folder.path().join("compiled");
     std::fs::write(&compiled, compile(component).unwrap()).unwrap();
     SANDBOX.load(&compiled).unwrap()
+}
+
+/// A server that says back what it was asked.
+pub struct Echo;
+
+impl Lookup for Echo {
+    fn get(&self, path: &str, query: &[(String, String)], until: Instant, most_bytes: u64) -> Result<LookupResponse, LookupError> {
+        match path {
+            "/stall" => {
+                std::thread::sleep(until.saturating_duration_since(Instant::now()));
+                return Err(LookupError::Unavailable("it did not answer".to_owned()));
+            }
+            "/denied" => return Err(LookupError::Denied("not this one".to_owned())),
+            "/other" => return Err(LookupError::Other("something else".to_owned())),
+            _ => {}
+        }
+        let body = format!("{path} {query:?}").into_bytes();
+        if body.len() as u64 > most_bytes {
+            return Err(LookupError::Budget(format!("more than {most_bytes} bytes")));
+        }
+        Ok(LookupResponse { status: 203, media_type: "text/plain".to_owned(), body })
+    }
+}
+
+/// Every capability.
+pub fn everything() -> Access {
+    Access { clocks: true, random: true, lookup: Some(Arc::new(Echo)) }
 }
 
 /// A document as the sink saw it.

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::plugins::{OptionInfo, Plugin, Report, load_file};
-use crate::sandbox::{Descriptor, Sandbox};
+use crate::sandbox::{Capability, Descriptor, Sandbox};
 
 use super::super::print;
 use super::super::table::{align, printable, thousands};
@@ -15,12 +16,16 @@ use super::CompiledDir;
 
 /// Show what a plugin is: its converter, options, capabilities and origin
 ///
-/// The file is wrapped, checked, compiled and asked for its descriptor, exactly as the daemon does it; nothing is installed.
+/// The file is wrapped, checked, compiled and asked for its descriptor, exactly as the daemon does it; nothing is installed. The configuration
+/// says what of the capabilities that it asks for is granted.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  dropforge plugin inspect plugins/csv.wasm")]
 pub(super) struct InspectArgs {
     /// The plugin
     file: PathBuf,
+    /// The configuration; `dropforge.toml` in the working directory if it is there
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -35,15 +40,31 @@ struct Inspection<'a> {
     #[serde(flatten)]
     descriptor: &'a Descriptor,
     options: Vec<OptionInfo>,
-    capabilities: Vec<String>,
+    capabilities: Vec<Asked>,
     #[serde(flatten)]
     report: &'a Report,
 }
 
+/// A capability that the plugin has a use for.
+#[derive(Serialize)]
+struct Asked {
+    name: Capability,
+    /// It is refused without.
+    required: bool,
+    /// By `[plugins.NAME]`: on every route.
+    granted: bool,
+    /// The routes that grant it themselves.
+    granted_on_routes: Vec<String>,
+}
+
 pub(super) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    // The configuration only says where compiled code is kept; a broken one is no reason not to look at a plugin.
-    let config = super::configuration(None, None).ok();
+    let config = match &args.config {
+        Some(_) => Some(super::configuration(args.config.clone(), None)?),
+        // One that nobody named and that is broken is no reason not to look at a plugin.
+        None => super::configuration(None, None).ok(),
+    };
     let compiled = CompiledDir::choose(config.as_ref())?;
+    let config = config.unwrap_or_default();
     let plugin = load_file(&args.file, &Sandbox::new()?, &compiled.path)?;
     if args.json {
         let inspection = Inspection {
@@ -52,17 +73,45 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
             sha256: &plugin.digest,
             descriptor: &plugin.descriptor,
             options: plugin.list_options(),
-            capabilities: plugin.report.interfaces.capabilities(),
+            capabilities: asked(&plugin, &config),
             report: &plugin.report,
         };
         print(&(serde_json::to_string_pretty(&inspection)? + "\n"))?;
     } else {
-        print(&describe(&plugin))?;
+        print(&describe(&plugin, &config))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(plugin: &Plugin) -> String {
+fn asked(plugin: &Plugin, config: &Config) -> Vec<Asked> {
+    let name = plugin.descriptor.name.as_str();
+    let about = |capability: &Capability| {
+        let routes = config.routes.iter().filter(|route| route.converter.admits(name) && route.allow.contains(capability));
+        Asked {
+            name: *capability,
+            required: capability.is_required(),
+            granted: config.granted(None, name).contains(capability),
+            granted_on_routes: routes.map(|route| route.name.clone()).collect(),
+        }
+    };
+    plugin.converter.asked().iter().map(about).collect()
+}
+
+/// What is asked for, and what of it is granted.
+fn capabilities(asked: &[Asked]) -> String {
+    let about = |asked: &Asked| {
+        let granted = match (asked.granted, asked.granted_on_routes.as_slice()) {
+            (true, _) => "granted".to_owned(),
+            (false, []) if asked.required => "not granted".to_owned(),
+            (false, []) => "not granted: the same in every conversion".to_owned(),
+            (false, routes) => format!("granted on {}", routes.join(", ")),
+        };
+        format!("{} ({granted})", asked.name)
+    };
+    if asked.is_empty() { "none".to_owned() } else { asked.iter().map(about).collect::<Vec<_>>().join(", ") }
+}
+
+fn describe(plugin: &Plugin, config: &Config) -> String {
     let Plugin { descriptor, report, .. } = plugin;
     let list = |texts: &[String]| if texts.is_empty() { "none".to_owned() } else { texts.join(", ") };
     let producers: Vec<String> =
@@ -79,12 +128,15 @@ fn describe(plugin: &Plugin) -> String {
         ("patterns", list(&descriptor.patterns)),
         ("reads", list(&descriptor.media_types_in)),
         ("makes", list(&descriptor.media_types_out)),
-        ("capabilities", list(&report.interfaces.capabilities())),
+        ("capabilities", capabilities(&asked(plugin, config))),
         ("imports", list(&report.interfaces.imports)),
         ("exports", list(&report.interfaces.exports)),
         ("producers", list(&producers)),
     ];
     let mut text = align(&facts.map(|(name, value)| [name.to_owned(), value]));
+    if let Err(error) = plugin.check_grants(&config.grants().of(&descriptor.name), None) {
+        text.push_str(&format!("\nThe daemon will not load it: {error}.\n"));
+    }
     text.push_str(&options(&plugin.list_options()));
     text.push_str(&metrics(descriptor));
     text

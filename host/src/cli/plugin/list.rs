@@ -76,7 +76,7 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
 
 fn load(config: &Config) -> anyhow::Result<List> {
     let compiled = CompiledDir::choose(Some(config))?;
-    let registry = load_folder(&config.plugins_dir, Arc::new(Sandbox::new()?), &compiled.path)?;
+    let registry = load_folder(&config.plugins_dir, Arc::new(Sandbox::new()?), &compiled.path, config.grants())?;
     Ok(List { source: "folder", from: config.plugins_dir.display().to_string(), plugins: registry.status() })
 }
 
@@ -139,6 +139,7 @@ fn table(plugins: &[PluginStatus]) -> String {
 #[cfg(test)]
 mod tests {
     use crate::plugins::{Refusal, Running};
+    use crate::sandbox::Capabilities;
 
     use super::*;
 
@@ -150,7 +151,7 @@ mod tests {
             digest: "0123456789abcdef".to_owned(),
             size: 5,
             loaded_at: String::new(),
-            capabilities: false,
+            capabilities: Capabilities::new(),
             description: String::new(),
         };
         let refused = Refusal { reason: "the file is empty".to_owned(), at: String::new() };

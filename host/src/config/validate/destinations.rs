@@ -1,7 +1,9 @@
 //! What types cannot say of destinations and servers: addresses, credentials, headers.
 
 use super::{MAX_LABEL_BYTES, Report, check_url};
-use crate::config::{Address, Config, CredentialKeys, Destination, FolderDestination, HttpDestination, ObjectStoreDestination, Route};
+use crate::config::{
+    Address, Config, CredentialKeys, Destination, FolderDestination, HttpDestination, ObjectStoreDestination, Route, path_pattern,
+};
 
 /// Headers that Dropforge sets itself, each with what to do instead.
 const OWN_HEADERS: [(&str, &str); 6] = [
@@ -23,6 +25,11 @@ impl Report {
                 self.error("upstream.url", message);
             }
             self.credentials("upstream", upstream.credentials());
+            for (index, pattern) in upstream.lookup_paths.iter().enumerate() {
+                if let Err(message) = path_pattern(pattern) {
+                    self.error(format!("upstream.lookup_paths[{index}]"), message);
+                }
+            }
         }
         if let Some(proxy) = &config.http.proxy
             && let Err(message) = check_url(proxy)

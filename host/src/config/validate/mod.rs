@@ -1,6 +1,7 @@
 //! What types cannot say: names that must differ, folders that must not contain each other, texts with a syntax of their own.
 
 mod destinations;
+mod grants;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,6 +38,7 @@ pub(super) fn validate(config: &Config, need: Need) -> Report {
         report.route(&path, route);
         report.folders(&path, route, config);
         report.destinations(&path, route, config);
+        report.route_grants(&path, route, config);
         for (other_index, other) in config.routes.iter().enumerate().take(index) {
             report.shared_intake(&path, route, other_index, other);
         }
@@ -66,7 +68,8 @@ impl Report {
             self.error("metrics_port", format!("it is {} like health_port; give it another, or 0 for any free one", config.metrics_port));
         }
         self.servers(config);
-        for name in config.plugins.keys() {
+        for (name, plugin) in &config.plugins {
+            self.grants(&format!("plugins.{name}.allow"), &plugin.allow, config);
             if !matches!(name.parse(), Ok(ConverterChoice::Named { digest: None, .. })) {
                 self.error(
                     format!("plugins.{name}"),

@@ -1,28 +1,5 @@
 //! Each feature makes another component that the host has to refuse, by name.
 
-#[cfg(feature = "lookup")]
-mod guest {
-    wit_bindgen::generate!({ path: "../../../wit/0.1.0", world: "dropforge:converter/plugin-with-lookup" });
-    use dropforge::converter::{io::Input, lookup};
-    use exports::dropforge::converter::converter::{ConversionError, Descriptor, Guest, Outcome, ProbeResult};
-
-    struct Misfit;
-    export!(Misfit);
-
-    impl Guest for Misfit {
-        fn describe() -> Descriptor {
-            unreachable!()
-        }
-        fn probe(_: &Input) -> ProbeResult {
-            unreachable!()
-        }
-        fn convert(_: &Input, options: String) -> Result<Outcome, ConversionError> {
-            let _ = lookup::get(&options, &[]);
-            Ok(Outcome::Converted)
-        }
-    }
-}
-
 #[cfg(feature = "unknown")]
 mod guest {
     wit_bindgen::generate!({
