@@ -361,7 +361,7 @@ mod tests {
                     let mut writer = sink.create(0, "", "").unwrap();
                     writer.write(content).unwrap();
                     document.digest = writer.finish().unwrap();
-                    spool.complete(&job).unwrap();
+                    spool.sync_documents(&job).unwrap();
                     delivery.committed.job.id = job;
                     delivery
                 })

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::manifest::{self, Manifests};
 use crate::crash;
@@ -31,9 +31,13 @@ struct Shared {
     ending: Mutex<HashSet<JobId>>,
     /// How many documents the conversions that run have begun.
     numbers: Mutex<HashMap<JobId, u32>>,
+    /// Documents that are finished and not synced yet.
+    unsynced: Mutex<HashMap<JobId, Vec<File>>>,
     manifests: Manifests,
-    syncs: Syncs,
 }
+
+/// Documents of one conversion that stay open until they are synced; further ones are synced as they are finished.
+const MOST_UNSYNCED: usize = 16;
 
 impl Spool {
     /// Opens or creates the spool.
@@ -43,8 +47,8 @@ impl Spool {
     pub fn open(folder: PathBuf) -> io::Result<Spool> {
         files::create_folder(&folder)?;
         let manifests = Manifests::new(folder.clone());
-        let (ending, numbers, syncs) = (Mutex::default(), Mutex::default(), Syncs::default());
-        Ok(Spool { shared: Arc::new(Shared { folder, ending, numbers, manifests, syncs }) })
+        let (ending, numbers, unsynced) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Spool { shared: Arc::new(Shared { folder, ending, numbers, unsynced, manifests }) })
     }
 
     /// A sink for the documents of a job; they replace what an earlier attempt left.
@@ -54,19 +58,8 @@ impl Spool {
     pub fn begin(&self, job: &JobId) -> io::Result<Box<dyn DocumentSink>> {
         lock(&self.shared.ending).remove(job);
         lock(&self.shared.numbers).insert(job.clone(), 0);
+        lock(&self.shared.unsynced).remove(job);
         Ok(Box::new(Sink { spool: self.clone(), job: job.clone() }))
-    }
-
-    /// Says in the spool itself what is to become of the documents that a sink of [`Spool::begin`] took. Without documents there is nothing to
-    /// say.
-    ///
-    /// # Errors
-    /// What the file system says.
-    pub fn describe(&self, job: &Job, committed: &Committed) -> io::Result<()> {
-        if committed.documents.is_empty() {
-            return Ok(());
-        }
-        self.shared.manifests.add(job, committed, |job, number| self.document(job, number))
     }
 
     /// Gives the jobs whose documents are here to a queue that has lost them, and says how many. What does not belong to a job that is here whole
@@ -111,18 +104,44 @@ impl Spool {
         files::sync_parent(&lost)
     }
 
-    /// Makes the documents that a sink of [`Spool::begin`] took durable. They are the job's own as soon as the queue has it committed.
+    /// Makes the documents that a sink of [`Spool::begin`] took durable, but for their names.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn complete(&self, job: &JobId) -> io::Result<()> {
-        lock(&self.shared.numbers).remove(job);
-        self.shared.syncs.sync(|| files::sync_folder(&self.shared.folder))
+    pub fn sync_documents(&self, job: &JobId) -> io::Result<()> {
+        let unsynced = lock(&self.shared.unsynced).remove(job).unwrap_or_default();
+        unsynced.iter().try_for_each(File::sync_all)
+    }
+
+    /// Makes the documents of jobs durable, and says in the spool itself what is to become of them. They are the jobs' own as soon as the queue
+    /// has them committed. What happens for many at once costs little more than for one.
+    ///
+    /// # Errors
+    /// For each job, what the file system says.
+    pub fn complete(&self, jobs: &[(Job, Box<Committed>)]) -> Vec<io::Result<()>> {
+        let mut results: Vec<io::Result<()>> = jobs
+            .iter()
+            .map(|(job, committed)| {
+                lock(&self.shared.numbers).remove(&job.id);
+                self.sync_documents(&job.id)?;
+                if committed.documents.is_empty() {
+                    return Ok(());
+                }
+                self.shared.manifests.add(job, committed, |job, number| self.document(job, number))
+            })
+            .collect();
+        if let Err(error) = files::sync_folder(&self.shared.folder) {
+            for result in &mut results {
+                *result = Err(io::Error::new(error.kind(), error.to_string()));
+            }
+        }
+        results
     }
 
     /// Discards what a sink of [`Spool::begin`] took.
     pub fn discard(&self, job: &JobId) {
         let numbers = lock(&self.shared.numbers).remove(job).unwrap_or(0);
+        lock(&self.shared.unsynced).remove(job);
         self.remove_all(job, numbers);
     }
 
@@ -206,50 +225,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Syncs of one folder that several threads ask for: one that has not begun yet serves all who wait.
-#[derive(Debug, Default)]
-struct Syncs {
-    state: Mutex<SyncState>,
-    ended: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct SyncState {
-    /// How many syncs were begun, and how many of those had come to a good end when the last one ended.
-    begun: u64,
-    done: u64,
-    running: bool,
-}
-
-impl Syncs {
-    /// Returns once a sync that began after this was called has ended well.
-    fn sync(&self, sync: impl Fn() -> io::Result<()>) -> io::Result<()> {
-        let mut state = lock(&self.state);
-        let wanted = state.begun + 1;
-        loop {
-            if state.done >= wanted {
-                return Ok(());
-            }
-            if state.running {
-                state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            state.running = true;
-            state.begun += 1;
-            let this = state.begun;
-            drop(state);
-            let result = sync();
-            state = lock(&self.state);
-            state.running = false;
-            if result.is_ok() {
-                state.done = this;
-            }
-            self.ended.notify_all();
-            result?;
-        }
-    }
-}
-
 /// The documents of a conversion that runs.
 struct Sink {
     spool: Spool,
@@ -274,26 +249,38 @@ impl DocumentSink for Sink {
             }
             other => other?,
         };
-        Ok(Box::new(Spooled { file, path, hasher: Hasher::default(), finished: false }))
+        let (spool, job) = (self.spool.clone(), self.job.clone());
+        Ok(Box::new(Spooled { spool, job, file: Some(file), path, hasher: Hasher::default() }))
     }
 }
 
 struct Spooled {
-    file: File,
+    spool: Spool,
+    job: JobId,
+    /// None once it is finished.
+    file: Option<File>,
     path: PathBuf,
     hasher: Hasher,
-    finished: bool,
 }
 
 impl DocumentWriter for Spooled {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
-        self.file.write_all(bytes)
+        self.file.as_mut().map_or(Ok(()), |file| file.write_all(bytes))
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<Option<String>> {
-        self.file.sync_all()?;
-        self.finished = true;
+        if let Some(file) = &self.file {
+            let mut unsynced = lock(&self.spool.shared.unsynced);
+            let files = unsynced.entry(self.job.clone()).or_default();
+            if files.len() < MOST_UNSYNCED {
+                files.extend(self.file.take());
+            } else {
+                drop(unsynced);
+                file.sync_all()?;
+                self.file = None;
+            }
+        }
         crash::point("after_first_document");
         Ok(Some(std::mem::take(&mut self.hasher).finish()))
     }
@@ -301,7 +288,7 @@ impl DocumentWriter for Spooled {
 
 impl Drop for Spooled {
     fn drop(&mut self) {
-        if !self.finished {
+        if self.file.is_some() {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -317,7 +304,7 @@ mod tests {
         let mut document = sink.create(0, "text/plain", "x").unwrap();
         document.write(content).unwrap();
         document.finish().unwrap();
-        spool.complete(job).unwrap();
+        spool.sync_documents(job).unwrap();
     }
 
     #[test]
@@ -353,33 +340,5 @@ mod tests {
         spool.remove(&both);
         assert!(!spool.document(&ended, 0).exists());
         assert_eq!(fs::read(spool.document(&again, 0)).unwrap(), b"second");
-    }
-
-    #[test]
-    fn a_sync_that_has_begun_serves_nobody_who_comes_later() {
-        let syncs = Syncs::default();
-        let count = std::sync::atomic::AtomicU64::new(0);
-        let (begun, wait) = (crossbeam_channel::bounded(1), crossbeam_channel::bounded::<()>(0));
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                syncs.sync(|| {
-                    count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    begun.0.send(()).unwrap();
-                    wait.1.recv().unwrap();
-                    Ok(())
-                })
-            });
-            begun.1.recv().unwrap();
-            let later = scope.spawn(|| {
-                syncs.sync(|| {
-                    count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    Ok(())
-                })
-            });
-            wait.0.send(()).unwrap();
-            later.join().unwrap().unwrap();
-        });
-        assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 2);
-        assert!(syncs.sync(|| Err(io::ErrorKind::StorageFull.into())).is_err());
     }
 }

@@ -3,6 +3,7 @@
 
 mod archive;
 mod choose;
+mod finish;
 mod members;
 mod once;
 mod run;
@@ -17,13 +18,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Sender, bounded};
+
 use crate::cache::ResultCache;
 use crate::config::Config;
 use crate::crash;
 use crate::delivery::Spool;
 use crate::metrics::{Metrics, QueueName};
 use crate::plugins::Registry;
-use crate::queue::{Job, Lane, Queue, Store, Wakeup, now_ms};
+use crate::queue::{Committed, Job, Lane, Queue, Store, Wakeup, now_ms};
 use crate::sandbox::{Lookup, THREAD_STACK};
 
 /// How long a worker that cannot reach the queue waits before it tries again.
@@ -68,7 +71,7 @@ struct Shared {
 }
 
 impl Workers {
-    /// Starts the workers, and the thread that looks for files which suspended jobs await.
+    /// Starts the workers, the thread that makes durable what they have made, and the one that looks for files which suspended jobs await.
     ///
     /// # Errors
     /// Where a thread cannot be started.
@@ -81,9 +84,12 @@ impl Workers {
             ended: Wakeup::default(),
             pause: Wakeup::default(),
         });
+        let (ended, finished) = bounded(finish::AT_ONCE);
         for number in 0..count {
-            spawn(&shared, &format!("worker {number}"), Shared::work)?;
+            let ended = ended.clone();
+            spawn(&shared, &format!("worker {number}"), move |shared| shared.work(&ended))?;
         }
+        spawn(&shared, "finishing", move |shared| finish::run(shared, &finished))?;
         spawn(&shared, "awaiting", Shared::resume_awaiting)?;
         Ok(Workers { shared })
     }
@@ -106,7 +112,7 @@ impl Workers {
     }
 }
 
-fn spawn(shared: &Arc<Shared>, name: &str, body: fn(&Shared)) -> std::io::Result<()> {
+fn spawn(shared: &Arc<Shared>, name: &str, body: impl FnOnce(&Shared) + Send + 'static) -> std::io::Result<()> {
     let running = Arc::clone(shared);
     shared.running.fetch_add(1, Ordering::AcqRel);
     let spawned = thread::Builder::new().name(name.into()).stack_size(THREAD_STACK).spawn(move || {
@@ -129,12 +135,12 @@ impl Shared {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    fn work(&self) {
+    fn work(&self, ended: &Sender<(Job, Box<Committed>)>) {
         let work = self.context.store.work();
         while !self.stopping() {
             let seen = work.generation();
             match self.context.store.claim(&self.context.lanes) {
-                Ok(Some(job)) => self.process(&job),
+                Ok(Some(job)) => self.process(job, ended),
                 Ok(None) => work.wait(seen, self.idle_time()),
                 Err(error) => {
                     tracing::error!(%error, "cannot claim a job; trying again");
@@ -154,18 +160,21 @@ impl Shared {
     }
 
     /// Runs a job.
-    fn process(&self, job: &Job) {
+    fn process(&self, job: Job, ended: &Sender<(Job, Box<Committed>)>) {
         let _busy = self.context.metrics.worker_busy(QueueName::Converter);
         let began = Instant::now();
         crash::point("after_claim");
-        let decision = catch_unwind(AssertUnwindSafe(|| convert(&self.context, job))).unwrap_or_else(|_| {
+        let decision = catch_unwind(AssertUnwindSafe(|| convert(&self.context, &job))).unwrap_or_else(|_| {
             tracing::error!(job = %job.id, file = job.path, "a defect of the host interrupted this job");
-            verdict::host_defect(job)
+            verdict::host_defect(&job)
         });
-        let committed = matches!(decision, verdict::Decision::Commit(_));
-        self.record(job, decision);
-        if committed {
-            self.context.metrics.queue_processed(QueueName::Converter, began.elapsed());
+        match decision {
+            verdict::Decision::Commit(committed) => {
+                // The thread that receives it outlives the workers.
+                let _ = ended.send((job, committed));
+                self.context.metrics.queue_processed(QueueName::Converter, began.elapsed());
+            }
+            other => self.record(&job, other),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One conversion of one job, for a command that wants to see what would come of it.
 
 use super::verdict::Decision;
-use super::{Context, run};
+use super::{Context, finish, run};
 use crate::queue::{Committed, Job, Queue, QueueError, Waiting};
 
 /// What came of a conversion.
@@ -15,7 +15,7 @@ pub enum Once {
 impl Context {
     /// Converts a job's source once. The caller has the job for itself.
     pub fn convert_once(&self, job: &Job) -> Once {
-        match run::convert(self, job) {
+        match self.durable(job, run::convert(self, job)) {
             Decision::Commit(committed) => Once::Ended(committed),
             Decision::Defer { waiting, .. } => Once::Later(waiting),
             Decision::GivenBack => Once::Later(Waiting::Busy),
@@ -27,8 +27,7 @@ impl Context {
     /// # Errors
     /// Where the queue cannot write.
     pub fn convert_and_record(&self, job: &Job) -> Result<Once, QueueError> {
-        let decision = run::convert(self, job);
-        Ok(match decision {
+        Ok(match self.durable(job, run::convert(self, job)) {
             Decision::Commit(committed) => {
                 self.store.commit(&job.id, (*committed).clone(), || ())?;
                 self.store.flush()?;
@@ -40,5 +39,14 @@ impl Context {
             }
             Decision::GivenBack => Once::Later(Waiting::Busy),
         })
+    }
+    /// What is to be recorded, once its documents are durable.
+    fn durable(&self, job: &Job, decision: Decision) -> Decision {
+        match decision {
+            Decision::Commit(committed) => {
+                finish::complete(&self.spool, vec![(job.clone(), committed)]).into_iter().next().map_or(Decision::GivenBack, |(_, end)| end)
+            }
+            other => other,
+        }
     }
 }

@@ -170,10 +170,6 @@ fn decide(
             let mut committed = detail.committed(outcome, None, Some(plugin));
             committed.documents = conversion.documents.clone();
             committed.destinations = route.destinations.iter().map(|destination| destination.label()).collect();
-            if let Err(error) = context.spool.describe(job, &committed).and_then(|()| context.spool.complete(&job.id)) {
-                let message = format!("cannot write the documents to the spool: {error}; check the disk of state_dir");
-                return failed(job, Some(plugin), &host_error(ErrorType::Io, "spool", message), Detail::default());
-            }
             if !partial {
                 keep(&conversion);
             }

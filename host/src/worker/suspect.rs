@@ -191,6 +191,8 @@ fn main() -> anyhow::Result<()> {
         config: Arc::new(config),
     };
     let decision = run::convert(&context, &job);
+    // The daemon does the rest, but the open files are here.
+    context.spool.sync_documents(&job.id)?;
     let mut stdout = io::stdout().lock();
     serde_json::to_writer(&mut stdout, &decision)?;
     Ok(stdout.flush()?)

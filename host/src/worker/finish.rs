@@ -1,0 +1,37 @@
+//! The end of a job's conversion: its documents are made durable, those of many jobs together, and what became of it is recorded. Workers do
+//! not wait for the disk meanwhile.
+
+use crossbeam_channel::Receiver;
+
+use super::Shared;
+use super::verdict::{Decision, Detail, failed, host_error};
+use crate::delivery::Spool;
+use crate::queue::{Committed, Job};
+use crate::sandbox::ErrorType;
+
+/// Jobs whose documents are made durable together, and that wait for it at most.
+pub(super) const AT_ONCE: usize = 64;
+
+/// Finishes what workers hand over, until there are none any more.
+pub(super) fn run(shared: &Shared, ended: &Receiver<(Job, Box<Committed>)>) {
+    for first in ended {
+        let jobs = std::iter::once(first).chain(ended.try_iter().take(AT_ONCE - 1)).collect();
+        for (job, decision) in complete(&shared.context.spool, jobs) {
+            shared.record(&job, decision);
+        }
+    }
+}
+
+/// Makes the documents of jobs durable, and gives what is to be recorded of each then.
+pub(super) fn complete(spool: &Spool, jobs: Vec<(Job, Box<Committed>)>) -> Vec<(Job, Decision)> {
+    let results = spool.complete(&jobs);
+    let decide = |((job, committed), result): ((Job, Box<Committed>), std::io::Result<()>)| match result {
+        Ok(()) => (job, Decision::Commit(committed)),
+        Err(error) => {
+            let message = format!("cannot write the documents to the spool: {error}; check the disk of state_dir");
+            let decision = failed(&job, None, &host_error(ErrorType::Io, "spool", message), Detail::default());
+            (job, decision)
+        }
+    };
+    jobs.into_iter().zip(results).map(decide).collect()
+}
