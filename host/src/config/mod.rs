@@ -22,6 +22,7 @@ mod route;
 mod schema;
 mod shape;
 mod show;
+mod suspension;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -39,4 +40,5 @@ pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, lo
 pub use patterns::{PatternError, Patterns};
 pub use route::{After, AfterAction, ConverterChoice, OnProblem, ParseConverterChoiceError, Route};
 pub use schema::schema;
+pub use suspension::SuspensionConfig;
 pub use types::{Config, PluginConfig, ResultCacheConfig};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HttpConfig, LimitsConfig, Route, Upstream};
+use super::{HttpConfig, LimitsConfig, Route, SuspensionConfig, Upstream};
 use crate::sandbox::Limits;
 
 /// The configuration of Dropforge.
@@ -65,6 +65,8 @@ pub struct Config {
     pub max_spool_bytes: u64,
     /// What one conversion may use.
     pub limits: LimitsConfig,
+    /// When a converter is left alone that fails again and again.
+    pub suspension: SuspensionConfig,
     /// How many settled jobs the history holds at most; the oldest are forgotten first.
     #[schemars(range(min = 1))]
     pub history_max_jobs: u64,
@@ -137,6 +139,7 @@ impl Default for Config {
             max_queued: 1_000_000,
             max_spool_bytes: 10 << 30,
             limits: LimitsConfig::default(),
+            suspension: SuspensionConfig::default(),
             history_max_jobs: 1_000_000,
             result_cache: ResultCacheConfig::default(),
             plugins: BTreeMap::new(),

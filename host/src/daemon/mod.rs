@@ -145,6 +145,7 @@ impl Daemon {
         };
         let plugins =
             PluginFolder::start(config.plugins_dir.clone(), sandbox, config.state_dir.join("compiled"), Arc::clone(&metrics), on_change)?;
+        plugins.registry().suspensions().set_policy((&config.suspension).into());
         status.plugins_are_loaded(plugins.registry());
 
         let client = Client::new(&config, Arc::clone(&metrics), runtime.handle().clone())?;

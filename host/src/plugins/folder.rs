@@ -369,6 +369,7 @@ impl Folder {
             file: name.to_string_lossy().into_owned(),
             running: entry.running.as_deref().map(Running::from),
             refused: entry.refused.clone(),
+            suspended: None,
         });
         self.registry.replace(Present { by_name, status: status.collect() });
     }

@@ -22,6 +22,7 @@ mod plugin;
 mod registry;
 mod schema;
 mod signature;
+mod suspension;
 mod watch;
 
 pub use ask::{Answer, ask};
@@ -34,4 +35,5 @@ pub use options::{OptionInfo, OptionsError};
 pub use plugin::Plugin;
 pub use registry::{PluginStatus, Refusal, Registry, Running};
 pub use schema::SchemaError;
+pub use suspension::{Admission, Change, Pass, Release, Suspended, SuspensionPolicy, Suspensions};
 pub use watch::{PluginFolder, PluginsError};

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use super::plugin::Plugin;
+use super::suspension::{Suspended, Suspensions};
 
 /// One file of the plugins folder: what runs from it, and why its present content does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct PluginStatus {
     pub running: Option<Running>,
     /// Why the file, as it is now, is not what runs.
     pub refused: Option<Refusal>,
+    /// What runs is suspended: it has failed again and again.
+    #[serde(default)]
+    pub suspended: Option<Suspended>,
 }
 
 /// A running version.
@@ -66,6 +70,7 @@ impl From<&Plugin> for Running {
 #[derive(Debug, Default)]
 pub struct Registry {
     present: ArcSwap<Present>,
+    suspensions: Suspensions,
 }
 
 /// One state of the registry, replaced as a whole.
@@ -101,10 +106,20 @@ impl Registry {
 
     /// Every file of the plugins folder, in the order of their names, with what runs from it and why it is refused.
     pub fn status(&self) -> Vec<PluginStatus> {
-        self.present.load().status.clone()
+        let mut status = self.present.load().status.clone();
+        for file in &mut status {
+            file.suspended = file.running.as_ref().and_then(|running| self.suspensions.get(&running.name, &running.digest));
+        }
+        status
+    }
+
+    /// Which of the plugins are suspended. None ever is, until a policy is set.
+    pub fn suspensions(&self) -> &Suspensions {
+        &self.suspensions
     }
 
     pub(super) fn replace(&self, present: Present) {
+        self.suspensions.keep(|name| present.by_name.get(name).map(|plugin| plugin.digest.clone()));
         self.present.store(Arc::new(present));
     }
 }

@@ -7,6 +7,7 @@ mod members;
 mod once;
 mod run;
 pub mod suspect;
+mod suspension;
 mod verdict;
 
 pub use once::Once;
@@ -23,7 +24,7 @@ use crate::crash;
 use crate::delivery::Spool;
 use crate::metrics::{Metrics, QueueName};
 use crate::plugins::Registry;
-use crate::queue::{Job, Lane, Queue, QueueError, Store, Wakeup, now_ms};
+use crate::queue::{Job, Lane, Queue, QueueError, Store, Waiting, Wakeup, now_ms};
 use crate::sandbox::THREAD_STACK;
 
 /// How long a worker that cannot reach the queue waits before it tries again.
@@ -185,7 +186,13 @@ impl Shared {
                     crash::point("after_commit");
                     Ok(next)
                 }
-                verdict::Decision::Defer { due_ms, waiting } => store.defer(&job.id, *due_ms, waiting.clone(), lanes),
+                verdict::Decision::Defer { due_ms, waiting } => {
+                    let next = store.defer(&job.id, *due_ms, waiting.clone(), lanes)?;
+                    if let Waiting::PluginSuspended { converter, .. } = waiting {
+                        self.context.registry.suspensions().wait_for(converter);
+                    }
+                    Ok(next)
+                }
                 verdict::Decision::GivenBack => Ok(None),
             }
         };
@@ -201,7 +208,8 @@ impl Shared {
         }
     }
 
-    /// Suspended jobs go on as soon as the files that they await are there, and what an operator has changed is noticed.
+    /// Suspended jobs go on as soon as the files that they await are there, or their plugin works again; and what an operator has changed is
+    /// noticed.
     fn resume_awaiting(&self) {
         loop {
             let seen = self.pause.generation();
@@ -211,6 +219,7 @@ impl Shared {
             if let Err(error) = self.context.store.notice_outside_changes() {
                 tracing::error!(%error, "cannot see whether a command has changed the queue; trying again");
             }
+            self.resume_plugins();
             for (id, location, awaits) in self.context.store.awaiting().unwrap_or_default() {
                 let all_there = awaits.iter().all(|name| location.with_file_name(name).exists());
                 if all_there && let Err(error) = self.context.store.resume(&id) {

@@ -124,7 +124,13 @@ fn table(plugins: &[PluginStatus]) -> String {
             None => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
         };
         let state = match (&plugin.running, &plugin.refused) {
-            (Some(_), None) => "running".to_owned(),
+            (Some(_), None) => match &plugin.suspended {
+                None => "running".to_owned(),
+                Some(suspended) => format!(
+                    "suspended until {}: its last {} conversions failed ({}: {}); its files wait",
+                    suspended.until, suspended.failures, suspended.error_type, suspended.error
+                ),
+            },
             (Some(running), Some(refused)) => {
                 format!("running version {}; the file as it is now is refused: {}", running.version, refused.reason)
             }
@@ -138,7 +144,7 @@ fn table(plugins: &[PluginStatus]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::plugins::{Refusal, Running};
+    use crate::plugins::{Refusal, Running, Suspended};
 
     use super::*;
 
@@ -154,16 +160,30 @@ mod tests {
             description: String::new(),
         };
         let refused = Refusal { reason: "the file is empty".to_owned(), at: String::new() };
+        let suspended = Suspended {
+            failures: 5,
+            error_type: "trap".to_owned(),
+            error: "unreachable".to_owned(),
+            until: "2026-11-22T10:00:00Z".to_owned(),
+        };
+        let status = |file: &str, running: Option<&Running>, refused: Option<&Refusal>| PluginStatus {
+            file: file.to_owned(),
+            running: running.cloned(),
+            refused: refused.cloned(),
+            suspended: None,
+        };
         let plugins = [
-            PluginStatus { file: "csv.wasm".to_owned(), running: Some(running.clone()), refused: None },
-            PluginStatus { file: "new.wasm".to_owned(), running: Some(running), refused: Some(refused.clone()) },
-            PluginStatus { file: "x.wasm".to_owned(), running: None, refused: Some(refused) },
+            status("csv.wasm", Some(&running), None),
+            status("new.wasm", Some(&running), Some(&refused)),
+            PluginStatus { suspended: Some(suspended), ..status("sick.wasm", Some(&running), None) },
+            status("x.wasm", None, Some(&refused)),
         ];
         let expected = "\
-PLUGIN  VERSION  DIGEST        FILE      STATE
-csv     1.2.0    0123456789ab  csv.wasm  running
-csv     1.2.0    0123456789ab  new.wasm  running version 1.2.0; the file as it is now is refused: the file is empty
--       -        -             x.wasm    refused: the file is empty
+PLUGIN  VERSION  DIGEST        FILE       STATE
+csv     1.2.0    0123456789ab  csv.wasm   running
+csv     1.2.0    0123456789ab  new.wasm   running version 1.2.0; the file as it is now is refused: the file is empty
+csv     1.2.0    0123456789ab  sick.wasm  suspended until 2026-11-22T10:00:00Z: its last 5 conversions failed (trap: unreachable); its files wait
+-       -        -             x.wasm     refused: the file is empty
 ";
         assert_eq!(table(&plugins), expected);
     }

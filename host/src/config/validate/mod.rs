@@ -66,6 +66,10 @@ impl Report {
             self.error("metrics_port", format!("it is {} like health_port; give it another, or 0 for any free one", config.metrics_port));
         }
         self.servers(config);
+        if config.suspension.longest_seconds < config.suspension.first_seconds {
+            let message = format!("it is less than `first_seconds`, which is {}; make it that or more", config.suspension.first_seconds);
+            self.error("suspension.longest_seconds", message);
+        }
         for name in config.plugins.keys() {
             if !matches!(name.parse(), Ok(ConverterChoice::Named { digest: None, .. })) {
                 self.error(
