@@ -22,6 +22,7 @@ mod route;
 mod schema;
 mod shape;
 mod show;
+mod signatures;
 mod suspension;
 #[cfg(test)]
 mod tests;
@@ -40,5 +41,6 @@ pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, lo
 pub use patterns::{PatternError, Patterns};
 pub use route::{After, AfterAction, ConverterChoice, OnProblem, ParseConverterChoiceError, Route};
 pub use schema::schema;
+pub use signatures::{SignaturePolicy, SignaturesConfig};
 pub use suspension::SuspensionConfig;
 pub use types::{Config, PluginConfig, ResultCacheConfig};

@@ -27,7 +27,7 @@ use crate::delivery::{Deliverer, SPOOL_FOLDER, Spool};
 use crate::files;
 use crate::intake::Intake;
 use crate::metrics::{Instance, Metrics, QueueName};
-use crate::plugins::PluginFolder;
+use crate::plugins::{LoadSettings, PluginFolder};
 use crate::queue::{Lane, MEMBERS_FOLDER, QUEUE_FILE, Store};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, ServerConfig, Service, Token};
@@ -143,8 +143,7 @@ impl Daemon {
             let (store, registry) = (Arc::clone(&store), status.registry_cell());
             Box::new(move || upkeep::plugins_changed(&store, &registry))
         };
-        let plugins =
-            PluginFolder::start(config.plugins_dir.clone(), sandbox, config.state_dir.join("compiled"), Arc::clone(&metrics), on_change)?;
+        let plugins = PluginFolder::start(config.plugins_dir.clone(), sandbox, LoadSettings::of(&config), Arc::clone(&metrics), on_change)?;
         plugins.registry().suspensions().set_policy((&config.suspension).into());
         status.plugins_are_loaded(plugins.registry());
 

@@ -36,6 +36,7 @@ const FAMILIES: [(&str, &str, &[&str]); 34] = [
     ("plugin_info", "gauge", &["converter", "digest", "version"]),
     ("plugin_load_duration_seconds", "histogram", &[]),
     ("plugin_loads_total", "counter", &["result"]),
+    ("plugin_suspended", "gauge", &["converter"]),
     ("queue_active_workers", "gauge", &["queue_name"]),
     ("queue_depth", "gauge", &["queue_name"]),
     ("queue_items_processed_total", "counter", &["queue_name"]),

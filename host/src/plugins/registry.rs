@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plugin::Plugin;
 use super::suspension::{Suspended, Suspensions};
+use super::versions::Rollback;
 
 /// One file of the plugins folder: what runs from it, and why its present content does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct PluginStatus {
     /// What runs is suspended: it has failed again and again.
     #[serde(default)]
     pub suspended: Option<Suspended>,
+    /// What runs is not what the file holds: an earlier version, until the file changes.
+    #[serde(default)]
+    pub rolled_back: Option<Rollback>,
 }
 
 /// A running version.
@@ -41,6 +45,9 @@ pub struct Running {
     pub capabilities: bool,
     /// What the converter says it does.
     pub description: String,
+    /// The name of the trusted key that signed its file.
+    #[serde(default)]
+    pub signed_by: Option<String>,
 }
 
 /// Why a file is not loaded.
@@ -62,6 +69,7 @@ impl From<&Plugin> for Running {
             loaded_at: plugin.loaded_at.to_string(),
             capabilities: plugin.converter.has_capability(),
             description: plugin.descriptor.description.clone(),
+            signed_by: plugin.signed_by.clone(),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::crash;
 use crate::delivery::{SPOOL_FOLDER, Spool};
 use crate::metrics::{ConversionStatus, Instance, Metrics};
-use crate::plugins::{COMPILED_FOLDER, load_folder};
+use crate::plugins::{LoadSettings, load_folder};
 use crate::queue::{Job, Outcome, QUEUE_FILE, Store};
 use crate::sandbox::{ErrorType, Sandbox, THREAD_STACK};
 
@@ -183,7 +183,7 @@ fn main() -> anyhow::Result<()> {
         lanes: Arc::from([]),
         cache: None,
         spool: Spool::open(config.state_dir.join(SPOOL_FOLDER))?,
-        registry: load_folder(&config.plugins_dir, sandbox, &config.state_dir.join(COMPILED_FOLDER))?,
+        registry: load_folder(&config.plugins_dir, sandbox, LoadSettings::of(&config))?,
         metrics: Arc::new(Metrics::new(&Instance { instance_id: String::new(), station: String::new(), location: String::new() })),
         config: Arc::new(config),
     };

@@ -11,7 +11,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::plugins::{PluginStatus, load_folder};
+use crate::plugins::{LoadSettings, PluginStatus, load_folder};
 use crate::sandbox::Sandbox;
 
 use super::super::print;
@@ -76,19 +76,20 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
 
 fn load(config: &Config) -> anyhow::Result<List> {
     let compiled = CompiledDir::choose(Some(config))?;
-    let registry = load_folder(&config.plugins_dir, Arc::new(Sandbox::new()?), &compiled.path)?;
+    let settings = LoadSettings { compiled_dir: compiled.path.clone(), ..LoadSettings::of(config) };
+    let registry = load_folder(&config.plugins_dir, Arc::new(Sandbox::new()?), settings)?;
     Ok(List { source: "folder", from: config.plugins_dir.display().to_string(), plugins: registry.status() })
 }
 
 /// Why the daemon says nothing.
-enum Silence {
+pub(super) enum Silence {
     /// Nobody is there, or somebody else is.
     NoDaemon,
     /// It is there, and answers something else than plugins.
     Other(anyhow::Error),
 }
 
-fn plugins_url(config: &Config) -> String {
+pub(super) fn plugins_url(config: &Config) -> String {
     // An address that means every interface is no address to connect to.
     let address = match config.bind_address {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -98,7 +99,7 @@ fn plugins_url(config: &Config) -> String {
     format!("http://{}/api/v1/plugins", SocketAddr::new(address, config.health_port))
 }
 
-fn ask(url: &str) -> Result<Vec<PluginStatus>, Silence> {
+pub(super) fn ask(url: &str) -> Result<Vec<PluginStatus>, Silence> {
     // A proxy, which the environment may name, cannot reach this machine's loopback.
     let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).proxy(None).build());
     let other = |error: anyhow::Error| Silence::Other(error);
@@ -125,7 +126,10 @@ fn table(plugins: &[PluginStatus]) -> String {
         };
         let state = match (&plugin.running, &plugin.refused) {
             (Some(_), None) => match &plugin.suspended {
-                None => "running".to_owned(),
+                None => match &plugin.rolled_back {
+                    None => "running".to_owned(),
+                    Some(_) => "running, rolled back; the file holds another version".to_owned(),
+                },
                 Some(suspended) => format!(
                     "suspended until {}: its last {} conversions failed ({}: {}); its files wait",
                     suspended.until, suspended.failures, suspended.error_type, suspended.error
@@ -158,6 +162,7 @@ mod tests {
             loaded_at: String::new(),
             capabilities: false,
             description: String::new(),
+            signed_by: None,
         };
         let refused = Refusal { reason: "the file is empty".to_owned(), at: String::new() };
         let suspended = Suspended {
@@ -171,6 +176,7 @@ mod tests {
             running: running.cloned(),
             refused: refused.cloned(),
             suspended: None,
+            rolled_back: None,
         };
         let plugins = [
             status("csv.wasm", Some(&running), None),

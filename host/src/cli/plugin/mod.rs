@@ -1,9 +1,11 @@
-//! `dropforge plugin`: build, inspect, list and begin converters.
+//! `dropforge plugin`: begin, build, inspect, list, roll back and sign converters.
 
 mod build;
+mod history;
 mod inspect;
 mod list;
 mod new;
+mod sign;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +20,8 @@ use crate::plugins::COMPILED_FOLDER;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dropforge plugin new spea && dropforge plugin build spea -o plugins/spea.wasm
-  dropforge plugin list")]
+  dropforge plugin list
+  dropforge plugin rollback spea")]
 pub struct PluginArgs {
     #[command(subcommand)]
     command: PluginCommand,
@@ -27,9 +30,14 @@ pub struct PluginArgs {
 #[derive(Debug, Subcommand)]
 enum PluginCommand {
     Build(build::BuildArgs),
+    History(history::HistoryArgs),
     Inspect(inspect::InspectArgs),
+    Keygen(sign::KeygenArgs),
     List(list::ListArgs),
     New(new::NewArgs),
+    Rollback(history::RollbackArgs),
+    Sign(sign::SignArgs),
+    Verify(sign::VerifyArgs),
 }
 
 /// Runs the subcommand.
@@ -39,9 +47,14 @@ enum PluginCommand {
 pub fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         PluginCommand::Build(args) => build::run(&args),
+        PluginCommand::History(args) => history::history(args),
         PluginCommand::Inspect(args) => inspect::run(&args),
         PluginCommand::List(args) => list::run(&args),
+        PluginCommand::Keygen(args) => sign::keygen(&args),
         PluginCommand::New(args) => new::run(&args),
+        PluginCommand::Rollback(args) => history::rollback(args),
+        PluginCommand::Sign(args) => sign::sign(&args),
+        PluginCommand::Verify(args) => sign::verify(args),
     }
 }
 

@@ -8,7 +8,9 @@ use std::path::Path;
 use super::load::{DEFAULT_FILE, Need};
 use super::patterns::{self, Patterns};
 use super::shape::{Finding, nearest};
-use super::{AfterAction, Config, ConverterChoice, Destination, FolderDestination, Intake, Route, Template, paths};
+use super::{
+    AfterAction, Config, ConverterChoice, Destination, FolderDestination, Intake, Route, SignaturePolicy, SignaturesConfig, Template, paths,
+};
 
 /// The longest text that becomes the label of a metric or an attribute's name, in bytes.
 const MAX_LABEL_BYTES: usize = 128;
@@ -70,6 +72,7 @@ impl Report {
             let message = format!("it is less than `first_seconds`, which is {}; make it that or more", config.suspension.first_seconds);
             self.error("suspension.longest_seconds", message);
         }
+        self.signatures(config);
         for name in config.plugins.keys() {
             if !matches!(name.parse(), Ok(ConverterChoice::Named { digest: None, .. })) {
                 self.error(
@@ -80,6 +83,20 @@ impl Report {
         }
         self.not_empty("state_dir", &config.state_dir);
         self.not_empty("plugins_dir", &config.plugins_dir);
+    }
+
+    fn signatures(&mut self, config: &Config) {
+        let SignaturesConfig { policy, trusted_keys } = &config.signatures;
+        match trusted_keys {
+            None if *policy != SignaturePolicy::Off => {
+                self.error("signatures.trusted_keys", "it is missing; write the folder of the public keys whose signatures are good");
+            }
+            Some(folder) if paths::below(&config.plugins_dir, folder).is_some() => {
+                let message = "it is in `plugins_dir`: whoever may put a plugin there could add a key for it; write another folder";
+                self.error("signatures.trusted_keys", message);
+            }
+            _ => {}
+        }
     }
 
     fn not_empty(&mut self, key: impl Into<String>, path: &Path) {
