@@ -189,3 +189,54 @@ fn only_what_a_trusted_key_has_signed_is_loaded_where_that_is_asked_for() {
         run(&daemon.path(""), &["convert", "echo.x.mis", "-c", "dropforge.toml", "--converter", "unsigned.wasm", "-o", "-"]);
     assert!(code == 1 && errors.contains("it is not signed"), "{errors}");
 }
+
+#[test]
+fn a_load_that_changes_what_a_route_picks_is_logged_and_listed() {
+    let setup = Setup::new().config(
+        "[[routes]]\nname = 'any'\nintake = { path = '{dir}/in' }\ndestinations = [{ type = 'folder', path = '{dir}/out' }]\n\
+         [[routes]]\nname = 'named'\nconverter = 'misbehave'\nintake = { path = '{dir}/named' }\n\
+         destinations = [{ type = 'folder', path = '{dir}/out' }]\n",
+    );
+    fs::create_dir(setup.path("named")).unwrap();
+    let daemon = setup.plugins(&["misbehave"]).start();
+    assert_eq!(converts(&daemon, "line-1/echo.first.mis"), version("AAAA"));
+    assert_eq!(daemon.plugin_status("misbehave.wasm").unwrap()["picks"], serde_json::json!([]));
+
+    // Another version is another pick for who names it. Who asks all converters gets the same one.
+    daemon.drop_plugin("misbehave.wasm", misbehave("BBBB"));
+    let picks = wait_for("the pick to be listed", || {
+        daemon
+            .plugin_status("misbehave.wasm")
+            .map(|status| status["picks"].clone())
+            .filter(|picks| picks.as_array().is_some_and(|picks| !picks.is_empty()))
+    });
+    let said = picks[0].as_str().unwrap();
+    assert!(said.starts_with("route `named` picks `misbehave` version 1.0.0-release.BBBB (") && said.ends_with(") before"), "{picks:#}");
+    assert_eq!(picks.as_array().unwrap().len(), 1, "{picks:#}");
+    assert!(daemon.log().contains(said));
+
+    // The same converter under another name, which comes before it in the alphabet, and so takes its files.
+    let mut rival = misbehave("CCCC");
+    let name = b"misbehave";
+    let places: Vec<usize> = rival.windows(name.len()).enumerate().filter(|(_, window)| window == name).map(|(at, _)| at).collect();
+    for at in places {
+        rival[at..at + 4].copy_from_slice(b"able");
+    }
+    daemon.drop_plugin("rival.wasm", &rival);
+    let expected = "files like line-1/echo.first.mis of route `any` go to `ableehave` now, to `misbehave` before";
+    let status = wait_for("the rival's pick to be listed", || {
+        daemon
+            .plugin_status("rival.wasm")
+            .filter(|status| status["picks"].as_array().is_some_and(|picks| !picks.is_empty()) || status["refused"].is_object())
+    });
+    assert_eq!(status["picks"], serde_json::json!([expected]), "{status:#}");
+    assert!(daemon.log().contains(expected));
+    fs::write(daemon.path("list.toml"), format!("health_port = {}\n", daemon.health_port())).unwrap();
+    let (_, table, _) = run(&daemon.path(""), &["plugin", "list", "-c", "list.toml"]);
+    assert!(table.contains(expected), "{table}");
+    assert_eq!(converts(&daemon, "line-1/echo.second.mis"), version("CCCC"));
+
+    // It goes, and they go back. What has no history of it to compare with is not guessed at.
+    fs::remove_file(daemon.path("plugins/rival.wasm")).unwrap();
+    daemon.wait_for_log("of route `any` go to `misbehave` now, to `ableehave` before");
+}

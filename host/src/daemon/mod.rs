@@ -8,14 +8,15 @@ mod inlet;
 mod leftovers;
 mod lock;
 mod operator;
+mod picks;
 mod pressure;
 mod status;
 mod upkeep;
 mod uploads;
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ use arrivals::QueueArrivals;
 use convert_now::ConvertNow;
 use inlet::DaemonInlet;
 use operator::QueueOperator;
+use picks::Picks;
 use pressure::Pressure;
 use status::DaemonStatus;
 use upkeep::Upkeep;
@@ -139,12 +141,19 @@ impl Daemon {
         // Not those of the destinations: one on a share that hangs would hold up every scrape.
         metrics.watch_disks(vec![config.state_dir.clone()]);
 
+        let picks: Arc<OnceLock<Arc<Picks>>> = Arc::default();
         let on_change = {
-            let (store, registry) = (Arc::clone(&store), status.registry_cell());
-            Box::new(move || upkeep::plugins_changed(&store, &registry))
+            let (store, registry, picks) = (Arc::clone(&store), status.registry_cell(), Arc::clone(&picks));
+            Box::new(move || {
+                upkeep::plugins_changed(&store, &registry);
+                if let Some(picks) = picks.get() {
+                    picks.plugins_changed();
+                }
+            })
         };
         let plugins = PluginFolder::start(config.plugins_dir.clone(), sandbox, LoadSettings::of(&config), Arc::clone(&metrics), on_change)?;
         plugins.registry().suspensions().set_policy((&config.suspension).into());
+        let _ = picks.set(Picks::new(Arc::clone(&config), Arc::clone(&store), plugins.registry()));
         status.plugins_are_loaded(plugins.registry());
 
         let client = Client::new(&config, Arc::clone(&metrics), runtime.handle().clone())?;

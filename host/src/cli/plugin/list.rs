@@ -15,7 +15,7 @@ use crate::plugins::{LoadSettings, PluginStatus, load_folder};
 use crate::sandbox::Sandbox;
 
 use super::super::print;
-use super::super::table::align;
+use super::super::table::{align, printable};
 use super::CompiledDir;
 
 /// How long the daemon, on the same machine, may take to answer.
@@ -143,7 +143,15 @@ fn table(plugins: &[PluginStatus]) -> String {
         };
         [name, version, digest, plugin.file.clone(), state]
     }));
-    align(&rows)
+    let mut text = align(&rows);
+    let picks: Vec<&String> = plugins.iter().flat_map(|plugin| &plugin.picks).collect();
+    if !picks.is_empty() {
+        text.push_str("\nSince they were loaded:\n");
+    }
+    for pick in picks {
+        text.push_str(&format!("  {}\n", printable(pick)));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -177,6 +185,7 @@ mod tests {
             refused: refused.cloned(),
             suspended: None,
             rolled_back: None,
+            picks: Vec::new(),
         };
         let plugins = [
             status("csv.wasm", Some(&running), None),
