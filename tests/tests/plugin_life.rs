@@ -123,6 +123,15 @@ fn a_plugin_is_rolled_back_until_its_file_changes() {
     let status = wait_for("the refusal", || daemon.plugin_status("misbehave.wasm").filter(|status| status["refused"].is_object()));
     assert!(status["refused"]["reason"].as_str().unwrap().contains("its bytes are damaged"), "{status:#}");
     assert_eq!(converts(&daemon, "echo.6.mis"), version("CCCC"), "what runs goes on");
+    // After a restart nothing runs in its place, until somebody decides what is to run.
+    let digest = digest_of("CCCC");
+    let daemon = daemon.restart(|setup| setup);
+    daemon.wait_for_log("is ready: drop files");
+    let status = daemon.plugin_status("misbehave.wasm").unwrap();
+    assert!(status["running"].is_null() && status["refused"].is_object(), "{status:#}");
+    let (code, said, errors) = plugin_command(&daemon, "rollback", &[&digest]);
+    assert!(code == 0 && said.contains("It is what the file holds."), "{said}{errors}");
+    assert_eq!(converts(&daemon, "echo.7.mis"), version("CCCC"));
 }
 
 #[test]

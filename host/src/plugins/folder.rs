@@ -211,7 +211,7 @@ impl Folder {
         for entry in self.files.values_mut() {
             let Some(content) = &entry.content else { continue };
             let wanted = self.rollbacks.get(content).map_or(content, |rollback| &rollback.digest);
-            if entry.running.as_ref().is_some_and(|running| running.digest != *wanted) {
+            if entry.running.as_ref().is_none_or(|running| running.digest != *wanted) {
                 entry.again = Some(Again::At(Instant::now()));
             }
         }

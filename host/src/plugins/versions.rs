@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Seek};
+use std::io::{self, Seek, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 use crate::digest::sha256_reader;
 use crate::files;
@@ -97,25 +98,23 @@ impl Versions {
             return Ok(());
         }
         if !path.exists() {
-            let temporary = files::temporary_beside(&path);
             source.rewind()?;
-            let mut copy = File::create(&temporary)?;
+            let mut copy = self.temporary()?;
             io::copy(source, &mut copy)?;
-            copy.sync_all()?;
             // What is kept is what was loaded, and not what somebody has written to the file since.
-            if sha256_reader(&mut File::open(&temporary)?)?.0 != version.digest {
-                let _ = fs::remove_file(&temporary);
+            copy.rewind()?;
+            if sha256_reader(&mut copy)?.0 != version.digest {
                 return Err(io::Error::other("the file has changed since it was loaded"));
             }
-            fs::rename(&temporary, &path)?;
+            self.put(copy, &path)?;
         }
         if let Some(signature) = signature {
-            files::write_whole(&signature_path(&path), signature)?;
+            self.write(&signature_path(&path), signature)?;
         }
         history.retain(|other| other.digest != version.digest);
         history.insert(0, version);
         history.truncate(KEPT);
-        self.write(&format!("{name}.json"), &history)?;
+        self.write_json(&format!("{name}.json"), &history)?;
         self.prune()
     }
 
@@ -136,7 +135,7 @@ impl Versions {
     /// What the file system says.
     pub fn begin_rollback(&self, rollback: &Rollback) -> io::Result<()> {
         let _lock = self.lock()?;
-        self.write(&format!("{}{ROLLBACK}", rollback.name), rollback)
+        self.write_json(&format!("{}{ROLLBACK}", rollback.name), rollback)
     }
 
     /// Ends a plugin's rollback, unless it is about a file with this digest. Says whether there was one.
@@ -170,8 +169,26 @@ impl Versions {
             .ok()
     }
 
-    fn write<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
-        files::write_whole(&self.folder.join(name), &serde_json::to_vec_pretty(value)?)
+    fn write_json<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
+        self.write(&self.folder.join(name), &serde_json::to_vec_pretty(value)?)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.temporary()?;
+        file.write_all(bytes)?;
+        self.put(file, path)
+    }
+
+    /// A file without a name yet, which only this user can read and write, whatever the process's mask.
+    fn temporary(&self) -> io::Result<NamedTempFile> {
+        tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.folder)
+    }
+
+    /// Gives it its name, durably.
+    fn put(&self, file: NamedTempFile, path: &Path) -> io::Result<()> {
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        files::sync_folder(&self.folder)
     }
 
     /// The names of plugins that have a file with this ending.
@@ -205,7 +222,7 @@ impl Versions {
             bytes -= size;
             if let Some((_, history)) = histories.iter_mut().find(|(other, _)| *other == name) {
                 history.retain(|version| version.digest != digest);
-                self.write(&format!("{name}.json"), history)?;
+                self.write_json(&format!("{name}.json"), history)?;
             }
         }
         let kept: BTreeSet<&str> = histories
@@ -217,8 +234,12 @@ impl Versions {
         for entry in fs::read_dir(&self.folder)?.flatten() {
             let file = entry.file_name();
             let file = file.to_string_lossy();
-            let Some((digest, "wasm" | "wasm.sig")) = file.split_once('.') else { continue };
-            if is_digest(digest) && !kept.contains(digest) {
+            let forgotten = match file.split_once('.') {
+                Some((digest, "wasm" | "wasm.sig")) => is_digest(digest) && !kept.contains(digest),
+                // What a crashed process left: nobody else writes while this one has the lock.
+                _ => file.starts_with(TEMPORARY),
+            };
+            if forgotten {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -228,6 +249,8 @@ impl Versions {
 
 /// What the name of a rollback's file has after the plugin's.
 const ROLLBACK: &str = ".rollback.json";
+/// How the names of unfinished files begin.
+const TEMPORARY: &str = ".tmp-";
 
 fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -236,8 +259,6 @@ fn is_digest(text: &str) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::io::Write;
-
     use crate::digest::sha256_hex;
 
     use super::*;
@@ -317,6 +338,9 @@ mod tests {
         assert!(versions.path(&to).unwrap().exists());
         assert!(!versions.end_rollback("csv", Some(&from)).unwrap());
         assert!(!versions.end_rollback("junit", None).unwrap());
+        fs::write(versions.folder.join(".tmp-left"), "by a crash").unwrap();
+        versions.add("csv", version("v20", 20), &mut source("v20"), None).unwrap();
+        assert!(!versions.folder.join(".tmp-left").exists());
         assert!(versions.end_rollback("csv", Some(&to)).unwrap());
         assert!(versions.rollback("csv").is_none());
     }

@@ -76,7 +76,9 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
 
 fn load(config: &Config) -> anyhow::Result<List> {
     let compiled = CompiledDir::choose(Some(config))?;
-    let settings = LoadSettings { compiled_dir: compiled.path.clone(), ..LoadSettings::of(config) };
+    let settings = LoadSettings::of(config);
+    let versions_dir = settings.versions_dir.clone().filter(|_| compiled.is_shared());
+    let settings = LoadSettings { compiled_dir: compiled.path.clone(), versions_dir, ..settings };
     let registry = load_folder(&config.plugins_dir, Arc::new(Sandbox::new()?), settings)?;
     Ok(List { source: "folder", from: config.plugins_dir.display().to_string(), plugins: registry.status() })
 }

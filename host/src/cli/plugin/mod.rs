@@ -70,17 +70,22 @@ fn configuration(file: Option<PathBuf>, plugins: Option<PathBuf>) -> anyhow::Res
 struct CompiledDir {
     path: PathBuf,
     /// Removed when dropped.
-    _temporary: Option<tempfile::TempDir>,
+    temporary: Option<tempfile::TempDir>,
 }
 
 impl CompiledDir {
+    /// Whether it is the daemon's, so that the rest of its state is ours to look at too.
+    fn is_shared(&self) -> bool {
+        self.temporary.is_none()
+    }
+
     fn choose(config: Option<&Config>) -> anyhow::Result<CompiledDir> {
         let shared = config.map(|config| config.state_dir.join(COMPILED_FOLDER)).filter(|path| is_writable(path));
         if let Some(path) = shared {
-            return Ok(CompiledDir { path, _temporary: None });
+            return Ok(CompiledDir { path, temporary: None });
         }
         let temporary = tempfile::tempdir().context("cannot create a temporary folder for the compiled plugin")?;
-        Ok(CompiledDir { path: temporary.path().join(COMPILED_FOLDER), _temporary: Some(temporary) })
+        Ok(CompiledDir { path: temporary.path().join(COMPILED_FOLDER), temporary: Some(temporary) })
     }
 }
 
