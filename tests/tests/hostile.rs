@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 const MEBIBYTE: u64 = 1 << 20;
 
-/// A daemon with one route to `misbehave`, and limits that are soon hit.
+/// A daemon with one route to `misbehave`, limits that are soon hit, and no suspension: its jobs are to fail.
 fn daemon(limits: &str) -> Daemon {
     let config = format!(
-        "workers = 2\nlimits = {{ {limits} }}\n\
+        "workers = 2\nlimits = {{ {limits} }}\nsuspension = {{ after_failures = 0 }}\n\
          [[routes]]\nname = 'r'\nconverter = 'misbehave'\nintake = {{ path = '{{dir}}/in' }}\n\
          destinations = [{{ type = 'folder', path = '{{dir}}/out' }}]\n"
     );

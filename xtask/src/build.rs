@@ -45,7 +45,7 @@ pub(crate) fn plugins(workspace: &Workspace, profile: &str) -> Result<()> {
 /// Where `dropforge plugin build` fails.
 pub(crate) fn guests(workspace: &Workspace) -> Result<()> {
     let guests = workspace.root.join("tests").join("guests");
-    ["lookup-guest", "misbehave", "probe-guest"].iter().try_for_each(|name| plugin(workspace, "debug", &guests.join(name)))?;
+    ["copy", "lookup-guest", "misbehave", "probe-guest"].iter().try_for_each(|name| plugin(workspace, "debug", &guests.join(name)))?;
     languages::build(workspace)
 }
 

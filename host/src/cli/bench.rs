@@ -1,6 +1,10 @@
 //! `dropforge bench`: how fast this machine takes files through the whole path, beside a bare loop that does the same by hand, and how the
 //! queue's speed depends on its depth. Figures are ratios of two things that ran one after the other: absolute ones depend on the disk.
 
+mod bare;
+mod plugin;
+mod sandbox;
+
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -22,7 +26,9 @@ use crate::queue::{Committed, JobId, Lane, NewJob, Origin, Outcome, QUEUE_FILE, 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dropforge bench path --converter plugins/csv.wasm
-  dropforge bench queue")]
+  dropforge bench queue
+  dropforge bench sandbox --converter plugins/csv.wasm
+  dropforge bench plugin --converter plugins/csv.wasm --input report.csv")]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     command: BenchCommand,
@@ -36,6 +42,12 @@ enum BenchCommand {
     /// Adding, claiming and completing jobs while many others wait, beside the same while few do
     #[command(after_help = "Example:\n  dropforge bench queue --depth 1000000")]
     Queue(DepthArgs),
+    /// One conversion in the sandbox, beside the same on wasmtime alone
+    #[command(after_help = "Example:\n  dropforge bench sandbox --converter target/plugins/copy.wasm")]
+    Sandbox(sandbox::SandboxArgs),
+    /// From a plugin's file to its first conversion, beside a bare compilation; and a start with 20 plugins, with and without the cache
+    #[command(after_help = "Example:\n  dropforge bench plugin --converter plugins/csv.wasm --input report.csv")]
+    Plugin(plugin::PluginArgs),
 }
 
 #[derive(Debug, Args)]
@@ -74,6 +86,8 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
         BenchCommand::Path(args) => path(args),
         BenchCommand::Queue(args) => queue(args),
+        BenchCommand::Sandbox(args) => sandbox::run(args),
+        BenchCommand::Plugin(args) => plugin::run(args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -20,7 +20,7 @@ use crate::digest::sha256_reader;
 use crate::files;
 use crate::identity::FileIdentity;
 use crate::metrics::{Instance, Metrics};
-use crate::plugins::{OptionsError, Plugin, ask, load_file, load_folder};
+use crate::plugins::{LoadSettings, OptionsError, Plugin, ask, load_file, load_folder};
 use crate::queue::{DocumentId, JobId};
 use crate::sandbox::{
     Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Limits, Lookup, Outcome, Sandbox, Severity, THREAD_STACK,
@@ -115,13 +115,12 @@ fn complete_options(plugin: &Plugin, options: &[(String, String)]) -> Result<Str
 /// The converters that may take the inputs.
 fn plugins(args: &ConvertArgs, config: &Config) -> anyhow::Result<Vec<Arc<Plugin>>> {
     let sandbox = Arc::new(Sandbox::new()?);
-    let compiled = config.state_dir.join("compiled");
+    let settings = LoadSettings::of(config);
     if let Some(file) = args.converter.as_deref().filter(|converter| converter.ends_with(".wasm")) {
-        return Ok(vec![Arc::new(load_file(Path::new(file), &sandbox, &compiled)?)]);
+        return Ok(vec![Arc::new(load_file(Path::new(file), &sandbox, settings)?)]);
     }
     let folder = &config.plugins_dir;
-    let registry = load_folder(folder, sandbox, &compiled, config.grants())
-        .with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
+    let registry = load_folder(folder, sandbox, settings).with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
     let all = registry.all();
     match &args.converter {
         None if all.is_empty() => {

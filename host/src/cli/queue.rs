@@ -268,6 +268,7 @@ fn meaning(reason: &str) -> &'static str {
         "retry" => "an error that may pass",
         "suspended" => "their converter asked for time, or for another file",
         "converter" => "the converter that their route names is not loaded",
+        "plugin_suspended" => "their converter failed again and again, and is left alone for a while",
         "busy" => "as many run with their converter as may",
         "route" => "their route is not configured",
         _ => "",

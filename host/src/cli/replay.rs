@@ -18,7 +18,7 @@ use crate::delivery::{SPOOL_FOLDER, Spool};
 use crate::digest::sha256_reader;
 use crate::identity::FileIdentity;
 use crate::metrics::{Instance, Metrics};
-use crate::plugins::{COMPILED_FOLDER, Registry, load_file, load_folder};
+use crate::plugins::{LoadSettings, Registry, load_file, load_folder};
 use crate::queue::{Committed, DocumentRecord, Filter, Job, JobRecord, QUEUE_FILE, Store};
 use crate::sandbox::{Sandbox, THREAD_STACK};
 use crate::upstream::Lookups;
@@ -125,12 +125,12 @@ fn queue_again(store: &Store, filter: &Filter) -> anyhow::Result<ExitCode> {
 /// What a worker of this process works with: the named plugin alone, on every route, or those of the plugins folder.
 fn context(mut config: Config, store: &Arc<Store>, spool: Spool, with: Option<&Path>) -> anyhow::Result<Context> {
     let sandbox = Arc::new(Sandbox::new()?);
-    let compiled = config.state_dir.join(COMPILED_FOLDER);
+    let settings = LoadSettings::of(&config);
     // It runs one job at a time, beside whatever the daemon does.
     config.plugins.values_mut().for_each(|plugin| plugin.concurrency = None);
     let registry = match with {
         Some(file) => {
-            let plugin = load_file(file, &sandbox, &compiled)?;
+            let plugin = load_file(file, &sandbox, settings)?;
             for route in &mut config.routes {
                 let name = plugin.descriptor.name.clone();
                 if let ConverterChoice::Auto = route.converter {
@@ -144,7 +144,7 @@ fn context(mut config: Config, store: &Arc<Store>, spool: Spool, with: Option<&P
             }
             Arc::new(Registry::of(plugin))
         }
-        None => load_folder(&config.plugins_dir, sandbox, &compiled, config.grants())
+        None => load_folder(&config.plugins_dir, sandbox, settings)
             .with_context(|| format!("cannot load the plugins in {}", config.plugins_dir.display()))?,
     };
     let metrics = Arc::new(Metrics::new(&Instance {

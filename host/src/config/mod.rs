@@ -23,6 +23,8 @@ mod route;
 mod schema;
 mod shape;
 mod show;
+mod signatures;
+mod suspension;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -41,4 +43,6 @@ pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, lo
 pub use patterns::{PatternError, Patterns, path_pattern};
 pub use route::{After, AfterAction, ConverterChoice, OnProblem, ParseConverterChoiceError, Route};
 pub use schema::schema;
+pub use signatures::{SignaturePolicy, SignaturesConfig};
+pub use suspension::SuspensionConfig;
 pub use types::{Config, PluginConfig, ResultCacheConfig};

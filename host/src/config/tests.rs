@@ -283,6 +283,19 @@ fn values_that_do_not_fit_are_said() {
         (format!("plugins_dir = ''\n{ROUTE}"), "dropforge.toml:1: plugins_dir: it is empty; write the path of a folder".into()),
         (format!("[upstream]\nurl = 'server'\n{ROUTE}"), "dropforge.toml:2: upstream.url: \"server\" is no address of a server; write one such as \"https://server\"".into()),
         (format!("[upstream]\nurl = 'https://me:hush@server'\n{ROUTE}"), "dropforge.toml:2: upstream.url: the address holds a user name or password; put a token into a file and name that as `token_file`".into()),
+        // Suspension and signatures.
+        (
+            format!("[suspension]\nfirst_seconds = 60\nlongest_seconds = 30\n{ROUTE}"),
+            "dropforge.toml:3: suspension.longest_seconds: it is less than `first_seconds`, which is 60; make it that or more".into(),
+        ),
+        (
+            format!("signatures = {{ policy = 'warn' }}\n{ROUTE}"),
+            "dropforge.toml:1: signatures.trusted_keys: it is missing; write the folder of the public keys whose signatures are good".into(),
+        ),
+        (
+            format!("signatures = {{ policy = 'require', trusted_keys = 'plugins/keys' }}\n{ROUTE}"),
+            "dropforge.toml:1: signatures.trusted_keys: it is in `plugins_dir`: whoever may put a plugin there could add a key for it; write another folder".into(),
+        ),
         // Names.
         (ROUTE.replace("'a'", "'A b'"), "dropforge.toml:2: routes[0].name: \"A b\" cannot be the name of a route: it has 1 to 64 of a-z, 0-9, _ and -".into()),
         (

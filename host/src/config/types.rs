@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HttpConfig, LimitsConfig, Route, Upstream};
+use super::{HttpConfig, LimitsConfig, Route, SignaturesConfig, SuspensionConfig, Upstream};
 use crate::sandbox::{Capabilities, Limits};
 
 /// The configuration of Dropforge.
@@ -65,6 +65,10 @@ pub struct Config {
     pub max_spool_bytes: u64,
     /// What one conversion may use.
     pub limits: LimitsConfig,
+    /// When a converter is left alone that fails again and again.
+    pub suspension: SuspensionConfig,
+    /// Whose plugins are loaded.
+    pub signatures: SignaturesConfig,
     /// How many settled jobs the history holds at most; the oldest are forgotten first.
     #[schemars(range(min = 1))]
     pub history_max_jobs: u64,
@@ -140,6 +144,8 @@ impl Default for Config {
             max_queued: 1_000_000,
             max_spool_bytes: 10 << 30,
             limits: LimitsConfig::default(),
+            suspension: SuspensionConfig::default(),
+            signatures: SignaturesConfig::default(),
             history_max_jobs: 1_000_000,
             result_cache: ResultCacheConfig::default(),
             plugins: BTreeMap::new(),

@@ -11,7 +11,7 @@ use super::status::RegistryCell;
 use crate::config::{Config, ConverterChoice, Route};
 use crate::digest::sha256_hex;
 use crate::metrics::{ConversionStatus, Metrics};
-use crate::plugins::{Plugin, Registry, ask};
+use crate::plugins::{Admission, Change, Plugin, Registry, ask};
 use crate::queue::JobId;
 use crate::sandbox::{
     Conversion, ConversionError, DocumentSink, DocumentWriter, ErrorType, Input, Limits, Lookup, MemorySource, Outcome, Severity,
@@ -122,6 +122,11 @@ impl ConvertNow {
         let plugins = candidates(&self.config, request, route, registry, &input)?;
         for plugin in &plugins {
             let options = options(request, route, plugin)?;
+            let converter = plugin.descriptor.name.as_str();
+            let Admission::Go(pass) = registry.suspensions().admit(converter, &plugin.digest) else {
+                let message = format!("The converter `{converter}` is suspended: it has failed again and again; /api/v1/plugins says how.");
+                return Err(Refusal::Busy(message, RETRY_SECONDS));
+            };
             let made = Made::default();
             let input = input().map_err(|error| Refusal::Failed(format!("The file cannot be read: {error}.")))?;
             let sink = Box::new(made.clone());
@@ -130,6 +135,12 @@ impl ConvertNow {
             let converter = converter.map_err(|error| Refusal::Bad(format!("{error}.")))?;
             let conversion = converter.convert(input, &options, &plugin.descriptor.metrics, sink, &limits);
             self.count(plugin, &conversion);
+            let error = conversion.result.as_ref().err();
+            match pass.ended(error.map(|error| (error.error_type, error.message.as_str()))) {
+                Change::Suspended(_) => self.metrics.plugin_suspended(converter, true),
+                Change::Resumed => self.metrics.plugin_suspended(converter, false),
+                Change::None | Change::StillSuspended => {}
+            }
             if plugins.len() > 1 && matches!(conversion.result, Ok(Outcome::Skipped(_))) {
                 continue;
             }

@@ -8,6 +8,7 @@ mod inlet;
 mod leftovers;
 mod lock;
 mod operator;
+mod picks;
 mod pressure;
 mod status;
 mod upkeep;
@@ -15,7 +16,7 @@ mod uploads;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ use crate::delivery::{Deliverer, SPOOL_FOLDER, Spool};
 use crate::files;
 use crate::intake::Intake;
 use crate::metrics::{Instance, Metrics, QueueName};
-use crate::plugins::PluginFolder;
+use crate::plugins::{LoadSettings, PluginFolder};
 use crate::queue::{Lane, MEMBERS_FOLDER, QUEUE_FILE, Store};
 use crate::sandbox::{Lookup, Sandbox};
 use crate::server::{Server, ServerConfig, Service, Token};
@@ -40,6 +41,7 @@ use arrivals::QueueArrivals;
 use convert_now::ConvertNow;
 use inlet::DaemonInlet;
 use operator::QueueOperator;
+use picks::Picks;
 use pressure::Pressure;
 use status::DaemonStatus;
 use upkeep::Upkeep;
@@ -143,12 +145,19 @@ impl Daemon {
         // Not those of the destinations: one on a share that hangs would hold up every scrape.
         metrics.watch_disks(vec![config.state_dir.clone()]);
 
+        let picks: Arc<OnceLock<Arc<Picks>>> = Arc::default();
         let on_change = {
-            let (store, registry) = (Arc::clone(&store), status.registry_cell());
-            Box::new(move || upkeep::plugins_changed(&store, &registry))
+            let (store, registry, picks) = (Arc::clone(&store), status.registry_cell(), Arc::clone(&picks));
+            Box::new(move || {
+                upkeep::plugins_changed(&store, &registry);
+                if let Some(picks) = picks.get() {
+                    picks.plugins_changed();
+                }
+            })
         };
-        let (folder, compiled) = (config.plugins_dir.clone(), config.state_dir.join("compiled"));
-        let plugins = PluginFolder::start(folder, sandbox, compiled, config.grants(), Arc::clone(&metrics), on_change)?;
+        let plugins = PluginFolder::start(config.plugins_dir.clone(), sandbox, LoadSettings::of(&config), Arc::clone(&metrics), on_change)?;
+        plugins.registry().suspensions().set_policy((&config.suspension).into());
+        let _ = picks.set(Picks::new(Arc::clone(&config), Arc::clone(&store), plugins.registry()));
         status.plugins_are_loaded(plugins.registry());
 
         if let Some(upstream) = &config.upstream {

@@ -82,6 +82,7 @@ pub(super) struct Families {
     pub(super) conversion_documents: IntCounterVec,
     pub(super) conversion_peak_memory: IntGaugeVec,
     pub(super) plugin_info: IntGaugeVec,
+    pub(super) plugin_suspended: IntGaugeVec,
     pub(super) plugin_loads: IntCounterVec,
     pub(super) plugin_load_duration: HistogramVec,
     pub(super) intake_files: IntCounterVec,
@@ -174,6 +175,12 @@ impl Families {
                 "plugin_info",
                 "1 for every plugin that is loaded, with its version and SHA-256.",
                 &["converter", "version", "digest"],
+            ),
+            plugin_suspended: gauge(
+                r,
+                "plugin_suspended",
+                "1 while a plugin is suspended because its conversions ended in traps or at limits, one after the other.",
+                &["converter"],
             ),
             plugin_loads: counter(r, "plugin_loads_total", "Changes in the plugins folder, by what came of them.", &["result"]),
             plugin_load_duration: durations(

@@ -327,6 +327,7 @@ impl Metrics {
         self.custom.declare(name, digest, declarations)?;
         self.converter(name);
         self.families.plugin_info.with_label_values(&[name, version, digest]).set(1);
+        self.plugin_suspended(name, false);
         Ok(())
     }
 
@@ -335,6 +336,12 @@ impl Metrics {
         // It is not there where the plugin counted as one of the others.
         _ = self.families.plugin_info.remove_label_values(&[name, version, digest]);
         self.custom.unload(name, digest);
+        self.plugin_suspended(name, false);
+    }
+
+    /// Says whether a plugin is suspended. A plugin that is loaded or unloaded is not.
+    pub fn plugin_suspended(&self, name: &str, suspended: bool) {
+        self.families.plugin_suspended.with_label_values(&[self.converter(name)]).set(suspended.into());
     }
 
     /// Counts a change in the plugins folder: `loaded`, `unchanged`, `refused` or `unloaded`. The first three took `duration`.

@@ -11,7 +11,7 @@ use super::*;
 use crate::sandbox::MetricKind;
 
 /// The families of this version, as the design has them: name, type, labels.
-const FAMILIES: [(&str, &str, &[&str]); 34] = [
+const FAMILIES: [(&str, &str, &[&str]); 35] = [
     ("build_info", "gauge", &["version"]),
     ("conversion_documents_total", "counter", &["converter"]),
     ("conversion_duration_seconds", "histogram", &["converter"]),
@@ -36,6 +36,7 @@ const FAMILIES: [(&str, &str, &[&str]); 34] = [
     ("plugin_info", "gauge", &["converter", "digest", "version"]),
     ("plugin_load_duration_seconds", "histogram", &[]),
     ("plugin_loads_total", "counter", &["result"]),
+    ("plugin_suspended", "gauge", &["converter"]),
     ("queue_active_workers", "gauge", &["queue_name"]),
     ("queue_depth", "gauge", &["queue_name"]),
     ("queue_items_processed_total", "counter", &["queue_name"]),

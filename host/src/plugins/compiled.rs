@@ -4,9 +4,11 @@
 //! Compiled code runs outside the sandbox, so the folder belongs to this user and to nobody else; that, and the hash against damage,
 //! is what makes loading from it sound.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{sha256_hex, sha256_reader};
 
 use super::contract::{self, Interfaces};
+use super::private::{self, PrivateFolderError};
 use super::wrap::Producer;
 
 /// The cache's folder, in the state folder.
@@ -51,52 +54,78 @@ pub struct Compiled {
     pub report: Report,
 }
 
-/// Why there is no cache.
-#[derive(Debug, thiserror::Error)]
-pub enum CompiledError {
-    /// The file system said no.
-    #[error("cannot {doing} {}: {error}; the state folder must be a writable local folder", path.display())]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// To what.
-        path: PathBuf,
-        /// What the file system said.
-        error: io::Error,
-    },
-    /// Somebody else could put code there.
-    #[error("{0} belongs to another user (or is no folder), who could put code into it: remove it, or choose another state folder")]
-    Foreign(PathBuf),
-}
-
 /// The folder.
 #[derive(Debug, Clone)]
 pub struct CompiledFolder {
     folder: PathBuf,
     /// Changes with the engine, the contract and this program: an entry was compiled and checked by exactly these.
     key: String,
+    under_way: Arc<UnderWay>,
+}
+
+/// The plugins that are being compiled, by digest; each by one thread.
+#[derive(Debug, Default)]
+struct UnderWay {
+    digests: Mutex<BTreeSet<String>>,
+    ended: Condvar,
+}
+
+/// Leave to compile a plugin, which nobody else of this folder has at the same time.
+#[must_use]
+pub struct Turn<'a> {
+    under_way: &'a UnderWay,
+    digest: &'a str,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.under_way.digests.lock().unwrap_or_else(PoisonError::into_inner).remove(self.digest);
+        self.under_way.ended.notify_all();
+    }
+}
+
+/// The report's file. It says whose it is: under another plugin's name it is worth nothing.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    plugin_sha256: String,
+    key: String,
+    #[serde(flatten)]
+    report: Report,
 }
 
 impl CompiledFolder {
     /// Opens the folder, creating it for this user alone. `compatibility` is [`crate::sandbox::Sandbox::compatibility`].
     ///
     /// # Errors
-    /// [`CompiledError`].
-    pub fn open(folder: &Path, compatibility: &str) -> Result<CompiledFolder, CompiledError> {
-        make_private(folder)?;
+    /// [`PrivateFolderError`].
+    pub fn open(folder: &Path, compatibility: &str) -> Result<CompiledFolder, PrivateFolderError> {
+        private::open(folder)?;
         let key = sha256_hex([compatibility, env!("CARGO_PKG_VERSION"), contract::WIT].join("\n").as_bytes()).chars().take(16).collect();
-        Ok(CompiledFolder { folder: folder.to_owned(), key })
+        Ok(CompiledFolder { folder: folder.to_owned(), key, under_way: Arc::default() })
     }
 
-    /// The entry of a plugin, if it is there and undamaged.
+    /// Waits until nobody compiles this plugin, and then keeps it for the caller. What another has compiled meanwhile is in the cache.
+    pub fn turn<'a>(&'a self, digest: &'a str) -> Turn<'a> {
+        let mut digests = self.under_way.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        while !digests.insert(digest.to_owned()) {
+            digests = self.under_way.ended.wait(digests).unwrap_or_else(PoisonError::into_inner);
+        }
+        Turn { under_way: &self.under_way, digest }
+    }
+
+    /// The entry of a plugin, if it is there, ours, and undamaged.
     pub fn find(&self, digest: &str) -> Option<Compiled> {
-        let report: Report = serde_json::from_slice(&fs::read(self.report_path(digest)).ok()?).ok()?;
+        let path = self.report_path(digest);
+        let Entry { plugin_sha256, key, report } = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
         let code = self.code_path(digest, &report.compiled_sha256)?;
+        if plugin_sha256 != digest || key != self.key || !private::is_ours(&path) || !private::is_ours(&code) {
+            return None;
+        }
         let (sha256, _) = sha256_reader(&mut fs::File::open(&code).ok()?).ok()?;
         if sha256 != report.compiled_sha256 {
             return None;
         }
-        for path in [&code, &self.report_path(digest)] {
+        for path in [&code, &path] {
             note_use(path);
         }
         Some(Compiled { code, report })
@@ -105,8 +134,8 @@ impl CompiledFolder {
     /// A new name in the folder for the child to write to; dropping the guard removes what is there.
     ///
     /// # Errors
-    /// [`CompiledError::Io`].
-    pub fn temporary(&self) -> Result<tempfile::TempPath, CompiledError> {
+    /// [`PrivateFolderError::Io`].
+    pub fn temporary(&self) -> Result<tempfile::TempPath, PrivateFolderError> {
         let file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.folder);
         Ok(file.map_err(|source| self.io("create a file in", source))?.into_temp_path())
     }
@@ -115,8 +144,8 @@ impl CompiledFolder {
     /// and the report comes last.
     ///
     /// # Errors
-    /// [`CompiledError::Io`], also where the code is not what the report says.
-    pub fn store(&self, digest: &str, code: tempfile::TempPath, report: Report) -> Result<Compiled, CompiledError> {
+    /// [`PrivateFolderError::Io`], also where the code is not what the report says.
+    pub fn store(&self, digest: &str, code: tempfile::TempPath, report: Report) -> Result<Compiled, PrivateFolderError> {
         let failed = |doing, source| self.io(doing, source);
         let mut file = fs::File::open(&code).map_err(|source| failed("read the compiled code in", source))?;
         let (sha256, _) = sha256_reader(&mut file).map_err(|source| failed("read the compiled code in", source))?;
@@ -128,12 +157,13 @@ impl CompiledFolder {
         drop(file);
         code.persist(&target).map_err(|error| failed("rename the compiled code in", error.error))?;
 
-        let text = serde_json::to_vec_pretty(&report).map_err(|error| failed("write a report in", error.into()))?;
+        let entry = Entry { plugin_sha256: digest.to_owned(), key: self.key.clone(), report };
+        let text = serde_json::to_vec_pretty(&entry).map_err(|error| failed("write a report in", error.into()))?;
         let written = self.temporary()?;
         fs::write(&written, text).map_err(|source| failed("write a report in", source))?;
         written.persist(self.report_path(digest)).map_err(|error| failed("rename a report in", error.error))?;
         self.prune();
-        Ok(Compiled { code: target, report })
+        Ok(Compiled { code: target, report: entry.report })
     }
 
     /// Removes what crashed processes left, and the oldest entries beyond the limit. What another process has loaded stays mapped; what it
@@ -179,8 +209,8 @@ impl CompiledFolder {
         short.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| self.folder.join(format!("{digest}-{}-{short}.cwasm", self.key)))
     }
 
-    fn io(&self, doing: &'static str, error: io::Error) -> CompiledError {
-        CompiledError::Io { doing, path: self.folder.clone(), error }
+    fn io(&self, doing: &'static str, error: io::Error) -> PrivateFolderError {
+        PrivateFolderError::Io { doing, path: self.folder.clone(), error }
     }
 }
 
@@ -195,39 +225,6 @@ fn note_use(path: &Path) {
     if !recent && let Ok(file) = fs::File::options().append(true).open(path) {
         let _ = file.set_modified(std::time::SystemTime::now());
     }
-}
-
-#[cfg(unix)]
-fn make_private(folder: &Path) -> Result<(), CompiledError> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-
-    let failed = |doing| move |error| CompiledError::Io { doing, path: folder.to_owned(), error };
-    if let Some(parent) = folder.parent() {
-        fs::create_dir_all(parent).map_err(failed("create the parent of"))?;
-    }
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("create")(error)),
-        _ => {}
-    }
-    let metadata = fs::symlink_metadata(folder).map_err(failed("examine"))?;
-    if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(CompiledError::Foreign(folder.to_owned()));
-    }
-    if metadata.mode() & 0o077 != 0 {
-        // While it stood open, others may have put code there. It is a cache: begin again.
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed("make private"))?;
-        for entry in fs::read_dir(folder).map_err(failed("list"))?.flatten() {
-            let _ = fs::remove_file(entry.path());
-        }
-        tracing::warn!(folder = %folder.display(), "the cache of compiled plugins was open to other users: it was emptied and made private");
-    }
-    Ok(())
-}
-
-/// Elsewhere the state folder is in the user's profile, whose access list the folder inherits.
-#[cfg(not(unix))]
-fn make_private(folder: &Path) -> Result<(), CompiledError> {
-    fs::create_dir_all(folder).map_err(|error| CompiledError::Io { doing: "create", path: folder.to_owned(), error })
 }
 
 #[cfg(test)]
@@ -270,6 +267,65 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_entry_of_another_plugin_is_not_taken_for_this_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CompiledFolder::open(&folder.path().join("compiled"), "engine").unwrap();
+        let entry = stored(&cache);
+        // All of it, under the other's names: the code fits its report.
+        fs::copy(cache.report_path("d1"), cache.report_path("d2")).unwrap();
+        fs::copy(&entry.code, cache.code_path("d2", &entry.report.compiled_sha256).unwrap()).unwrap();
+        assert!(cache.find("d2").is_none());
+        assert!(cache.find("d1").is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_others_can_write_or_a_link_leads_to_is_not_run() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CompiledFolder::open(&folder.path().join("compiled"), "engine").unwrap();
+        let entry = stored(&cache);
+        for path in [&entry.code, &cache.report_path("d1")] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+            assert!(cache.find("d1").is_none(), "{}", path.display());
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+            assert!(cache.find("d1").is_some());
+            // Only root can give a file away.
+            if rustix::process::geteuid().is_root() {
+                std::os::unix::fs::chown(path, Some(12345), None).unwrap();
+                assert!(cache.find("d1").is_none(), "{}", path.display());
+                std::os::unix::fs::chown(path, Some(0), None).unwrap();
+            }
+            let elsewhere = folder.path().join("elsewhere");
+            fs::rename(path, &elsewhere).unwrap();
+            std::os::unix::fs::symlink(&elsewhere, path).unwrap();
+            assert!(cache.find("d1").is_none(), "{}", path.display());
+            fs::rename(&elsewhere, path).unwrap();
+        }
+        assert!(cache.find("d1").is_some());
+    }
+
+    #[test]
+    fn a_plugin_is_compiled_by_one_at_a_time_and_others_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CompiledFolder::open(&folder.path().join("compiled"), "engine").unwrap();
+        let at_once = std::sync::atomic::AtomicUsize::new(0);
+        let other = cache.turn("d2");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let _turn = cache.turn("d1");
+                    assert_eq!(at_once.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                    std::thread::yield_now();
+                    at_once.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                });
+            }
+        });
+        drop(other);
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_folder_that_stood_open_is_emptied_and_a_link_is_refused() {
@@ -287,6 +343,6 @@ mod tests {
 
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(matches!(CompiledFolder::open(&link, "engine"), Err(CompiledError::Foreign(_))));
+        assert!(matches!(CompiledFolder::open(&link, "engine"), Err(PrivateFolderError::Foreign(_))));
     }
 }

@@ -7,17 +7,29 @@ use std::time::{Duration, Instant};
 use super::file::{self, Stamp};
 use super::plugin::Plugin;
 use super::registry::Refusal;
+use super::versions::Rollback;
 
 /// One file.
 pub(super) struct Entry {
     /// What the last look saw, and since when.
-    pub(super) seen: (Stamp, Instant),
+    pub(super) seen: (Seen, Instant),
     /// What was last loaded or refused.
-    pub(super) handled: Option<Stamp>,
+    pub(super) handled: Option<Seen>,
+    /// The digest of what the file held then.
+    pub(super) content: Option<String>,
     pub(super) running: Option<Arc<Plugin>>,
+    /// What runs is not what the file holds.
+    pub(super) rolled_back: Option<Rollback>,
     pub(super) refused: Option<Refusal>,
     /// It is tried again although it has not changed.
     pub(super) again: Option<Again>,
+}
+
+/// What was seen of a plugin's file, and of its signature's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) file: Stamp,
+    pub(super) signature: Option<Stamp>,
 }
 
 /// What an unchanged file waits for.
@@ -29,8 +41,14 @@ pub(super) enum Again {
 }
 
 impl Entry {
-    pub(super) fn new(stamp: Stamp, now: Instant) -> Entry {
-        Entry { seen: (stamp, now), handled: None, running: None, refused: None, again: None }
+    pub(super) fn new(seen: Seen, now: Instant) -> Entry {
+        Entry { seen: (seen, now), handled: None, content: None, running: None, rolled_back: None, refused: None, again: None }
+    }
+
+    /// Notes what the file holds, and whether something else runs.
+    pub(super) fn hold(&mut self, content: &str, rolled_back: Option<&Rollback>) {
+        self.content = Some(content.to_owned());
+        self.rolled_back = rolled_back.cloned();
     }
 
     /// Keeps the reason, and says it once: some files are tried again and again.
@@ -53,7 +71,7 @@ impl Entry {
         let descriptor = &plugin.descriptor;
         tracing::info!(
             converter = descriptor.name, version = descriptor.version, digest = file::short(&plugin.digest), file = %name.display(),
-            duration_ms = milliseconds(took), replaces = former.map(|former| former.descriptor.version.as_str()), "plugin loaded"
+            duration_ms = milliseconds(took), replaces = former.map(|former| former.descriptor.version.as_str()), rolled_back = self.rolled_back.is_some(), "plugin loaded"
         );
     }
 }

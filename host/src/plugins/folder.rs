@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,17 +11,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::Grants;
+use crate::config::SignaturePolicy;
 use crate::metrics::Metrics;
 use crate::sandbox::Sandbox;
 
 use super::compiled::CompiledFolder;
 use super::compiler::CompileError;
-use super::entry::{Again, Entry};
+use super::entry::{Again, Entry, Seen};
 use super::file::{self, Stamp};
 use super::load::{LoadCause, Loader};
 use super::plugin::Plugin;
 use super::registry::{PluginStatus, Present, Registry, Running};
+use super::settings::LoadSettings;
+use super::signing::signature_path;
+use super::versions::{Rollback, Version, Versions};
 use super::watch::PluginsError;
 
 /// A file that two looks see alike, this long apart, is taken; so is one whose writer was seen to close it.
@@ -43,9 +46,13 @@ const PARALLEL: usize = 2;
 pub(super) struct Folder {
     folder: PathBuf,
     sandbox: Arc<Sandbox>,
+    settings: LoadSettings,
     cache: CompiledFolder,
-    /// What the configuration lets converters reach.
-    grants: Grants,
+    /// Earlier versions; none where there are none.
+    versions: Option<Versions>,
+    /// What the last look saw, by the digests of the files that they are about.
+    rollbacks: BTreeMap<String, Rollback>,
+    /// Only the daemon has them, and only it writes histories.
     metrics: Option<Arc<Metrics>>,
     stop: Arc<AtomicBool>,
     registry: Arc<Registry>,
@@ -54,6 +61,8 @@ pub(super) struct Folder {
     freed: bool,
     /// Files beyond [`MAX_FILES`] were reported.
     overfull: bool,
+    /// What runs and is not yet in the history; at most every file once for each of its versions since the last update.
+    to_remember: Vec<(OsString, Held)>,
 }
 
 /// What one update found.
@@ -67,15 +76,28 @@ pub(super) struct Update {
 
 /// How loading one file ended.
 enum Attempt {
-    Loaded(Box<Plugin>),
-    /// It holds what runs already.
-    Unchanged,
+    Loaded(Box<Plugin>, Held),
+    /// What is to run of it runs already.
+    Unchanged(Held),
     Refused {
         reason: String,
         again: Option<Again>,
+        /// The digest of what it holds, as far as it could be read.
+        content: Option<String>,
     },
     /// It changed or went away meanwhile: the next look decides.
     Moving,
+}
+
+/// What a file holds.
+struct Held {
+    /// Its digest.
+    content: String,
+    /// Something else is to run.
+    rolled_back: Option<Rollback>,
+    /// The very bytes.
+    file: File,
+    signature: Option<Vec<u8>>,
 }
 
 impl Folder {
@@ -83,22 +105,26 @@ impl Folder {
     pub(super) fn new(
         folder: &Path,
         sandbox: Arc<Sandbox>,
-        compiled_dir: &Path,
-        grants: Grants,
+        settings: LoadSettings,
         metrics: Option<Arc<Metrics>>,
     ) -> Result<Folder, PluginsError> {
-        let cache = CompiledFolder::open(compiled_dir, &sandbox.compatibility())?;
+        let cache = CompiledFolder::open(&settings.compiled_dir, &sandbox.compatibility())?;
+        let versions = settings.versions_dir.as_deref().filter(|folder| metrics.is_some() || folder.exists());
+        let versions = versions.map(Versions::open).transpose()?;
         Ok(Folder {
             folder: folder.to_owned(),
             sandbox,
+            settings,
             cache,
-            grants,
+            versions,
+            rollbacks: BTreeMap::new(),
             metrics,
             stop: Arc::new(AtomicBool::new(false)),
             registry: Arc::default(),
             files: BTreeMap::new(),
             freed: false,
             overfull: false,
+            to_remember: Vec::new(),
         })
     }
 
@@ -128,6 +154,7 @@ impl Folder {
     /// Where the folder cannot be listed; everything goes on running then.
     pub(super) fn update(&mut self, closed: &BTreeSet<OsString>) -> io::Result<Update> {
         let present = self.list()?;
+        self.look_for_rollbacks();
         let gone: BTreeSet<OsString> = self.files.keys().filter(|name| !present.contains_key(*name)).cloned().collect();
         let mut update = Update::default();
         let due = self.look(present, closed, &mut update);
@@ -143,7 +170,7 @@ impl Folder {
     }
 
     /// The files that may be plugins, with what tells whether they change.
-    fn list(&mut self) -> io::Result<BTreeMap<OsString, Stamp>> {
+    fn list(&mut self) -> io::Result<BTreeMap<OsString, Seen>> {
         let mut present = BTreeMap::new();
         let mut beyond = 0;
         for entry in fs::read_dir(&self.folder)? {
@@ -159,7 +186,9 @@ impl Folder {
             }
             let room = self.files.len() + present.keys().filter(|name| !self.files.contains_key(*name)).count() < MAX_FILES;
             if room || self.files.contains_key(&name) {
-                present.insert(name, Stamp::of(&metadata));
+                let signed = self.settings.signatures != SignaturePolicy::Off;
+                let signature = signed.then(|| fs::metadata(signature_path(&entry.path())).ok()).flatten();
+                present.insert(name, Seen { file: Stamp::of(&metadata), signature: signature.as_ref().map(Stamp::of) });
             } else {
                 beyond += 1;
             }
@@ -171,8 +200,25 @@ impl Folder {
         Ok(present)
     }
 
+    /// Sees whether somebody has rolled a plugin back, or taken that back: then its file is looked at again.
+    fn look_for_rollbacks(&mut self) {
+        let Some(versions) = &self.versions else { return };
+        let rollbacks = versions.rollbacks();
+        if rollbacks == self.rollbacks {
+            return;
+        }
+        self.rollbacks = rollbacks;
+        for entry in self.files.values_mut() {
+            let Some(content) = &entry.content else { continue };
+            let wanted = self.rollbacks.get(content).map_or(content, |rollback| &rollback.digest);
+            if entry.running.as_ref().is_none_or(|running| running.digest != *wanted) {
+                entry.again = Some(Again::At(Instant::now()));
+            }
+        }
+    }
+
     /// Notes what is there, and gives what is to be loaded.
-    fn look(&mut self, present: BTreeMap<OsString, Stamp>, closed: &BTreeSet<OsString>, update: &mut Update) -> Vec<(OsString, Stamp)> {
+    fn look(&mut self, present: BTreeMap<OsString, Seen>, closed: &BTreeSet<OsString>, update: &mut Update) -> Vec<(OsString, Seen)> {
         let now = Instant::now();
         let mut due = Vec::new();
         for (name, stamp) in present {
@@ -185,7 +231,7 @@ impl Folder {
             if entry.handled == Some(stamp) && !is_closed && !again {
                 continue;
             }
-            let old = stamp.modified().and_then(|time| SystemTime::now().duration_since(time).ok()).is_some_and(|age| age >= OLD);
+            let old = stamp.file.modified().and_then(|time| SystemTime::now().duration_since(time).ok()).is_some_and(|age| age >= OLD);
             if is_closed || again || old || entry.seen.1 + QUIET <= now {
                 due.push((name, stamp));
             } else {
@@ -196,20 +242,22 @@ impl Folder {
     }
 
     /// Loads files, and lets those that loaded run. Names that files in `gone` hold are free. Says whether other plugins run now.
-    fn handle(&mut self, due: &[(OsString, Stamp)], gone: &BTreeSet<OsString>) -> bool {
+    fn handle(&mut self, due: &[(OsString, Seen)], gone: &BTreeSet<OsString>) -> bool {
         let mut changed = false;
         for ((name, stamp), (attempt, took)) in due.iter().zip(self.attempt_all(due)) {
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
-            changed |= self.apply(name, *stamp, attempt, took, gone);
+            let (is_new, held) = self.apply(name, *stamp, attempt, took, gone);
+            changed |= is_new;
             self.publish();
+            self.to_remember.extend(held.map(|held| (name.clone(), held)));
         }
         changed
     }
 
     /// Tries files, several at a time; the results are in the order of `due`.
-    fn attempt_all(&self, due: &[(OsString, Stamp)]) -> Vec<(Attempt, Duration)> {
+    fn attempt_all(&self, due: &[(OsString, Seen)]) -> Vec<(Attempt, Duration)> {
         let next = Mutex::new(due.iter().enumerate());
         let results = Mutex::new(BTreeMap::new());
         let work = || {
@@ -231,18 +279,28 @@ impl Folder {
     }
 
     fn attempt(&self, name: &OsStr) -> Attempt {
-        let loader = Loader { sandbox: &self.sandbox, cache: &self.cache, stop: &self.stop };
+        let loader = Loader { sandbox: &self.sandbox, cache: &self.cache, stop: &self.stop, settings: &self.settings };
         let running = self.files.get(name).and_then(|entry| entry.running.as_ref());
-        let load = || {
-            let examined = loader.examine(&self.folder.join(name))?;
-            if running.is_some_and(|running| running.digest == examined.digest) {
-                return Ok(None);
-            }
-            loader.load(examined).map(Some)
+        let mut content = None;
+        let mut load = || {
+            let mut examined = loader.examine(&self.folder.join(name))?;
+            let digest = examined.digest.clone();
+            content = Some(digest.clone());
+            let rollback = self.rollbacks.get(&digest);
+            let wanted = rollback.map_or(&digest, |rollback| &rollback.digest);
+            let plugin = match rollback {
+                _ if running.is_some_and(|running| running.digest == *wanted) => None,
+                Some(rollback) => Some(self.load_earlier(&loader, rollback)?),
+                None => Some(loader.load(&mut examined)?),
+            };
+            let held = Held { content: digest, rolled_back: rollback.cloned(), file: examined.file, signature: examined.signature };
+            Ok(match plugin {
+                Some(plugin) => Attempt::Loaded(Box::new(plugin), held),
+                None => Attempt::Unchanged(held),
+            })
         };
         match load() {
-            Ok(Some(plugin)) => Attempt::Loaded(Box::new(plugin)),
-            Ok(None) => Attempt::Unchanged,
+            Ok(attempt) => attempt,
             Err(LoadCause::Changed | LoadCause::Compile(CompileError::Changed | CompileError::Stopped)) => Attempt::Moving,
             Err(LoadCause::Io(error)) if error.kind() == io::ErrorKind::NotFound => Attempt::Moving,
             Err(cause) => {
@@ -250,60 +308,112 @@ impl Folder {
                     cause,
                     LoadCause::Io(_)
                         | LoadCause::Compiled(_)
+                        // A key may come to be trusted.
+                        | LoadCause::Signature(_)
                         | LoadCause::Compile(CompileError::Start { .. } | CompileError::Failed(_) | CompileError::Died { .. })
                 );
                 let again = environment.then(|| Again::At(Instant::now() + TRY_AGAIN));
-                Attempt::Refused { reason: cause.to_string(), again }
+                Attempt::Refused { reason: cause.to_string(), again, content }
             }
         }
     }
 
-    /// Lets the result of one attempt count. Says whether other plugins run now.
-    fn apply(&mut self, name: &OsString, stamp: Stamp, attempt: Attempt, took: Duration, gone: &BTreeSet<OsString>) -> bool {
+    /// Loads what a plugin was rolled back to.
+    fn load_earlier(&self, loader: &Loader<'_>, rollback: &Rollback) -> Result<Plugin, LoadCause> {
+        let failed = |reason: String| LoadCause::Rollback { name: rollback.name.clone(), reason };
+        let path = self.versions.as_ref().and_then(|versions| versions.path(&rollback.digest));
+        let path = path.ok_or_else(|| failed("its digest is malformed".to_owned()))?;
+        let mut examined = loader.examine(&path).map_err(|cause| failed(cause.to_string()))?;
+        if examined.digest != rollback.digest {
+            return Err(failed("its bytes are damaged".to_owned()));
+        }
+        let plugin = loader.load(&mut examined).map_err(|cause| failed(cause.to_string()))?;
+        if plugin.descriptor.name != rollback.name {
+            return Err(failed(format!("it is `{}`", plugin.descriptor.name)));
+        }
+        Ok(plugin)
+    }
+
+    /// Writes down what the last update has loaded. It takes time, so everybody who waits for a plugin is told of it first.
+    pub(super) fn remember_all(&mut self) {
+        for (name, held) in std::mem::take(&mut self.to_remember) {
+            self.remember(&name, held);
+        }
+    }
+
+    /// Keeps what runs as the newest version of its plugin, and ends a rollback that was about another file. Where that fails, it runs all
+    /// the same.
+    fn remember(&self, name: &OsStr, mut held: Held) {
+        let Some(versions) = self.versions.as_ref().filter(|_| self.metrics.is_some() && held.rolled_back.is_none()) else { return };
+        let Some(running) = self.files.get(name).and_then(|entry| entry.running.as_ref()) else { return };
+        let converter = &running.descriptor.name;
+        let version = Version {
+            version: running.descriptor.version.clone(),
+            digest: running.digest.clone(),
+            size: running.size,
+            file: name.to_string_lossy().into_owned(),
+            loaded_at: running.loaded_at.to_string(),
+        };
+        if let Err(error) = versions.add(converter, version, &mut held.file, held.signature.as_deref()) {
+            tracing::warn!(converter, %error, "cannot keep this version of the plugin for `dropforge plugin rollback`; it runs all the same");
+        }
+        match versions.end_rollback(converter, Some(&running.digest)) {
+            Ok(true) => tracing::info!(converter, file = %name.display(), "the file has changed: the rollback of its plugin ends"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(converter, %error, "cannot end the rollback of this plugin, whose file has changed"),
+        }
+    }
+
+    /// Lets the result of one attempt count. Says whether other plugins run now,
+    /// and what the file holds, if it was read as a plugin.
+    fn apply(&mut self, name: &OsString, stamp: Seen, attempt: Attempt, took: Duration, gone: &BTreeSet<OsString>) -> (bool, Option<Held>) {
         let attempt = match attempt {
-            Attempt::Loaded(plugin) => self.admit(name, plugin, gone),
+            Attempt::Loaded(plugin, held) => self.admit(name, plugin, held, gone),
             other => other,
         };
-        let Some(entry) = self.files.get_mut(name) else { return false };
+        let Some(entry) = self.files.get_mut(name) else { return (false, None) };
         entry.again = None;
         entry.handled = Some(stamp);
-        let result = match attempt {
+        let (result, held) = match attempt {
             Attempt::Moving => {
                 entry.handled = None;
                 entry.seen.1 = Instant::now();
-                return false;
+                return (false, None);
             }
-            Attempt::Unchanged => {
+            Attempt::Unchanged(held) => {
                 entry.refused = None;
-                "unchanged"
+                entry.hold(&held.content, held.rolled_back.as_ref());
+                ("unchanged", Some(held))
             }
-            Attempt::Refused { reason, again } => {
+            Attempt::Refused { reason, again, content } => {
+                entry.content = content;
                 entry.again = again;
                 entry.refuse(name, reason, took);
-                "refused"
+                ("refused", None)
             }
-            Attempt::Loaded(plugin) => {
+            Attempt::Loaded(plugin, held) => {
                 entry.refused = None;
+                entry.hold(&held.content, held.rolled_back.as_ref());
                 let former = entry.running.replace(Arc::new(*plugin));
                 entry.say_loaded(name, former.as_deref(), took);
                 self.freed |= former.is_some();
                 if let (Some(metrics), Some(former)) = (&self.metrics, former) {
                     metrics.plugin_unloaded(&former.descriptor.name, &former.descriptor.version, &former.digest);
                 }
-                "loaded"
+                ("loaded", Some(held))
             }
         };
         if let Some(metrics) = &self.metrics {
             metrics.plugin_load(result, took);
         }
-        result == "loaded"
+        (result == "loaded", held)
     }
 
     /// Decides whether a plugin may run beside the others: it must be granted what it asks for, its name must be free, and its metrics must
     /// fit theirs.
-    fn admit(&mut self, name: &OsStr, plugin: Box<Plugin>, gone: &BTreeSet<OsString>) -> Attempt {
+    fn admit(&mut self, name: &OsStr, plugin: Box<Plugin>, held: Held, gone: &BTreeSet<OsString>) -> Attempt {
         let descriptor = &plugin.descriptor;
-        if let Err(error) = plugin.check_grants(&self.grants.of(&descriptor.name), None) {
+        if let Err(error) = plugin.check_grants(&self.settings.grants.of(&descriptor.name), None) {
             return Attempt::Refused { reason: error.to_string(), again: None };
         }
         match self.holder(&descriptor.name, name) {
@@ -314,7 +424,7 @@ impl Folder {
                     holder.display(),
                     running.descriptor.version
                 );
-                return Attempt::Refused { reason, again: Some(Again::Plugins) };
+                return Attempt::Refused { reason, again: Some(Again::Plugins), content: Some(held.content) };
             }
             // The file was renamed, or another takes its place.
             Some((holder, _)) => {
@@ -327,8 +437,8 @@ impl Folder {
             .as_ref()
             .map_or(Ok(()), |metrics| metrics.plugin_loaded(&descriptor.name, &descriptor.version, &plugin.digest, &descriptor.metrics));
         match declared {
-            Ok(()) => Attempt::Loaded(plugin),
-            Err(error) => Attempt::Refused { reason: error.to_string(), again: Some(Again::Plugins) },
+            Ok(()) => Attempt::Loaded(plugin, held),
+            Err(error) => Attempt::Refused { reason: error.to_string(), again: Some(Again::Plugins), content: Some(held.content) },
         }
     }
 
@@ -378,6 +488,9 @@ impl Folder {
             file: name.to_string_lossy().into_owned(),
             running: entry.running.as_deref().map(Running::from),
             refused: entry.refused.clone(),
+            suspended: None,
+            picks: Vec::new(),
+            rolled_back: entry.rolled_back.clone().filter(|_| entry.running.is_some()),
         });
         self.registry.replace(Present { by_name, status: status.collect() });
     }
@@ -388,8 +501,8 @@ impl Folder {
 ///
 /// # Errors
 /// Where the folder cannot be read, or there is no place for compiled code.
-pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, compiled_dir: &Path, grants: Grants) -> Result<Arc<Registry>, PluginsError> {
-    let mut folder = Folder::new(folder, sandbox, compiled_dir, grants, None)?;
+pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, settings: impl Into<LoadSettings>) -> Result<Arc<Registry>, PluginsError> {
+    let mut folder = Folder::new(folder, sandbox, settings.into(), None)?;
     folder.load_all().map_err(|error| PluginsError::Folder { doing: "list", path: folder.folder.clone(), error })?;
     Ok(folder.registry())
 }

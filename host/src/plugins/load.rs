@@ -7,14 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use crate::config::SignaturePolicy;
 use crate::digest::sha256_reader;
 use crate::sandbox::{ConversionError, Converter, Descriptor, ErrorType, Limits, Sandbox, SandboxError, THREAD_STACK};
 
-use super::compiled::{Compiled, CompiledError, CompiledFolder};
+use super::compiled::{Compiled, CompiledFolder};
 use super::compiler::{self, CompileError};
 use super::descriptor::{self, DescriptorError};
 use super::file::{MAX_BYTES, Stamp};
 use super::plugin::Plugin;
+use super::private::PrivateFolderError;
+use super::settings::LoadSettings;
+use super::signing::{self, Signature, SigningError};
 
 /// Why a file was not loaded. It says which file; [`LoadError::cause`] alone says why.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +50,20 @@ pub enum LoadCause {
     Compile(#[from] CompileError),
     /// No place for compiled code.
     #[error(transparent)]
-    Compiled(#[from] CompiledError),
+    Compiled(#[from] PrivateFolderError),
+    /// It is not signed as the configuration asks.
+    #[error("{0}; the configuration asks for signatures (`signatures.policy`)")]
+    Signature(SigningError),
+    /// What a plugin was rolled back to is not what it should be.
+    #[error(
+        "the version that `{name}` was rolled back to cannot be loaded ({reason}): roll back to another with `dropforge plugin rollback {name} DIGEST`"
+    )]
+    Rollback {
+        /// The converter's name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The engine does not take the compiled code.
     #[error("the sandbox does not take it: {0}")]
     Sandbox(SandboxError),
@@ -62,12 +79,13 @@ pub enum LoadCause {
 ///
 /// # Errors
 /// Why it cannot be loaded, and what to do.
-pub fn load_file(path: &Path, sandbox: &Sandbox, compiled_dir: &Path) -> Result<Plugin, LoadError> {
+pub fn load_file(path: &Path, sandbox: &Sandbox, settings: impl Into<LoadSettings>) -> Result<Plugin, LoadError> {
     let never = AtomicBool::new(false);
+    let settings = settings.into();
     let load = || {
-        let cache = CompiledFolder::open(compiled_dir, &sandbox.compatibility())?;
-        let loader = Loader { sandbox, cache: &cache, stop: &never };
-        loader.load(loader.examine(path)?)
+        let cache = CompiledFolder::open(&settings.compiled_dir, &sandbox.compatibility())?;
+        let loader = Loader { sandbox, cache: &cache, stop: &never, settings: &settings };
+        loader.load(&mut loader.examine(path)?)
     };
     load().map_err(|cause| LoadError { path: path.to_owned(), cause: Box::new(cause) })
 }
@@ -75,10 +93,13 @@ pub fn load_file(path: &Path, sandbox: &Sandbox, compiled_dir: &Path) -> Result<
 /// A file whose digest is known.
 pub struct Examined {
     path: PathBuf,
-    file: File,
+    /// What was read: whatever comes to the path later is another file.
+    pub file: File,
     /// In lower hex.
     pub digest: String,
     size: u64,
+    /// What the signature's file holds, if signatures are asked for.
+    pub signature: Option<Vec<u8>>,
 }
 
 /// What loading needs.
@@ -89,6 +110,8 @@ pub struct Loader<'a> {
     pub cache: &'a CompiledFolder,
     /// Set to end a running load early.
     pub stop: &'a AtomicBool,
+    /// What is asked of plugins.
+    pub settings: &'a LoadSettings,
 }
 
 impl Loader<'_> {
@@ -110,27 +133,65 @@ impl Loader<'_> {
         if size != before.len() || Stamp::of(&file.metadata().map_err(LoadCause::Io)?) != Stamp::of(&before) {
             return Err(LoadCause::Changed);
         }
-        Ok(Examined { path: path.to_owned(), file, digest, size })
+        let signature = match self.settings.signatures {
+            SignaturePolicy::Off => None,
+            SignaturePolicy::Warn | SignaturePolicy::Require => signing::read_signature(path).map_err(LoadCause::Signature)?,
+        };
+        Ok(Examined { path: path.to_owned(), file, digest, size, signature })
     }
 
     /// Makes a plugin of an examined file.
-    pub fn load(&self, examined: Examined) -> Result<Plugin, LoadCause> {
-        let Examined { path, mut file, digest, size } = examined;
-        let found = self.cache.find(&digest).and_then(|compiled| Some((self.sandbox.load(&compiled.code).ok()?, compiled)));
-        let (converter, Compiled { report, .. }) = match found {
-            Some(found) => found,
-            // Not there, damaged, or not what this engine takes.
-            None => {
-                file.rewind().map_err(LoadCause::Io)?;
-                let code = self.cache.temporary()?;
-                let report = compiler::compile(file, &digest, &code, self.stop)?;
-                let compiled = self.cache.store(&digest, code, report)?;
-                (self.sandbox.load(&compiled.code).map_err(LoadCause::Sandbox)?, compiled)
-            }
-        };
+    pub fn load(&self, examined: &mut Examined) -> Result<Plugin, LoadCause> {
+        // Before anything parses the bytes. The digest is that of the bytes which are compiled: the compiling process checks it again.
+        let signed_by = self.check_signature(examined)?;
+        let (converter, Compiled { report, .. }) = self.converter(examined)?;
         let descriptor = describe(&converter)?;
         let descriptor::Checked { options, patterns } = descriptor::check(&descriptor).map_err(LoadCause::Descriptor)?;
-        Ok(Plugin { descriptor, digest, path, size, loaded_at: jiff::Timestamp::now(), converter, report, options, patterns })
+        let Examined { path, digest, size, .. } = examined;
+        let (path, digest, size) = (path.clone(), digest.clone(), *size);
+        Ok(Plugin { descriptor, digest, path, size, signed_by, loaded_at: jiff::Timestamp::now(), converter, report, options, patterns })
+    }
+}
+
+impl Loader<'_> {
+    /// The compiled code from the cache, or compiled now.
+    fn converter(&self, examined: &mut Examined) -> Result<(Converter, Compiled), LoadCause> {
+        let digest = examined.digest.as_str();
+        let cached = || self.cache.find(digest).and_then(|compiled| Some((self.sandbox.load(&compiled.code).ok()?, compiled)));
+        if let Some(found) = cached() {
+            return Ok(found);
+        }
+        // Not there, damaged, or not what this engine takes; and another file with the same bytes may be compiled right now.
+        let _turn = self.cache.turn(digest);
+        if let Some(found) = cached() {
+            return Ok(found);
+        }
+        let file = examined.file.try_clone().and_then(|mut file| file.rewind().map(|()| file)).map_err(LoadCause::Io)?;
+        let code = self.cache.temporary()?;
+        let report = compiler::compile(file, digest, &code, self.stop)?;
+        let compiled = self.cache.store(digest, code, report)?;
+        Ok((self.sandbox.load(&compiled.code).map_err(LoadCause::Sandbox)?, compiled))
+    }
+
+    /// Who has signed an examined file, as far as the configuration wants to know.
+    fn check_signature(&self, examined: &Examined) -> Result<Option<String>, LoadCause> {
+        let Some(folder) = self.settings.trusted_keys.as_deref().filter(|_| self.settings.signatures != SignaturePolicy::Off) else {
+            return Ok(None);
+        };
+        let check = || {
+            let path = signing::signature_path(&examined.path);
+            let text = examined.signature.as_deref().ok_or_else(|| SigningError::Missing(path.clone()))?;
+            let keys = signing::trusted_keys(folder)?;
+            Signature::parse(text, &path)?.check(&examined.digest, &keys, folder).map(|key| key.name.clone())
+        };
+        match check() {
+            Ok(key) => Ok(Some(key)),
+            Err(error) if self.settings.signatures == SignaturePolicy::Require => Err(LoadCause::Signature(error)),
+            Err(error) => {
+                tracing::warn!(file = %examined.path.display(), "plugin loaded although {error} (`signatures.policy` is `warn`)");
+                Ok(None)
+            }
+        }
     }
 }
 

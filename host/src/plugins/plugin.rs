@@ -23,6 +23,8 @@ pub struct Plugin {
     pub path: PathBuf,
     /// The file's size in bytes.
     pub size: u64,
+    /// The name of the trusted key that signed it; none where none did, or signatures are not asked for.
+    pub signed_by: Option<String>,
     /// When it was loaded.
     pub loaded_at: Timestamp,
     /// What runs it.

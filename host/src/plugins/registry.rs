@@ -1,8 +1,8 @@
 //! The plugins that run now, for everyone who asks: reads take no lock, and whoever holds a plugin keeps it. It knows nothing of files
 //! that change; the folder tells it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::sandbox::Capabilities;
 
 use super::plugin::Plugin;
+use super::suspension::{Suspended, Suspensions};
+use super::versions::Rollback;
 
 /// One file of the plugins folder: what runs from it, and why its present content does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,15 @@ pub struct PluginStatus {
     pub running: Option<Running>,
     /// Why the file, as it is now, is not what runs.
     pub refused: Option<Refusal>,
+    /// What runs is suspended: it has failed again and again.
+    #[serde(default)]
+    pub suspended: Option<Suspended>,
+    /// What runs is not what the file holds: an earlier version, until the file changes.
+    #[serde(default)]
+    pub rolled_back: Option<Rollback>,
+    /// What the load of what runs changed for routes: those that picked another converter, or another version, before.
+    #[serde(default)]
+    pub picks: Vec<String>,
 }
 
 /// A running version.
@@ -39,6 +50,9 @@ pub struct Running {
     pub capabilities: Capabilities,
     /// What the converter says it does.
     pub description: String,
+    /// The name of the trusted key that signed its file.
+    #[serde(default)]
+    pub signed_by: Option<String>,
 }
 
 /// Why a file is not loaded.
@@ -60,6 +74,7 @@ impl From<&Plugin> for Running {
             loaded_at: plugin.loaded_at.to_string(),
             capabilities: plugin.converter.asked().clone(),
             description: plugin.descriptor.description.clone(),
+            signed_by: plugin.signed_by.clone(),
         }
     }
 }
@@ -68,6 +83,9 @@ impl From<&Plugin> for Running {
 #[derive(Debug, Default)]
 pub struct Registry {
     present: ArcSwap<Present>,
+    suspensions: Suspensions,
+    /// What is said of the loads of the plugins that run, by their names.
+    picks: Mutex<BTreeMap<String, Vec<String>>>,
 }
 
 /// One state of the registry, replaced as a whole.
@@ -103,10 +121,29 @@ impl Registry {
 
     /// Every file of the plugins folder, in the order of their names, with what runs from it and why it is refused.
     pub fn status(&self) -> Vec<PluginStatus> {
-        self.present.load().status.clone()
+        let mut status = self.present.load().status.clone();
+        let picks = self.picks.lock().unwrap_or_else(PoisonError::into_inner);
+        for file in &mut status {
+            file.picks = file.running.as_ref().and_then(|running| picks.get(&running.name)).cloned().unwrap_or_default();
+            file.suspended = file.running.as_ref().and_then(|running| self.suspensions.get(&running.name, &running.digest));
+        }
+        status
+    }
+
+    /// Notes what the change of some plugins changed for routes, by the plugin that is picked now. What was noted of those before is gone.
+    pub fn note_picks(&self, changed: &BTreeSet<&str>, picks: BTreeMap<String, Vec<String>>) {
+        let mut noted = self.picks.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.retain(|name, _| !changed.contains(name.as_str()) && self.get(name).is_some());
+        noted.extend(picks);
+    }
+
+    /// Which of the plugins are suspended. None ever is, until a policy is set.
+    pub fn suspensions(&self) -> &Suspensions {
+        &self.suspensions
     }
 
     pub(super) fn replace(&self, present: Present) {
+        self.suspensions.keep(|name| present.by_name.get(name).map(|plugin| plugin.digest.clone()));
         self.present.store(Arc::new(present));
     }
 }

@@ -17,9 +17,10 @@ use crate::config::Grants;
 use crate::metrics::Metrics;
 use crate::sandbox::Sandbox;
 
-use super::compiled::CompiledError;
 use super::folder::Folder;
+use super::private::PrivateFolderError;
 use super::registry::Registry;
+use super::settings::LoadSettings;
 
 /// How often the folder is looked at where no event came: network shares send none, and any queue of events can overflow.
 const RESCAN: Duration = Duration::from_secs(2);
@@ -48,7 +49,7 @@ pub enum PluginsError {
     },
     /// No place for compiled code.
     #[error(transparent)]
-    Compiled(#[from] CompiledError),
+    Compiled(#[from] PrivateFolderError),
     /// No thread.
     #[error("cannot start the thread that watches plugins: {0}")]
     Thread(io::Error),
@@ -70,7 +71,7 @@ struct Event {
 
 impl PluginFolder {
     /// Creates the folder where it is missing, loads everything that is there, and watches it from then on. It returns when each file is
-    /// loaded or refused. `compiled_dir` is the private cache of compiled plugins; `grants` is what the configuration lets converters reach; `on_change` is called, on the folder's thread, after
+    /// loaded or refused. `on_change` is called, on the folder's thread, after
     /// the set of running plugins has changed.
     ///
     /// # Errors
@@ -79,8 +80,7 @@ impl PluginFolder {
     pub fn start(
         folder: PathBuf,
         sandbox: Arc<Sandbox>,
-        compiled_dir: PathBuf,
-        grants: Grants,
+        settings: impl Into<LoadSettings>,
         metrics: Arc<Metrics>,
         on_change: Box<dyn Fn() + Send + Sync>,
     ) -> Result<PluginFolder, PluginsError> {
@@ -93,8 +93,9 @@ impl PluginFolder {
         // It watches before the first look, so that nothing falls between the two.
         let mut watch = Watch { folder: folder.clone(), events: events.clone(), watched: None, failing: false };
         watch.renew();
-        let mut state = Folder::new(&folder, sandbox, &compiled_dir, grants, Some(metrics))?;
+        let mut state = Folder::new(&folder, sandbox, settings.into(), Some(metrics))?;
         state.load_all().map_err(failed("list"))?;
+        state.remember_all();
         let (registry, stop) = (state.registry(), state.stopper());
         let run = move || run(state, watch, &received, on_change.as_ref());
         let thread = thread::Builder::new().name("plugins".to_owned()).spawn(run).map_err(PluginsError::Thread)?;
@@ -146,6 +147,7 @@ fn run(mut folder: Folder, mut watch: Watch, events: &Receiver<Event>, on_change
                 if update.changed {
                     on_change();
                 }
+                folder.remember_all();
             }
             Err(error) => {
                 wait = RESCAN;

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use wasi_preview1_component_adapter_provider::{WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER};
-use wasmparser::{KnownCustom, Parser, Payload};
+use wasmparser::{ExternalKind, KnownCustom, Parser, Payload};
+
+use super::bad_producers::{self, Module};
 
 /// What cargo, `wit-bindgen` and other producers leave in a core module for whoever wraps it; more may follow in the name.
 const COMPONENT_TYPE: &str = "component-type";
@@ -32,6 +34,9 @@ pub enum WrapError {
     /// A core module without a component type.
     #[error("this is a core module that does not say which interfaces it implements (no `component-type` section); {HOW_TO_BUILD}")]
     NoComponentType,
+    /// A tool made it whose output is known to be bad.
+    #[error("{0}")]
+    BadProducer(String),
     /// What wit-component says.
     #[error("the core module cannot be wrapped into a component: {0}; {HOW_TO_BUILD}")]
     Wrap(String),
@@ -64,7 +69,12 @@ pub struct Wrapped<'a> {
 pub fn wrap(bytes: &[u8]) -> Result<Wrapped<'_>, WrapError> {
     check_header(bytes)?;
     let sections = survey(bytes)?;
-    if Parser::is_component(bytes) {
+    let is_component = Parser::is_component(bytes);
+    let module = Module { preview1: sections.preview1, realloc: sections.realloc };
+    if let Some(reason) = bad_producers::refusal(&producers(bytes)?, (!is_component).then_some(module)) {
+        return Err(WrapError::BadProducer(reason));
+    }
+    if is_component {
         return Ok(Wrapped { component: Cow::Borrowed(bytes), wrapped: false });
     }
     if !sections.component_type {
@@ -138,6 +148,8 @@ struct Sections {
     component_type: bool,
     /// It imports WASI preview 1.
     preview1: bool,
+    /// It exports the function that allocates what the host passes in.
+    realloc: bool,
 }
 
 /// Reads over all sections, so that a truncated file is named as that and not as what its first half lacks.
@@ -146,6 +158,12 @@ fn survey(bytes: &[u8]) -> Result<Sections, WrapError> {
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(damaged)? {
             Payload::CustomSection(section) => sections.component_type |= section.name().starts_with(COMPONENT_TYPE),
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    let export = export.map_err(damaged)?;
+                    sections.realloc |= export.kind == ExternalKind::Func && export.name == "cabi_realloc";
+                }
+            }
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
                     sections.preview1 |= import.map_err(damaged)?.module == WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
@@ -211,6 +229,19 @@ mod tests {
         for (bytes, expected) in cases {
             let message = wrap(bytes).unwrap_err().to_string();
             assert!(message.contains(expected), "{:?} gave: {message}", bytes.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
+    fn what_a_known_bad_tool_made_is_refused_by_name_whatever_else_it_is() {
+        let section = custom("producers", b"\x01\x0cprocessed-by\x01\x0cwasm-bindgen\x070.2.100");
+        let module = [MODULE, &section].concat();
+        let mut component = b"\0asm\x0d\0\x01\0\x01".to_vec();
+        component.push(u8::try_from(module.len()).unwrap());
+        component.extend_from_slice(&module);
+        for bytes in [module, component] {
+            let message = wrap(&bytes).unwrap_err().to_string();
+            assert!(message.contains("it was made by wasm-bindgen 0.2.100, whose modules only run beside its own JavaScript"), "{message}");
         }
     }
 

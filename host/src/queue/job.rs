@@ -109,6 +109,13 @@ pub enum Waiting {
     },
     /// The converter that the route names is not loaded.
     Converter,
+    /// Its converter is suspended because it has failed again and again.
+    PluginSuspended {
+        /// The converter's name.
+        converter: String,
+        /// This job was tried, and failed too.
+        tried: bool,
+    },
     /// As many jobs run with its converter as may.
     Busy,
     /// The route is not configured; looked at again at the next start.
@@ -122,13 +129,14 @@ impl Waiting {
             Waiting::Retry => "retry",
             Waiting::Suspended { .. } => "suspended",
             Waiting::Converter => "converter",
+            Waiting::PluginSuspended { .. } => "plugin_suspended",
             Waiting::Busy => "busy",
             Waiting::Route => "route",
         }
     }
 
     /// Every reason, for metrics.
-    pub const REASONS: [&'static str; 5] = ["retry", "suspended", "converter", "busy", "route"];
+    pub const REASONS: [&'static str; 6] = ["retry", "suspended", "converter", "plugin_suspended", "busy", "route"];
 
     /// When a job is due that waits until something releases it; in milliseconds since the epoch, in the year 9999.
     pub const NEVER_DUE_MS: i64 = 253_402_300_799_000;

@@ -17,6 +17,7 @@ mod listing;
 mod operate;
 mod schema;
 mod store;
+mod suspended;
 mod transitions;
 mod wakeup;
 mod writer;

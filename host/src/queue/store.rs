@@ -119,7 +119,7 @@ impl Store {
         connection
             .execute("UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0, crashes = crashes + 1 WHERE state = 'running'", [])?;
         connection.execute(
-            "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting IN ('converter', 'busy', 'route')",
+            "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting IN ('converter', 'plugin_suspended', 'busy', 'route')",
             [],
         )?;
         Ok(Opened { store: Store::start(path, connection)?, set_aside })

@@ -330,7 +330,7 @@ fn sizes_are_those_of_the_moment() {
     store.defer(&b, now_ms() + 1_000_000, Waiting::Retry).unwrap();
     let sizes = store.sizes().unwrap();
     assert_eq!((sizes.due, sizes.deliverable, sizes.backing_off, sizes.spool_bytes), (1, 0, 1, 30));
-    assert_eq!(sizes.waiting, [("retry", 1), ("suspended", 0), ("converter", 0), ("busy", 0), ("route", 0)]);
+    assert_eq!(sizes.waiting, [("retry", 1), ("suspended", 0), ("converter", 0), ("plugin_suspended", 0), ("busy", 0), ("route", 0)]);
     let newest = store.jobs(&Filter::default(), 2).unwrap();
     assert_eq!(newest.len(), 2);
 }
@@ -577,4 +577,38 @@ fn history_is_forgotten_by_age_and_by_number_and_only_what_is_settled() {
     assert_eq!(left("committed").len(), 100);
     let documents = store.run(|connection| connection.query_row("SELECT count(*) FROM documents", [], |row| row.get::<_, i64>(0))).unwrap();
     assert_eq!(documents, 100, "documents go with their jobs");
+}
+
+#[test]
+fn jobs_of_a_suspended_plugin_wait_and_are_released_in_their_turn() {
+    let (_folder, path, store) = store();
+    for name in ["a", "b", "c", "d"] {
+        store.enqueue(job(name, 5)).unwrap();
+    }
+    let tried = claim(&store).unwrap();
+    let suspended = |tried| Waiting::PluginSuspended { converter: "csv".into(), tried };
+    store.defer(&tried.id, Waiting::NEVER_DUE_MS, suspended(true), None).unwrap();
+    let chosen = claim(&store).unwrap();
+    store.defer(&chosen.id, Waiting::NEVER_DUE_MS, suspended(false), None).unwrap();
+    let route = store.job(tried.id.as_str()).unwrap().unwrap().summary.route;
+    assert_eq!(store.hold_for_plugin("csv", &["another"]).unwrap(), 0);
+    assert_eq!(store.hold_for_plugin("csv", &[&route]).unwrap(), 2);
+    assert!(claim(&store).is_none());
+
+    // One at a time, the oldest first; only what was tried has used an attempt up.
+    assert_eq!(store.release_for_plugin("junit", None).unwrap(), 0);
+    assert_eq!(store.release_for_plugin("csv", Some(1)).unwrap(), 1);
+    let again = claim(&store).unwrap();
+    assert_eq!((&again.id, again.attempts), (&tried.id, 2));
+    assert!(claim(&store).is_none());
+    store.defer(&again.id, Waiting::NEVER_DUE_MS, suspended(true), None).unwrap();
+    assert_eq!(store.release_for_plugin("csv", None).unwrap(), 4);
+    assert_eq!([claim(&store), claim(&store)].map(|job| job.unwrap().attempts), [3, 1]);
+
+    // What is known of a plugin's failures is gone with the process.
+    let third = claim(&store).unwrap();
+    store.defer(&third.id, Waiting::NEVER_DUE_MS, suspended(false), None).unwrap();
+    drop(store);
+    let store = Store::open(&path).unwrap().store;
+    assert_eq!(store.sizes().unwrap().due, 4);
 }

@@ -114,16 +114,20 @@ fn defer(connection: &Connection, id: &JobId, due_ms: i64, waiting: &Waiting) ->
         _ => None,
     };
     // Only what failed counts as an attempt: whoever waits for a file or a plugin has not used one up.
-    let counted = matches!(waiting, Waiting::Retry);
+    let counted = matches!(waiting, Waiting::Retry | Waiting::PluginSuspended { tried: true, .. });
+    let converter = match waiting {
+        Waiting::PluginSuspended { converter, .. } => Some(converter),
+        _ => None,
+    };
     // A job that was resumed because its files had come, and awaits the same files again, waits for its time: else it would be resumed for
     // them for ever.
     connection
         .prepare_cached(
             "UPDATE jobs SET state = 'queued', awaits = CASE WHEN awaits = ?3 THEN NULL ELSE ?3 END, due_ms = ?4, attempts = attempts - ?5,
-                    waiting = CASE WHEN waiting = 'plugins' AND ?2 = 'converter' THEN NULL ELSE ?2 END
+                    waiting = CASE WHEN waiting = 'plugins' AND ?2 = 'converter' THEN NULL ELSE ?2 END, converter = coalesce(?6, converter)
              WHERE id = ?1 AND state = 'running'",
         )?
-        .execute(params![id.as_str(), waiting.as_str(), awaits, due_ms, u8::from(!counted)])
+        .execute(params![id.as_str(), waiting.as_str(), awaits, due_ms, u8::from(!counted), converter])
 }
 
 /// Adds a job, to be claimed in its turn.

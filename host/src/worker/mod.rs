@@ -8,6 +8,7 @@ mod members;
 mod once;
 mod run;
 pub mod suspect;
+mod suspension;
 mod verdict;
 
 pub use once::Once;
@@ -26,7 +27,7 @@ use crate::crash;
 use crate::delivery::Spool;
 use crate::metrics::{Metrics, QueueName};
 use crate::plugins::Registry;
-use crate::queue::{Committed, Job, Lane, Queue, Store, Wakeup, now_ms};
+use crate::queue::{Committed, Job, Lane, Queue, Store, Waiting, Wakeup, now_ms};
 use crate::sandbox::{Lookup, THREAD_STACK};
 
 /// How long a worker that cannot reach the queue waits before it tries again.
@@ -200,9 +201,13 @@ impl Shared {
             }
             thread::sleep(QUEUE_RETRY);
         }
+        if let Waiting::PluginSuspended { converter, .. } = &waiting {
+            self.context.registry.suspensions().wait_for(converter);
+        }
     }
 
-    /// Suspended jobs go on as soon as the files that they await are there, and what an operator has changed is noticed.
+    /// Suspended jobs go on as soon as the files that they await are there, or their plugin works again; and what an operator has changed is
+    /// noticed.
     fn resume_awaiting(&self) {
         loop {
             let seen = self.pause.generation();
@@ -212,6 +217,7 @@ impl Shared {
             if let Err(error) = self.context.store.notice_outside_changes() {
                 tracing::error!(%error, "cannot see whether a command has changed the queue; trying again");
             }
+            self.resume_plugins();
             for (id, location, awaits) in self.context.store.awaiting().unwrap_or_default() {
                 let all_there = awaits.iter().all(|name| location.with_file_name(name).exists());
                 if all_there && let Err(error) = self.context.store.resume(&id) {

@@ -8,13 +8,14 @@ use serde_json::{Map, Value, json};
 use super::Context;
 use super::choose::{Choice, choose};
 use super::members;
+use super::suspension;
 use super::verdict::{Decision, Detail, due_in, failed, host_error};
 use crate::cache::{Answer, Question};
 use crate::config::{ConverterChoice, OnProblem, Route};
 use crate::crash;
 use crate::identity::FileIdentity;
 use crate::metrics::ConversionStatus;
-use crate::plugins::Plugin;
+use crate::plugins::{Admission, Plugin};
 use crate::queue::{Job, Outcome, Waiting};
 use crate::sandbox::{self, Conversion, ErrorType, Input, Severity};
 
@@ -89,6 +90,10 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
         {
             return Ok(Decision::GivenBack);
         }
+        let pass = match context.registry.suspensions().admit(converter, &plugin.digest) {
+            Admission::Go(pass) => pass,
+            Admission::Wait => return Ok(suspension::wait(converter, false)),
+        };
         detail.options(&options);
         let sink = context.spool.begin(&job.id)?;
         let limits = context.config.limits_for(route);
@@ -117,6 +122,9 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             None => (run(sink)?, None, true),
         };
         count(context, plugin, &conversion, ran);
+        if ran && let Some(wait) = suspension::ended(context, job, plugin, pass, &conversion) {
+            return Ok(wait);
+        }
         // The file could be written to while it was read; then nothing of what was read counts.
         if FileIdentity::of(&source.metadata()?) != job.identity {
             context.spool.discard(&job.id);

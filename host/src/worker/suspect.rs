@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::crash;
 use crate::delivery::{SPOOL_FOLDER, Spool};
 use crate::metrics::{ConversionStatus, Instance, Metrics};
-use crate::plugins::{COMPILED_FOLDER, load_folder};
+use crate::plugins::{LoadSettings, load_folder};
 use crate::queue::{Job, Outcome, QUEUE_FILE, Store};
 use crate::sandbox::{ErrorType, Sandbox, THREAD_STACK};
 use crate::upstream::Lookups;
@@ -185,7 +185,7 @@ fn main() -> anyhow::Result<()> {
         lanes: Arc::from([]),
         cache: None,
         spool: Spool::open(config.state_dir.join(SPOOL_FOLDER))?,
-        registry: load_folder(&config.plugins_dir, sandbox, &config.state_dir.join(COMPILED_FOLDER), config.grants())?,
+        registry: load_folder(&config.plugins_dir, sandbox, LoadSettings::of(&config))?,
         lookups: Lookups::alone(&config, Arc::clone(&metrics))?.map(|lookups| Arc::new(lookups) as _),
         metrics,
         config: Arc::new(config),

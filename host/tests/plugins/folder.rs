@@ -9,7 +9,7 @@ use std::thread;
 
 use dropforge::config::{Config, Grants, PluginConfig};
 use dropforge::metrics::{Instance, Metrics};
-use dropforge::plugins::{PluginFolder, PluginStatus, Registry, load_folder};
+use dropforge::plugins::{LoadSettings, PluginFolder, PluginStatus, Registry, load_folder};
 use dropforge::sandbox::{Capability, Limits};
 
 use crate::guest::{Guest, LOOKUP};
@@ -43,7 +43,7 @@ impl Watched {
             count.fetch_add(1, Ordering::SeqCst);
         });
         let (plugins, compiled) = (root.path().join("plugins"), root.path().join("compiled"));
-        let folder = PluginFolder::start(plugins, sandbox(), compiled, grants, Arc::clone(&metrics), on_change).unwrap();
+        let folder = PluginFolder::start(plugins, sandbox(), LoadSettings { grants, ..LoadSettings::from(compiled) }, Arc::clone(&metrics), on_change).unwrap();
         Watched { registry: folder.registry(), folder: Some(folder), root, metrics, changes }
     }
 
@@ -221,8 +221,36 @@ fn a_folder_can_be_loaded_without_watching_it() {
     let compiled = root.path().join("compiled");
     fs::create_dir(root.path().join("plugins")).unwrap();
     fs::write(root.path().join("plugins/csv.wasm"), Guest::named("csv", "1.0.0").module()).unwrap();
-    let registry = load_folder(&root.path().join("plugins"), sandbox(), &compiled, Grants::default()).unwrap();
+    let registry = load_folder(&root.path().join("plugins"), sandbox(), &compiled).unwrap();
     assert_eq!(registry.all().len(), 1);
-    let missing = load_folder(Path::new("/no/such/folder"), sandbox(), &compiled, Grants::default()).unwrap_err().to_string();
+    let missing = load_folder(Path::new("/no/such/folder"), sandbox(), &compiled).unwrap_err().to_string();
     assert!(missing.contains("cannot list the plugins folder /no/such/folder"), "{missing}");
+}
+
+#[cfg(unix)]
+#[test]
+fn equal_files_are_compiled_once_however_many_load_at_the_same_time() {
+    let bytes = Guest::named("shared", "1.0.0").module();
+    // Names that come together are loaded together; all but the first are refused because their name is taken.
+    let watched = Watched::start(&["a.wasm", "b.wasm", "c.wasm", "d.wasm"].map(|name| (name, bytes.clone())));
+    assert_eq!(watched.version("shared").as_deref(), Some("1.0.0"));
+    assert_eq!(watched.registry.status().iter().filter(|status| status.refused.is_some()).count(), 3);
+    assert_eq!(crate::times_compiled(&bytes), 1);
+
+    // Nor does a new name, a new time or a second start have it compiled again.
+    fs::rename(watched.path("a.wasm"), watched.path("z.wasm")).unwrap();
+    until("it runs from another file", || watched.status("a.wasm").is_none() && watched.version("shared").is_some());
+    load_folder(&watched.root.path().join("plugins"), sandbox(), watched.root.path().join("compiled")).unwrap();
+    assert_eq!(crate::times_compiled(&bytes), 1);
+}
+
+#[test]
+fn the_digest_decides_and_not_the_version() {
+    let watched = Watched::start(&[("csv.wasm", Guest::named("csv", "1.0.0").module())]);
+    let before = watched.registry.get("csv").unwrap().digest.clone();
+    // Another pattern makes other bytes.
+    watched.put("csv.wasm", &Guest { pattern: "*.other", ..Guest::named("csv", "1.0.0") }.module());
+    until("other bytes of the same version run", || watched.registry.get("csv").is_some_and(|plugin| plugin.digest != before));
+    assert_eq!(watched.version("csv").as_deref(), Some("1.0.0"));
+    assert_eq!(watched.metric(r#"plugin_loads_total{result="loaded"}"#), 2);
 }

@@ -16,7 +16,7 @@ use crate::sandbox;
 pub fn load(bytes: &[u8], sandbox: &Sandbox, folder: &Path) -> Result<Plugin, String> {
     let file = folder.join("plugin.wasm");
     fs::write(&file, bytes).unwrap();
-    load_file(&file, sandbox, &folder.join("compiled")).map_err(|error| error.to_string())
+    load_file(&file, sandbox, folder.join("compiled")).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -76,6 +76,8 @@ fn compiled_code_is_kept_and_a_damaged_copy_is_made_again() {
     let damaged = FileIdentity::at(&compiled).unwrap().inode;
     assert_eq!(load(&bytes, &sandbox, folder.path()).unwrap().descriptor.name, "test");
     assert_ne!(FileIdentity::at(&code(folder.path())).unwrap().inode, damaged);
+    #[cfg(unix)]
+    assert!(crate::times_compiled(&bytes) >= 2, "it was compiled again");
 }
 
 #[test]

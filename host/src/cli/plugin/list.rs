@@ -11,11 +11,11 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::plugins::{PluginStatus, load_folder};
+use crate::plugins::{LoadSettings, PluginStatus, load_folder};
 use crate::sandbox::Sandbox;
 
 use super::super::print;
-use super::super::table::align;
+use super::super::table::{align, printable};
 use super::CompiledDir;
 
 /// How long the daemon, on the same machine, may take to answer.
@@ -76,19 +76,22 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
 
 fn load(config: &Config) -> anyhow::Result<List> {
     let compiled = CompiledDir::choose(Some(config))?;
-    let registry = load_folder(&config.plugins_dir, Arc::new(Sandbox::new()?), &compiled.path, config.grants())?;
+    let settings = LoadSettings::of(config);
+    let versions_dir = settings.versions_dir.clone().filter(|_| compiled.is_shared());
+    let settings = LoadSettings { compiled_dir: compiled.path.clone(), versions_dir, ..settings };
+    let registry = load_folder(&config.plugins_dir, Arc::new(Sandbox::new()?), settings)?;
     Ok(List { source: "folder", from: config.plugins_dir.display().to_string(), plugins: registry.status() })
 }
 
 /// Why the daemon says nothing.
-enum Silence {
+pub(super) enum Silence {
     /// Nobody is there, or somebody else is.
     NoDaemon,
     /// It is there, and answers something else than plugins.
     Other(anyhow::Error),
 }
 
-fn plugins_url(config: &Config) -> String {
+pub(super) fn plugins_url(config: &Config) -> String {
     // An address that means every interface is no address to connect to.
     let address = match config.bind_address {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -98,7 +101,7 @@ fn plugins_url(config: &Config) -> String {
     format!("http://{}/api/v1/plugins", SocketAddr::new(address, config.health_port))
 }
 
-fn ask(url: &str) -> Result<Vec<PluginStatus>, Silence> {
+pub(super) fn ask(url: &str) -> Result<Vec<PluginStatus>, Silence> {
     // A proxy, which the environment may name, cannot reach this machine's loopback.
     let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).proxy(None).build());
     let other = |error: anyhow::Error| Silence::Other(error);
@@ -124,7 +127,16 @@ fn table(plugins: &[PluginStatus]) -> String {
             None => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
         };
         let state = match (&plugin.running, &plugin.refused) {
-            (Some(_), None) => "running".to_owned(),
+            (Some(_), None) => match &plugin.suspended {
+                None => match &plugin.rolled_back {
+                    None => "running".to_owned(),
+                    Some(_) => "running, rolled back; the file holds another version".to_owned(),
+                },
+                Some(suspended) => format!(
+                    "suspended until {}: its last {} conversions failed ({}: {}); its files wait",
+                    suspended.until, suspended.failures, suspended.error_type, suspended.error
+                ),
+            },
             (Some(running), Some(refused)) => {
                 format!("running version {}; the file as it is now is refused: {}", running.version, refused.reason)
             }
@@ -133,12 +145,20 @@ fn table(plugins: &[PluginStatus]) -> String {
         };
         [name, version, digest, plugin.file.clone(), state]
     }));
-    align(&rows)
+    let mut text = align(&rows);
+    let picks: Vec<&String> = plugins.iter().flat_map(|plugin| &plugin.picks).collect();
+    if !picks.is_empty() {
+        text.push_str("\nSince they were loaded:\n");
+    }
+    for pick in picks {
+        text.push_str(&format!("  {}\n", printable(pick)));
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::plugins::{Refusal, Running};
+    use crate::plugins::{Refusal, Running, Suspended};
     use crate::sandbox::Capabilities;
 
     use super::*;
@@ -153,18 +173,35 @@ mod tests {
             loaded_at: String::new(),
             capabilities: Capabilities::new(),
             description: String::new(),
+            signed_by: None,
         };
         let refused = Refusal { reason: "the file is empty".to_owned(), at: String::new() };
+        let suspended = Suspended {
+            failures: 5,
+            error_type: "trap".to_owned(),
+            error: "unreachable".to_owned(),
+            until: "2026-11-22T10:00:00Z".to_owned(),
+        };
+        let status = |file: &str, running: Option<&Running>, refused: Option<&Refusal>| PluginStatus {
+            file: file.to_owned(),
+            running: running.cloned(),
+            refused: refused.cloned(),
+            suspended: None,
+            rolled_back: None,
+            picks: Vec::new(),
+        };
         let plugins = [
-            PluginStatus { file: "csv.wasm".to_owned(), running: Some(running.clone()), refused: None },
-            PluginStatus { file: "new.wasm".to_owned(), running: Some(running), refused: Some(refused.clone()) },
-            PluginStatus { file: "x.wasm".to_owned(), running: None, refused: Some(refused) },
+            status("csv.wasm", Some(&running), None),
+            status("new.wasm", Some(&running), Some(&refused)),
+            PluginStatus { suspended: Some(suspended), ..status("sick.wasm", Some(&running), None) },
+            status("x.wasm", None, Some(&refused)),
         ];
         let expected = "\
-PLUGIN  VERSION  DIGEST        FILE      STATE
-csv     1.2.0    0123456789ab  csv.wasm  running
-csv     1.2.0    0123456789ab  new.wasm  running version 1.2.0; the file as it is now is refused: the file is empty
--       -        -             x.wasm    refused: the file is empty
+PLUGIN  VERSION  DIGEST        FILE       STATE
+csv     1.2.0    0123456789ab  csv.wasm   running
+csv     1.2.0    0123456789ab  new.wasm   running version 1.2.0; the file as it is now is refused: the file is empty
+csv     1.2.0    0123456789ab  sick.wasm  suspended until 2026-11-22T10:00:00Z: its last 5 conversions failed (trap: unreachable); its files wait
+-       -        -             x.wasm     refused: the file is empty
 ";
         assert_eq!(table(&plugins), expected);
     }

@@ -1,9 +1,11 @@
-//! `dropforge plugin`: build, inspect, list and begin converters.
+//! `dropforge plugin`: begin, build, inspect, list, roll back and sign converters.
 
 mod build;
+mod history;
 mod inspect;
 mod list;
 mod new;
+mod sign;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +20,8 @@ use crate::plugins::COMPILED_FOLDER;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dropforge plugin new spea && dropforge plugin build spea -o plugins/spea.wasm
-  dropforge plugin list")]
+  dropforge plugin list
+  dropforge plugin rollback spea")]
 pub struct PluginArgs {
     #[command(subcommand)]
     command: PluginCommand,
@@ -27,9 +30,14 @@ pub struct PluginArgs {
 #[derive(Debug, Subcommand)]
 enum PluginCommand {
     Build(build::BuildArgs),
+    History(history::HistoryArgs),
     Inspect(inspect::InspectArgs),
+    Keygen(sign::KeygenArgs),
     List(list::ListArgs),
     New(new::NewArgs),
+    Rollback(history::RollbackArgs),
+    Sign(sign::SignArgs),
+    Verify(sign::VerifyArgs),
 }
 
 /// Runs the subcommand.
@@ -39,9 +47,14 @@ enum PluginCommand {
 pub fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         PluginCommand::Build(args) => build::run(&args),
+        PluginCommand::History(args) => history::history(args),
         PluginCommand::Inspect(args) => inspect::run(&args),
         PluginCommand::List(args) => list::run(&args),
+        PluginCommand::Keygen(args) => sign::keygen(&args),
         PluginCommand::New(args) => new::run(&args),
+        PluginCommand::Rollback(args) => history::rollback(args),
+        PluginCommand::Sign(args) => sign::sign(&args),
+        PluginCommand::Verify(args) => sign::verify(args),
     }
 }
 
@@ -57,17 +70,22 @@ fn configuration(file: Option<PathBuf>, plugins: Option<PathBuf>) -> anyhow::Res
 struct CompiledDir {
     path: PathBuf,
     /// Removed when dropped.
-    _temporary: Option<tempfile::TempDir>,
+    temporary: Option<tempfile::TempDir>,
 }
 
 impl CompiledDir {
+    /// Whether it is the daemon's, so that the rest of its state is ours to look at too.
+    fn is_shared(&self) -> bool {
+        self.temporary.is_none()
+    }
+
     fn choose(config: Option<&Config>) -> anyhow::Result<CompiledDir> {
         let shared = config.map(|config| config.state_dir.join(COMPILED_FOLDER)).filter(|path| is_writable(path));
         if let Some(path) = shared {
-            return Ok(CompiledDir { path, _temporary: None });
+            return Ok(CompiledDir { path, temporary: None });
         }
         let temporary = tempfile::tempdir().context("cannot create a temporary folder for the compiled plugin")?;
-        Ok(CompiledDir { path: temporary.path().join(COMPILED_FOLDER), _temporary: Some(temporary) })
+        Ok(CompiledDir { path: temporary.path().join(COMPILED_FOLDER), temporary: Some(temporary) })
     }
 }
 

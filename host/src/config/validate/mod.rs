@@ -9,7 +9,9 @@ use std::path::Path;
 use super::load::{DEFAULT_FILE, Need};
 use super::patterns::{self, Patterns};
 use super::shape::{Finding, nearest};
-use super::{AfterAction, Config, ConverterChoice, Destination, FolderDestination, Intake, Route, Template, paths};
+use super::{
+    AfterAction, Config, ConverterChoice, Destination, FolderDestination, Intake, Route, SignaturePolicy, SignaturesConfig, Template, paths,
+};
 
 /// The longest text that becomes the label of a metric or an attribute's name, in bytes.
 const MAX_LABEL_BYTES: usize = 128;
@@ -68,6 +70,11 @@ impl Report {
             self.error("metrics_port", format!("it is {} like health_port; give it another, or 0 for any free one", config.metrics_port));
         }
         self.servers(config);
+        if config.suspension.longest_seconds < config.suspension.first_seconds {
+            let message = format!("it is less than `first_seconds`, which is {}; make it that or more", config.suspension.first_seconds);
+            self.error("suspension.longest_seconds", message);
+        }
+        self.signatures(config);
         for (name, plugin) in &config.plugins {
             self.grants(&format!("plugins.{name}.allow"), &plugin.allow, config);
             if !matches!(name.parse(), Ok(ConverterChoice::Named { digest: None, .. })) {
@@ -79,6 +86,20 @@ impl Report {
         }
         self.not_empty("state_dir", &config.state_dir);
         self.not_empty("plugins_dir", &config.plugins_dir);
+    }
+
+    fn signatures(&mut self, config: &Config) {
+        let SignaturesConfig { policy, trusted_keys } = &config.signatures;
+        match trusted_keys {
+            None if *policy != SignaturePolicy::Off => {
+                self.error("signatures.trusted_keys", "it is missing; write the folder of the public keys whose signatures are good");
+            }
+            Some(folder) if paths::below(&config.plugins_dir, folder).is_some() => {
+                let message = "it is in `plugins_dir`: whoever may put a plugin there could add a key for it; write another folder";
+                self.error("signatures.trusted_keys", message);
+            }
+            _ => {}
+        }
     }
 
     fn not_empty(&mut self, key: impl Into<String>, path: &Path) {

@@ -1,0 +1,61 @@
+//! What loading plugins depends on besides the plugins.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, Grants, SignaturePolicy};
+
+use super::compiled::COMPILED_FOLDER;
+use super::versions::VERSIONS_FOLDER;
+
+/// Where plugins are kept, and what is asked of them.
+#[derive(Debug, Clone)]
+pub struct LoadSettings {
+    /// The private cache of compiled plugins.
+    pub compiled_dir: PathBuf,
+    /// The folder of earlier versions and rollbacks; none where there are none.
+    pub versions_dir: Option<PathBuf>,
+    /// What is asked of signatures.
+    pub signatures: SignaturePolicy,
+    /// The folder of trusted keys.
+    pub trusted_keys: Option<PathBuf>,
+    /// What the configuration lets converters reach.
+    pub grants: Grants,
+}
+
+impl LoadSettings {
+    /// What a configuration says.
+    pub fn of(config: &Config) -> LoadSettings {
+        LoadSettings {
+            compiled_dir: config.state_dir.join(COMPILED_FOLDER),
+            versions_dir: Some(config.state_dir.join(VERSIONS_FOLDER)),
+            signatures: config.signatures.policy,
+            trusted_keys: config.signatures.trusted_keys.clone(),
+            grants: config.grants(),
+        }
+    }
+}
+
+/// A place for compiled code, and nothing else: no earlier versions, no signatures, and nothing granted.
+impl From<&Path> for LoadSettings {
+    fn from(compiled_dir: &Path) -> LoadSettings {
+        LoadSettings {
+            compiled_dir: compiled_dir.to_owned(),
+            versions_dir: None,
+            signatures: SignaturePolicy::Off,
+            trusted_keys: None,
+            grants: Grants::default(),
+        }
+    }
+}
+
+impl From<&PathBuf> for LoadSettings {
+    fn from(compiled_dir: &PathBuf) -> LoadSettings {
+        compiled_dir.as_path().into()
+    }
+}
+
+impl From<PathBuf> for LoadSettings {
+    fn from(compiled_dir: PathBuf) -> LoadSettings {
+        compiled_dir.as_path().into()
+    }
+}
