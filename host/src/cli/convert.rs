@@ -19,11 +19,9 @@ use crate::delivery::{plain_file_name, unique_file_name};
 use crate::digest::sha256_reader;
 use crate::files;
 use crate::identity::FileIdentity;
-use crate::plugins::{OptionsError, Plugin, ask, load_file, load_folder};
+use crate::plugins::{LoadLimits, OptionsError, Plugin, ask, load_file, load_folder};
 use crate::queue::{DocumentId, JobId};
-use crate::sandbox::{
-    Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Limits, Outcome, Sandbox, Severity, THREAD_STACK,
-};
+use crate::sandbox::{Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Outcome, Sandbox, Severity, THREAD_STACK};
 
 /// Arguments of `dropforge convert`.
 #[derive(Debug, Args)]
@@ -71,11 +69,10 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         complete_options(only, &options).map_err(|error| Usage(error.to_string()))?;
     }
     let output = Output::of(args.output.as_deref())?;
-    let limits = config.limits.to_limits();
     let mut names = Names::of_inputs(&args.inputs);
     let mut failed = 0;
     for input in &args.inputs {
-        match convert_one(input, &plugins, &options, &output, &mut names, &limits) {
+        match convert_one(input, &plugins, &options, &output, &mut names, &config) {
             Ok(true) => {}
             Ok(false) => failed += 1,
             Err(error) => {
@@ -113,11 +110,13 @@ fn complete_options(plugin: &Plugin, options: &[(String, String)]) -> Result<Str
 fn plugins(args: &ConvertArgs, config: &Config) -> anyhow::Result<Vec<Arc<Plugin>>> {
     let sandbox = Arc::new(Sandbox::new()?);
     let compiled = config.state_dir.join("compiled");
+    let limits = LoadLimits::of(config);
     if let Some(file) = args.converter.as_deref().filter(|converter| converter.ends_with(".wasm")) {
-        return Ok(vec![Arc::new(load_file(Path::new(file), &sandbox, &compiled)?)]);
+        return Ok(vec![Arc::new(load_file(Path::new(file), &sandbox, &compiled, &limits)?)]);
     }
     let folder = &config.plugins_dir;
-    let registry = load_folder(folder, sandbox, &compiled).with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
+    let registry =
+        load_folder(folder, sandbox, &compiled, &limits).with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
     let all = registry.all();
     match &args.converter {
         None if all.is_empty() => {
@@ -145,7 +144,7 @@ fn convert_one(
     options: &[(String, String)],
     output: &Output,
     names: &mut Names,
-    limits: &Limits,
+    config: &Config,
 ) -> anyhow::Result<bool> {
     let mut file = File::open(path).context("cannot open the file")?;
     let metadata = file.metadata().context("cannot read the file")?;
@@ -169,11 +168,12 @@ fn convert_one(
             members: Vec::new(),
         })
     };
-    for plugin in willing(plugins, &name, &|| input(&ProgressBar::hidden()))? {
+    for plugin in willing(config, plugins, &name, &|| input(&ProgressBar::hidden()))? {
         let descriptor = &plugin.descriptor;
+        let limits = config.limits_for(None, Some(&descriptor.name)).to_limits();
         let completed = complete_options(&plugin, options)?;
         let (sink, written) = output.begin(path)?;
-        let conversion = plugin.converter.convert(input(&bar)?, &completed, &descriptor.metrics, sink, limits);
+        let conversion = plugin.converter.convert(input(&bar)?, &completed, &descriptor.metrics, sink, &limits);
         if let (Ok(Outcome::Skipped(_)), true) = (&conversion.result, plugins.len() > 1) {
             continue;
         }
@@ -186,11 +186,12 @@ fn convert_one(
 }
 
 /// With one converter, that one; with several, those that want the file, the surest first.
-fn willing(plugins: &[Arc<Plugin>], name: &str, input: &dyn Fn() -> io::Result<Input>) -> io::Result<Vec<Arc<Plugin>>> {
+fn willing(config: &Config, plugins: &[Arc<Plugin>], name: &str, input: &dyn Fn() -> io::Result<Input>) -> io::Result<Vec<Arc<Plugin>>> {
     if let [only] = plugins {
         return Ok(vec![Arc::clone(only)]);
     }
-    let answers = ask(plugins.to_vec(), name, name, input)?;
+    let limits = |converter: &str| config.limits_for(None, Some(converter)).to_probe_limits();
+    let answers = ask(plugins.to_vec(), name, name, input, &limits)?;
     Ok(answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect())
 }
 

@@ -18,7 +18,7 @@ use crate::delivery::{SPOOL_FOLDER, Spool};
 use crate::digest::sha256_reader;
 use crate::identity::FileIdentity;
 use crate::metrics::{Instance, Metrics};
-use crate::plugins::{COMPILED_FOLDER, Registry, load_file, load_folder};
+use crate::plugins::{COMPILED_FOLDER, LoadLimits, Registry, load_file, load_folder};
 use crate::queue::{Committed, DocumentRecord, Filter, Job, JobRecord, QUEUE_FILE, Store};
 use crate::sandbox::{Sandbox, THREAD_STACK};
 use crate::worker::{Context, Once};
@@ -126,10 +126,11 @@ fn context(mut config: Config, store: &Arc<Store>, spool: Spool, with: Option<&P
     let sandbox = Arc::new(Sandbox::new()?);
     let compiled = config.state_dir.join(COMPILED_FOLDER);
     // It runs one job at a time, beside whatever the daemon does.
-    config.plugins.clear();
+    config.plugins.values_mut().for_each(|plugin| plugin.concurrency = None);
+    let limits = LoadLimits::of(&config);
     let registry = match with {
         Some(file) => {
-            let plugin = load_file(file, &sandbox, &compiled)?;
+            let plugin = load_file(file, &sandbox, &compiled, &limits)?;
             for route in &mut config.routes {
                 let name = plugin.descriptor.name.clone();
                 if let ConverterChoice::Auto = route.converter {
@@ -139,7 +140,7 @@ fn context(mut config: Config, store: &Arc<Store>, spool: Spool, with: Option<&P
             }
             Arc::new(Registry::of(plugin))
         }
-        None => load_folder(&config.plugins_dir, sandbox, &compiled)
+        None => load_folder(&config.plugins_dir, sandbox, &compiled, &limits)
             .with_context(|| format!("cannot load the plugins in {}", config.plugins_dir.display()))?,
     };
     let metrics = Arc::new(Metrics::new(&Instance {

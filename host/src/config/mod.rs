@@ -34,7 +34,7 @@ pub use destination::{CredentialKeys, Destination, FolderDestination, HttpDestin
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use http::{HttpConfig, Upstream};
 pub use intake::{Bundle, Intake, Take, Watch};
-pub use limits::{LimitsConfig, LimitsOverrides};
+pub use limits::{LimitsConfig, LimitsOverrides, LoadingConfig};
 pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, load};
 pub use patterns::{PatternError, Patterns};
 pub use route::{After, AfterAction, ConverterChoice, OnProblem, ParseConverterChoiceError, Route};

@@ -55,7 +55,7 @@ impl ConvertNow {
     }
 
     pub(super) fn limit(&self) -> u64 {
-        MAX_INPUT.min(self.config.limits.input_bytes)
+        MAX_INPUT.min(self.config.largest_input(None))
     }
 
     pub(super) fn convert(&self, request: &ConvertRequest, content: Vec<u8>) -> Result<Converted, Refusal> {
@@ -110,9 +110,9 @@ impl ConvertNow {
                 members: Vec::new(),
             })
         };
-        let limits = self.limits(route);
-        let plugins = candidates(request, route, registry, &input)?;
+        let plugins = candidates(&self.config, request, route, registry, &input)?;
         for plugin in &plugins {
+            let limits = self.limits(route, &plugin.descriptor.name);
             let options = options(request, route, plugin)?;
             let made = Made::default();
             let input = input().map_err(|error| Refusal::Failed(format!("The file cannot be read: {error}.")))?;
@@ -129,8 +129,8 @@ impl ConvertNow {
         Err(Refusal::Unprocessable(detail, fields("error", Some(ErrorType::NoConverter), Value::Null)))
     }
 
-    fn limits(&self, route: Option<&Route>) -> Limits {
-        let limits = route.map_or_else(|| self.config.limits.to_limits(), |route| self.config.limits_for(route));
+    fn limits(&self, route: Option<&Route>, converter: &str) -> Limits {
+        let limits = self.config.limits_for(route, Some(converter)).to_limits();
         Limits { wall_time: limits.wall_time.min(MAX_TIME), output_bytes: limits.output_bytes.min(MAX_OUTPUT), ..limits }
     }
 
@@ -157,6 +157,7 @@ impl ConvertNow {
 
 /// The converters that get the file, in their order: the one that is named by the request or the route, else those that want it.
 fn candidates(
+    config: &Config,
     request: &ConvertRequest,
     route: Option<&Route>,
     registry: &Registry,
@@ -173,7 +174,8 @@ fn candidates(
             None => Err(Refusal::NotFound(format!("The converter `{name}` is not loaded; /api/v1/plugins lists those that are."))),
         };
     }
-    let answers = ask(registry.all(), &request.name, &request.name, input);
+    let limits = |converter: &str| config.limits_for(route, Some(converter)).to_probe_limits();
+    let answers = ask(registry.all(), &request.name, &request.name, input, &limits);
     let answers = answers.map_err(|error| Refusal::Failed(format!("The file cannot be read: {error}.")))?;
     Ok(answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect())
 }

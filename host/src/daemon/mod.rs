@@ -27,7 +27,7 @@ use crate::delivery::{Deliverer, SPOOL_FOLDER, Spool};
 use crate::files;
 use crate::intake::Intake;
 use crate::metrics::{Instance, Metrics, QueueName};
-use crate::plugins::PluginFolder;
+use crate::plugins::{LoadLimits, PluginFolder};
 use crate::queue::{Lane, MEMBERS_FOLDER, QUEUE_FILE, Store};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, ServerConfig, Service, Token};
@@ -143,8 +143,14 @@ impl Daemon {
             let (store, registry) = (Arc::clone(&store), status.registry_cell());
             Box::new(move || upkeep::plugins_changed(&store, &registry))
         };
-        let plugins =
-            PluginFolder::start(config.plugins_dir.clone(), sandbox, config.state_dir.join("compiled"), Arc::clone(&metrics), on_change)?;
+        let plugins = PluginFolder::start(
+            config.plugins_dir.clone(),
+            sandbox,
+            config.state_dir.join("compiled"),
+            LoadLimits::of(&config),
+            Arc::clone(&metrics),
+            on_change,
+        )?;
         status.plugins_are_loaded(plugins.registry());
 
         let client = Client::new(&config, Arc::clone(&metrics), runtime.handle().clone())?;

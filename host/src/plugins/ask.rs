@@ -19,14 +19,20 @@ pub struct Answer {
 }
 
 /// Asks every converter. The answers come best first: the highest confidence, then the more specific pattern, then the name. `plugins` are
-/// in the order of their names; `input` opens the file once for each.
+/// in the order of their names; `input` opens the file once for each; `limits` are those of a converter's `probe`, by its name.
 ///
 /// # Errors
 /// Where the file cannot be opened.
-pub fn ask(plugins: Vec<Arc<Plugin>>, name: &str, path: &str, input: &dyn Fn() -> io::Result<Input>) -> io::Result<Vec<Answer>> {
+pub fn ask(
+    plugins: Vec<Arc<Plugin>>,
+    name: &str,
+    path: &str,
+    input: &dyn Fn() -> io::Result<Input>,
+    limits: &dyn Fn(&str) -> Limits,
+) -> io::Result<Vec<Answer>> {
     let mut answers = Vec::with_capacity(plugins.len());
     for plugin in plugins {
-        let (confidence, reason) = match plugin.converter.probe(input()?, &Limits::for_probe()) {
+        let (confidence, reason) = match plugin.converter.probe(input()?, &limits(&plugin.descriptor.name)) {
             Ok(probe) => (probe.confidence, probe.reason),
             Err(error) => {
                 tracing::warn!(converter = plugin.descriptor.name, file = path, %error, "probe failed; the file is not offered to this converter");

@@ -18,6 +18,7 @@ use super::compiled::CompiledFolder;
 use super::compiler::CompileError;
 use super::entry::{Again, Entry};
 use super::file::{self, Stamp};
+use super::limits::LoadLimits;
 use super::load::{LoadCause, Loader};
 use super::plugin::Plugin;
 use super::registry::{PluginStatus, Present, Registry, Running};
@@ -43,6 +44,7 @@ pub(super) struct Folder {
     folder: PathBuf,
     sandbox: Arc<Sandbox>,
     cache: CompiledFolder,
+    limits: LoadLimits,
     metrics: Option<Arc<Metrics>>,
     stop: Arc<AtomicBool>,
     registry: Arc<Registry>,
@@ -81,6 +83,7 @@ impl Folder {
         folder: &Path,
         sandbox: Arc<Sandbox>,
         compiled_dir: &Path,
+        limits: LoadLimits,
         metrics: Option<Arc<Metrics>>,
     ) -> Result<Folder, PluginsError> {
         let cache = CompiledFolder::open(compiled_dir, &sandbox.compatibility())?;
@@ -88,6 +91,7 @@ impl Folder {
             folder: folder.to_owned(),
             sandbox,
             cache,
+            limits,
             metrics,
             stop: Arc::new(AtomicBool::new(false)),
             registry: Arc::default(),
@@ -226,7 +230,7 @@ impl Folder {
     }
 
     fn attempt(&self, name: &OsStr) -> Attempt {
-        let loader = Loader { sandbox: &self.sandbox, cache: &self.cache, stop: &self.stop };
+        let loader = Loader { sandbox: &self.sandbox, cache: &self.cache, limits: &self.limits, stop: &self.stop };
         let running = self.files.get(name).and_then(|entry| entry.running.as_ref());
         let load = || {
             let examined = loader.examine(&self.folder.join(name))?;
@@ -378,8 +382,8 @@ impl Folder {
 ///
 /// # Errors
 /// Where the folder cannot be read, or there is no place for compiled code.
-pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, compiled_dir: &Path) -> Result<Arc<Registry>, PluginsError> {
-    let mut folder = Folder::new(folder, sandbox, compiled_dir, None)?;
+pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, compiled_dir: &Path, limits: &LoadLimits) -> Result<Arc<Registry>, PluginsError> {
+    let mut folder = Folder::new(folder, sandbox, compiled_dir, limits.clone(), None)?;
     folder.load_all().map_err(|error| PluginsError::Folder { doing: "list", path: folder.folder.clone(), error })?;
     Ok(folder.registry())
 }

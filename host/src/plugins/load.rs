@@ -13,7 +13,8 @@ use crate::sandbox::{ConversionError, Converter, Descriptor, ErrorType, Limits, 
 use super::compiled::{Compiled, CompiledError, CompiledFolder};
 use super::compiler::{self, CompileError};
 use super::descriptor::{self, DescriptorError};
-use super::file::{MAX_BYTES, Stamp};
+use super::file::Stamp;
+use super::limits::LoadLimits;
 use super::plugin::Plugin;
 
 /// Why a file was not loaded. It says which file; [`LoadError::cause`] alone says why.
@@ -35,9 +36,14 @@ pub enum LoadCause {
     /// A folder, a device.
     #[error("it is not a file")]
     NotAFile,
-    /// Larger than [`MAX_BYTES`].
-    #[error("it has {0} bytes, and a plugin may have {MAX_BYTES}: build it in release mode, and leave out debug information")]
-    TooLarge(u64),
+    /// Larger than the limit.
+    #[error("it has {size} bytes, and its limit `loading.file_bytes` is {limit}: build it in release mode, without debug information")]
+    TooLarge {
+        /// Bytes of the file.
+        size: u64,
+        /// Bytes that it may have.
+        limit: u64,
+    },
     /// It is being written.
     #[error("it changed while it was being read")]
     Changed,
@@ -62,11 +68,11 @@ pub enum LoadCause {
 ///
 /// # Errors
 /// Why it cannot be loaded, and what to do.
-pub fn load_file(path: &Path, sandbox: &Sandbox, compiled_dir: &Path) -> Result<Plugin, LoadError> {
+pub fn load_file(path: &Path, sandbox: &Sandbox, compiled_dir: &Path, limits: &LoadLimits) -> Result<Plugin, LoadError> {
     let never = AtomicBool::new(false);
     let load = || {
         let cache = CompiledFolder::open(compiled_dir, &sandbox.compatibility())?;
-        let loader = Loader { sandbox, cache: &cache, stop: &never };
+        let loader = Loader { sandbox, cache: &cache, limits, stop: &never };
         loader.load(loader.examine(path)?)
     };
     load().map_err(|cause| LoadError { path: path.to_owned(), cause: Box::new(cause) })
@@ -87,6 +93,8 @@ pub struct Loader<'a> {
     pub sandbox: &'a Sandbox,
     /// Where compiled code is kept.
     pub cache: &'a CompiledFolder,
+    /// What it may use.
+    pub limits: &'a LoadLimits,
     /// Set to end a running load early.
     pub stop: &'a AtomicBool,
 }
@@ -103,10 +111,11 @@ impl Loader<'_> {
         if !before.is_file() {
             return Err(LoadCause::NotAFile);
         }
-        if before.len() > MAX_BYTES {
-            return Err(LoadCause::TooLarge(before.len()));
+        let limit = self.limits.file_bytes;
+        if before.len() > limit {
+            return Err(LoadCause::TooLarge { size: before.len(), limit });
         }
-        let (digest, size) = sha256_reader(&mut (&mut file).take(MAX_BYTES + 1)).map_err(LoadCause::Io)?;
+        let (digest, size) = sha256_reader(&mut (&mut file).take(limit.saturating_add(1))).map_err(LoadCause::Io)?;
         if size != before.len() || Stamp::of(&file.metadata().map_err(LoadCause::Io)?) != Stamp::of(&before) {
             return Err(LoadCause::Changed);
         }
@@ -123,20 +132,20 @@ impl Loader<'_> {
             None => {
                 file.rewind().map_err(LoadCause::Io)?;
                 let code = self.cache.temporary()?;
-                let report = compiler::compile(file, &digest, &code, self.stop)?;
+                let report = compiler::compile(file, &digest, &code, self.limits, self.stop)?;
                 let compiled = self.cache.store(&digest, code, report)?;
                 (self.sandbox.load(&compiled.code).map_err(LoadCause::Sandbox)?, compiled)
             }
         };
-        let descriptor = describe(&converter)?;
+        let descriptor = describe(&converter, &self.limits.describe)?;
         let descriptor::Checked { options, patterns } = descriptor::check(&descriptor).map_err(LoadCause::Descriptor)?;
         Ok(Plugin { descriptor, digest, path, size, loaded_at: jiff::Timestamp::now(), converter, report, options, patterns })
     }
 }
 
 /// Calls `describe` on a thread with the stack that a guest needs.
-fn describe(converter: &Converter) -> Result<Descriptor, LoadCause> {
-    let call = || converter.describe(&Limits::for_describe());
+fn describe(converter: &Converter, limits: &Limits) -> Result<Descriptor, LoadCause> {
+    let call = || converter.describe(limits);
     let answer = thread::scope(|scope| {
         let thread = thread::Builder::new().name("describe".to_owned()).stack_size(THREAD_STACK).spawn_scoped(scope, call)?;
         let panicked = || ConversionError {

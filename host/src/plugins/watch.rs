@@ -18,6 +18,7 @@ use crate::sandbox::Sandbox;
 
 use super::compiled::CompiledError;
 use super::folder::Folder;
+use super::limits::LoadLimits;
 use super::registry::Registry;
 
 /// How often the folder is looked at where no event came: network shares send none, and any queue of events can overflow.
@@ -79,6 +80,7 @@ impl PluginFolder {
         folder: PathBuf,
         sandbox: Arc<Sandbox>,
         compiled_dir: PathBuf,
+        limits: LoadLimits,
         metrics: Arc<Metrics>,
         on_change: Box<dyn Fn() + Send + Sync>,
     ) -> Result<PluginFolder, PluginsError> {
@@ -91,7 +93,7 @@ impl PluginFolder {
         // It watches before the first look, so that nothing falls between the two.
         let mut watch = Watch { folder: folder.clone(), events: events.clone(), watched: None, failing: false };
         watch.renew();
-        let mut state = Folder::new(&folder, sandbox, &compiled_dir, Some(metrics))?;
+        let mut state = Folder::new(&folder, sandbox, &compiled_dir, limits, Some(metrics))?;
         state.load_all().map_err(failed("list"))?;
         let (registry, stop) = (state.registry(), state.stopper());
         let run = move || run(state, watch, &received, on_change.as_ref());

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use wasmtime::component::Resource;
+use wasmtime::component::{Resource, ResourceTableError};
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -12,7 +12,7 @@ use super::from_guest;
 use super::input::OpenInput;
 use super::limits::MemoryLimitExceeded;
 use super::log::{JobLog, SharedLog};
-use super::state::{Call, DeadlinePassed, State};
+use super::state::{Call, CallTooLarge, DeadlinePassed, State};
 use super::text::cut;
 use super::types::{
     Conversion, ConversionError, Descriptor, DocumentSink, ErrorType, Input, Limits, MetricDeclaration, Outcome, Probe, Usage,
@@ -135,7 +135,7 @@ impl Converter {
             return (Err(failure), state);
         }
         let limits = &state.limits;
-        let call_bytes = limits.call_bytes;
+        let call_bytes = usize::try_from(limits.call_bytes).unwrap_or(usize::MAX);
         let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX).saturating_add(EXTRA_HANDLES);
         let mut store = Store::new(self.0.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
@@ -182,7 +182,7 @@ fn accept(outcome: Outcome, state: &State) -> Result<Outcome, ConversionError> {
 
 fn finish(result: Result<Outcome, ConversionError>, state: State, started: Instant) -> Conversion {
     let converted = matches!(result, Ok(Outcome::Converted));
-    let peak_memory_bytes = state.memory.peak() as u64;
+    let peak_memory_bytes = state.memory.peak();
     let finished = state.documents.into_finished();
     let usage = Usage {
         duration: started.elapsed(),
@@ -203,7 +203,7 @@ fn finish(result: Result<Outcome, ConversionError>, state: State, started: Insta
 }
 
 fn timeout(passed: &DeadlinePassed) -> ConversionError {
-    ConversionError { error_type: ErrorType::Timeout, code: String::new(), message: passed.to_string(), at: None }
+    ConversionError { error_type: ErrorType::Timeout, code: "wall_seconds".to_owned(), message: passed.to_string(), at: None }
 }
 
 fn bad_output(message: String) -> ConversionError {
@@ -214,21 +214,41 @@ fn bad_output(message: String) -> ConversionError {
 fn explain(error: &wasmtime::Error, store: &Store<State>, instantiating: bool) -> ConversionError {
     let place = error.downcast_ref::<WasmBacktrace>().and_then(function_name);
     let place = place.map(|name| format!(" (in `{name}`)")).unwrap_or_default();
-    let (error_type, message) = if let Some(passed) = error.downcast_ref::<DeadlinePassed>() {
-        (ErrorType::Timeout, passed.to_string())
+    let (error_type, code, message) = if let Some(passed) = error.downcast_ref::<DeadlinePassed>() {
+        (ErrorType::Timeout, "wall_seconds", passed.to_string())
     } else if let Some(exceeded) = error.downcast_ref::<MemoryLimitExceeded>() {
-        (ErrorType::MemoryLimit, exceeded.to_string())
+        (ErrorType::MemoryLimit, exceeded.name(), exceeded.to_string())
+    } else if let Some((name, message)) = exceeded_limit(error, &store.data().limits) {
+        (ErrorType::MemoryLimit, name, message)
     } else if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
-        (ErrorType::Trap, format!("the converter ended its process with status {status}"))
+        (ErrorType::Trap, "", format!("the converter ended its process with status {status}"))
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
-        (ErrorType::Trap, trap_message(*trap, &store.data().log.lock()))
+        (ErrorType::Trap, "", trap_message(*trap, &store.data().log.lock()))
     } else if instantiating {
         // No trap and none of our own limits: wasmtime refused to allocate.
-        (ErrorType::MemoryLimit, format!("the converter could not be instantiated: {}", error.root_cause()))
+        (ErrorType::MemoryLimit, "", format!("the converter could not be instantiated: {}", error.root_cause()))
     } else {
-        (ErrorType::Trap, format!("the converter was stopped: {}", error.root_cause()))
+        (ErrorType::Trap, "", format!("the converter was stopped: {}", error.root_cause()))
     };
-    ConversionError { error_type, code: String::new(), message: cut(message, MAX_TRAP_MESSAGE) + &place, at: None }
+    ConversionError { error_type, code: code.to_owned(), message: cut(message, MAX_TRAP_MESSAGE) + &place, at: None }
+}
+
+/// The limit that wasmtime itself enforces for us and that was hit: its name, and a sentence. Wasmtime's errors have no type here, so
+/// that they are told apart by their texts; tests hit every one of these limits, and fail when an upgrade words one otherwise.
+fn exceeded_limit(error: &wasmtime::Error, limits: &Limits) -> Option<(&'static str, String)> {
+    let cause = error.root_cause();
+    let text = cause.to_string();
+    let full = matches!(cause.downcast_ref(), Some(ResourceTableError::Full));
+    let counts = [("instance", "instances", limits.instances), ("memory", "memories", limits.memories), ("table", "tables", limits.tables)];
+    if full || text.ends_with("store handle limit exceeded") {
+        return Some(("handles", format!("the converter holds more handles open than its limit `handles` of {} admits", limits.handles)));
+    }
+    if cause.is::<CallTooLarge>() || text.starts_with("too much data is being copied between the host and the guest") {
+        let message = format!("the converter passed more in one call of the host than {} bytes, its limit `call_bytes`", limits.call_bytes);
+        return Some(("call_bytes", message));
+    }
+    let (_, name, limit) = *counts.iter().find(|(what, ..)| text.starts_with(&format!("resource limit exceeded: {what} count")))?;
+    Some((name, format!("the converter has more {name} than {limit}, its limit `{name}`")))
 }
 
 /// A panic says more than the `unreachable` that it ends in.

@@ -26,7 +26,7 @@ mod wasi;
 pub use call::Converter;
 pub use engine::{MAX_WASM_STACK, Sandbox, THREAD_STACK, compile, engine_config};
 pub use error::SandboxError;
-pub use limits::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, MemoryLimitExceeded};
+pub use limits::MemoryLimitExceeded;
 pub use source::{FileSource, MemorySource};
 pub use types::*;
 pub use wasi::INTERFACES as WASI_INTERFACES;

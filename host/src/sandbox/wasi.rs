@@ -11,7 +11,7 @@ use wasmtime_wasi::p2::{self, DynOutputStream, DynPollable, OutputStream, Pollab
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::log::{SharedLog, Stream};
-use super::state::State;
+use super::state::{CallTooLarge, State};
 
 /// The version of WASI that wasmtime-wasi links. Components that import any other 0.2.x are linked to it.
 pub const VERSION: &str = "0.2.12";
@@ -132,9 +132,9 @@ impl FixedStream {
         mixed ^ (mixed >> 31)
     }
 
-    fn bytes(&mut self, length: u64, limit: usize) -> wasmtime::Result<Vec<u8>> {
-        let length = usize::try_from(length).ok().filter(|length| *length <= limit);
-        let Some(length) = length else { wasmtime::bail!("more random bytes were asked for than may cross the boundary in one call") };
+    fn bytes(&mut self, length: u64, limit: u64) -> wasmtime::Result<Vec<u8>> {
+        let length = usize::try_from(length).ok().filter(|_| length <= limit);
+        let Some(length) = length else { return Err(CallTooLarge.into()) };
         let mut bytes = Vec::with_capacity(length + 8);
         while bytes.len() < length {
             bytes.extend_from_slice(&self.next().to_le_bytes());

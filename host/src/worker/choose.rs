@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::config::{ConverterChoice, Route};
+use crate::config::{Config, ConverterChoice, Route};
 use crate::plugins::{Answer, Plugin, Registry, ask};
 use crate::sandbox::Input;
 
@@ -35,6 +35,7 @@ pub(super) enum Choice {
 
 /// Chooses by the route: the converter that it names, or by asking all of them.
 pub(super) fn choose(
+    config: &Config,
     route: &Route,
     registry: &Registry,
     name: &str,
@@ -42,7 +43,8 @@ pub(super) fn choose(
     input: &dyn Fn() -> std::io::Result<Input>,
 ) -> std::io::Result<Choice> {
     let ConverterChoice::Named { name: wanted, digest } = &route.converter else {
-        let answers = ask(registry.all(), name, path, input)?;
+        let limits = |converter: &str| config.limits_for(Some(route), Some(converter)).to_probe_limits();
+        let answers = ask(registry.all(), name, path, input, &limits)?;
         let candidates = answers.iter().map(Candidate::from).collect();
         let willing = answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect();
         return Ok(Choice::Offer(willing, candidates));

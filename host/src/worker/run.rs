@@ -56,7 +56,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             members: members::of(context, job, &source)?,
         })
     };
-    let (plugins, candidates) = match choose(route, &context.registry, &name, &job.path, &input)? {
+    let (plugins, candidates) = match choose(&context.config, route, &context.registry, &name, &job.path, &input)? {
         Choice::Offer(plugins, candidates) => (plugins, candidates),
         Choice::Missing(reason) => {
             tracing::warn!(job = %job.id, route = route.name, file = job.path, reason, "the job waits for its converter");
@@ -83,7 +83,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
         }
         detail.options(&options);
         let sink = context.spool.begin(&job.id)?;
-        let limits = context.config.limits_for(route);
+        let limits = context.config.limits_for(Some(route), Some(converter)).to_limits();
         let question = Question {
             plugin: &plugin.digest,
             options: &options,

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::crash;
 use crate::delivery::{SPOOL_FOLDER, Spool};
 use crate::metrics::{ConversionStatus, Instance, Metrics};
-use crate::plugins::{COMPILED_FOLDER, load_folder};
+use crate::plugins::{COMPILED_FOLDER, LoadLimits, load_folder};
 use crate::queue::{Job, Outcome, QUEUE_FILE, Store};
 use crate::sandbox::{ErrorType, Sandbox, THREAD_STACK};
 
@@ -112,7 +112,8 @@ fn in_child(context: &Context, job: &Job) -> Result<Decision, Failure> {
         }
         Ok(answer)
     });
-    let limit = context.config.routes.iter().map(|route| context.config.limits_for(route).wall_time).max().unwrap_or_default();
+    let route = context.config.routes.iter().find(|route| route.name == job.route);
+    let limit = context.config.all_limits_for(route).map(|limits| limits.to_limits().wall_time).max().unwrap_or_default();
     let status = wait(&mut child, limit.saturating_mul(2) + GRACE)?;
     let answer = reader.join().map_err(|_| io::Error::other("the answer could not be read"))??;
     if !status.success() {
@@ -176,14 +177,14 @@ fn main() -> anyhow::Result<()> {
     #[cfg(not(unix))]
     let _ = daemon;
     // The daemon has counted this job already.
-    config.plugins.clear();
+    config.plugins.values_mut().for_each(|plugin| plugin.concurrency = None);
     let sandbox = Arc::new(Sandbox::new()?);
     let context = Context {
         store: Arc::new(Store::beside(&config.state_dir.join(QUEUE_FILE))?),
         lanes: Arc::from([]),
         cache: None,
         spool: Spool::open(config.state_dir.join(SPOOL_FOLDER))?,
-        registry: load_folder(&config.plugins_dir, sandbox, &config.state_dir.join(COMPILED_FOLDER))?,
+        registry: load_folder(&config.plugins_dir, sandbox, &config.state_dir.join(COMPILED_FOLDER), &LoadLimits::of(&config))?,
         metrics: Arc::new(Metrics::new(&Instance { instance_id: String::new(), station: String::new(), location: String::new() })),
         config: Arc::new(config),
     };

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use dropforge::metrics::{Instance, Metrics};
-use dropforge::plugins::{PluginFolder, PluginStatus, Registry, load_folder};
+use dropforge::plugins::{LoadLimits, PluginFolder, PluginStatus, Registry, load_folder};
 use dropforge::sandbox::Limits;
 
 use crate::guest::Guest;
@@ -38,7 +38,7 @@ impl Watched {
             count.fetch_add(1, Ordering::SeqCst);
         });
         let (plugins, compiled) = (root.path().join("plugins"), root.path().join("compiled"));
-        let folder = PluginFolder::start(plugins, sandbox(), compiled, Arc::clone(&metrics), on_change).unwrap();
+        let folder = PluginFolder::start(plugins, sandbox(), compiled, LoadLimits::default(), Arc::clone(&metrics), on_change).unwrap();
         Watched { registry: folder.registry(), folder: Some(folder), root, metrics, changes }
     }
 
@@ -197,8 +197,8 @@ fn a_folder_can_be_loaded_without_watching_it() {
     let compiled = root.path().join("compiled");
     fs::create_dir(root.path().join("plugins")).unwrap();
     fs::write(root.path().join("plugins/csv.wasm"), Guest::named("csv", "1.0.0").module()).unwrap();
-    let registry = load_folder(&root.path().join("plugins"), sandbox(), &compiled).unwrap();
+    let registry = load_folder(&root.path().join("plugins"), sandbox(), &compiled, &LoadLimits::default()).unwrap();
     assert_eq!(registry.all().len(), 1);
-    let missing = load_folder(Path::new("/no/such/folder"), sandbox(), &compiled).unwrap_err().to_string();
+    let missing = load_folder(Path::new("/no/such/folder"), sandbox(), &compiled, &LoadLimits::default()).unwrap_err().to_string();
     assert!(missing.contains("cannot list the plugins folder /no/such/folder"), "{missing}");
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use crate::plugins::{OptionInfo, Plugin, Report, load_file};
+use crate::plugins::{LoadLimits, OptionInfo, Plugin, Report, load_file};
 use crate::sandbox::{Descriptor, Sandbox};
 
 use super::super::print;
@@ -41,10 +41,11 @@ struct Inspection<'a> {
 }
 
 pub(super) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    // The configuration only says where compiled code is kept; a broken one is no reason not to look at a plugin.
+    // The configuration only says where compiled code is kept and what loading may use; a broken one is no reason not to look at a plugin.
     let config = super::configuration(None, None).ok();
     let compiled = CompiledDir::choose(config.as_ref())?;
-    let plugin = load_file(&args.file, &Sandbox::new()?, &compiled.path)?;
+    let limits = config.as_ref().map(LoadLimits::of).unwrap_or_default();
+    let plugin = load_file(&args.file, &Sandbox::new()?, &compiled.path, &limits)?;
     if args.json {
         let inspection = Inspection {
             file: args.file.display().to_string(),

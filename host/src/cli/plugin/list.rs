@@ -11,7 +11,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::plugins::{PluginStatus, load_folder};
+use crate::plugins::{LoadLimits, PluginStatus, load_folder};
 use crate::sandbox::Sandbox;
 
 use super::super::print;
@@ -76,7 +76,7 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
 
 fn load(config: &Config) -> anyhow::Result<List> {
     let compiled = CompiledDir::choose(Some(config))?;
-    let registry = load_folder(&config.plugins_dir, Arc::new(Sandbox::new()?), &compiled.path)?;
+    let registry = load_folder(&config.plugins_dir, Arc::new(Sandbox::new()?), &compiled.path, &LoadLimits::of(config))?;
     Ok(List { source: "folder", from: config.plugins_dir.display().to_string(), plugins: registry.status() })
 }
 
