@@ -306,7 +306,10 @@ mod tests {
             (json!({ "Health-Port": 1 }), "Health-Port: there is no such key; did you mean `health_port`?"),
             (json!({ "wall_seconds": 1 }), "wall_seconds: there is no such key; it belongs in `limits`"),
             (json!({ "frobnicate": 1 }), "frobnicate: there is no such key; `dropforge config schema` lists all"),
-            (json!({ "limits": { "memory": 1 } }), "limits.memory: there is no such key; did you mean `memory_bytes`?"),
+            (
+                json!({ "result_cache": { "memory": 1 } }),
+                "result_cache.memory: there is no such key; there are `enabled`, `max_bytes`, `max_entries`, `ttl_seconds`",
+            ),
             (route(json!({ "recursive": true })), "routes[0].recursive: there is no such key; it belongs in `intake`"),
             (
                 route(json!({ "plugins_dir": "p" })),

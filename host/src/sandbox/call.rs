@@ -7,6 +7,8 @@ use wasmtime::component::{Resource, ResourceTableError};
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use crate::memory;
+
 use super::bindings::{Plugin, PluginPre};
 use super::from_guest;
 use super::input::OpenInput;
@@ -24,6 +26,10 @@ const EXTRA_HANDLES: usize = 10_000;
 const MAX_NAME: usize = 64;
 /// The longest message that comes from a trap, in bytes.
 const MAX_TRAP_MESSAGE: usize = 8_192;
+/// Attributes, names and keys of all documents, in bytes, beyond which the host gives memory back after a call.
+const MUCH_METADATA: usize = 4 << 20;
+/// A guest's memory in bytes beyond which it may have passed texts that took several times as much in the host.
+const MUCH_MEMORY: u64 = 64 << 20;
 /// The longest function name in a message, in bytes.
 const MAX_FUNCTION: usize = 256;
 
@@ -183,6 +189,8 @@ fn accept(outcome: Outcome, state: &State) -> Result<Outcome, ConversionError> {
 fn finish(result: Result<Outcome, ConversionError>, state: State, started: Instant) -> Conversion {
     let converted = matches!(result, Ok(Outcome::Converted));
     let peak_memory_bytes = state.memory.peak();
+    // A call that was made to fail, or one for which the host held much, is rare: what it left in the allocator's heap goes back.
+    let held_much = result.is_err() || state.documents.metadata() > MUCH_METADATA || peak_memory_bytes > MUCH_MEMORY;
     let finished = state.documents.into_finished();
     let usage = Usage {
         duration: started.elapsed(),
@@ -190,7 +198,7 @@ fn finish(result: Result<Outcome, ConversionError>, state: State, started: Insta
         output_bytes: finished.iter().map(|document| document.bytes).sum(),
         peak_memory_bytes,
     };
-    Conversion {
+    let conversion = Conversion {
         result,
         documents: if converted { finished } else { Vec::new() },
         problems: state.problems.kept,
@@ -199,7 +207,11 @@ fn finish(result: Result<Outcome, ConversionError>, state: State, started: Insta
         log_tail: state.log.lock().tail(),
         asked: state.asked,
         usage,
+    };
+    if held_much {
+        memory::give_back();
     }
+    conversion
 }
 
 fn timeout(passed: &DeadlinePassed) -> ConversionError {
