@@ -61,7 +61,7 @@ fn config(attacks: &[Attack]) -> String {
 }
 
 /// Files that are no plugins, by name, with what their refusals say.
-const NO_PLUGINS: [(&str, &str); 8] = [
+const NO_PLUGINS: [(&str, &str); 9] = [
     ("empty.wasm", "the file is empty"),
     ("text.wasm", "this is no WebAssembly"),
     ("truncated.wasm", "truncated or damaged"),
@@ -70,6 +70,7 @@ const NO_PLUGINS: [(&str, &str); 8] = [
     ("pipe.wasm", "it is not a file"),
     ("loop.wasm", "symbolic links"),
     ("nowhere.wasm", "No such file"),
+    ("crash.wasm", "the process that compiles plugins ended with signal: 6"),
 ];
 
 fn put_no_plugins(folder: &Path) {
@@ -77,6 +78,9 @@ fn put_no_plugins(folder: &Path) {
     fs::write(folder.join("empty.wasm"), "").unwrap();
     fs::write(folder.join("text.wasm"), "serial,result\nA7,pass\n").unwrap();
     fs::write(folder.join("truncated.wasm"), &whole[..whole.len() / 2]).unwrap();
+    // What fuzzing has found: the compiling process dies of it.
+    let crash = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/plugins/package-that-needs-itself");
+    fs::copy(crash, folder.join("crash.wasm")).unwrap();
     File::create(folder.join("huge.wasm")).unwrap().set_len(1 << 30).unwrap();
     let _ = fs::create_dir(folder.join("folder.wasm"));
     let _ = symlink("loop.wasm", folder.join("loop.wasm"));

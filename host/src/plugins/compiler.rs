@@ -74,6 +74,31 @@ pub enum CompileError {
     },
 }
 
+impl CompileError {
+    /// Whether the same file may compile another time. A process that crashed, unless it was killed from outside, crashed over the plugin.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            CompileError::Start { .. } | CompileError::Failed(_) => true,
+            CompileError::Died { status, .. } => was_killed(*status),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn was_killed(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    [rustix::process::Signal::KILL, rustix::process::Signal::TERM, rustix::process::Signal::INT]
+        .iter()
+        .any(|signal| status.signal() == Some(signal.as_raw()))
+}
+
+/// Elsewhere the status does not tell.
+#[cfg(not(unix))]
+fn was_killed(_status: ExitStatus) -> bool {
+    true
+}
+
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Names the `dropforge` binary that compiles plugins, for programs that use this library and are not that binary themselves. The first
@@ -175,6 +200,16 @@ mod tests {
         let plugin = tempfile::tempfile().unwrap();
         let limits = LoadLimits { compile_time: wall_time, ..LoadLimits::default() };
         run(command, plugin, &limits, &AtomicBool::new(stop)).unwrap_err()
+    }
+
+    #[test]
+    fn only_what_was_no_fault_of_the_plugin_is_tried_again() {
+        let long = Duration::from_secs(30);
+        for (script, passing) in [("kill -9 $$", true), ("kill -6 $$", false), ("kill -11 $$", false), ("exit 101", false)] {
+            assert_eq!(sh(script, long, false).is_passing(), passing, "{script}");
+        }
+        assert!(!sh("echo '{\"refused\":\"it is pink\"}'", long, false).is_passing());
+        assert!(!sh("exec sleep 30", Duration::from_millis(1), false).is_passing());
     }
 
     #[test]

@@ -248,12 +248,11 @@ impl Folder {
                 Attempt::Moving
             }
             Err(cause) => {
-                let environment = matches!(
-                    cause,
-                    LoadCause::Io(_)
-                        | LoadCause::Compiled(_)
-                        | LoadCause::Compile(CompileError::Start { .. } | CompileError::Failed(_) | CompileError::Died { .. })
-                );
+                let environment = match &cause {
+                    LoadCause::Io(_) | LoadCause::Compiled(_) => true,
+                    LoadCause::Compile(error) => error.is_passing(),
+                    _ => false,
+                };
                 let again = environment.then(|| Again::At(Instant::now() + TRY_AGAIN));
                 Attempt::Refused { reason: cause.to_string(), again }
             }

@@ -32,7 +32,7 @@ pub use descriptor::{DescriptorError, is_name};
 pub use folder::load_folder;
 pub use limits::LoadLimits;
 pub use load::{LoadCause, LoadError, load_file};
-pub use options::{OptionInfo, OptionsError};
+pub use options::{OptionInfo, Options, OptionsError};
 pub use plugin::Plugin;
 pub use registry::{PluginStatus, Refusal, Registry, Running};
 pub use schema::SchemaError;
