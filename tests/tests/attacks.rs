@@ -36,7 +36,8 @@ impl Holdings {
         };
         let descriptors = fs::read_dir(process.join("fd")).unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
         let kept = |path: &String| {
-            !path.starts_with("queue.db") && !path.ends_with(".cwasm") && !(path.starts_with("compiled/") && path.ends_with(".json"))
+            let is_compiled = path.starts_with("compiled/") && (path.ends_with(".cwasm") || path.ends_with(".json"));
+            !path.starts_with("queue.db") && !is_compiled
         };
         Holdings {
             resident_bytes: field("VmRSS:") * 1024,
@@ -258,7 +259,7 @@ fn a_plugin_that_is_rewritten_while_it_is_read_is_never_loaded_in_part() {
     let padding = format!("(data (i32.const 65536) \"{}\")", "x".repeat(60_000));
     let versions = ["one", "two"].map(|name| attack::module(name, &padding));
     let mut turn = 0;
-    // Until the daemon has seen it change for a while; each write is one event at least.
+    // Each is an event at least, and empties the file first.
     while turn < 1000 {
         fs::write(&file, &versions[turn % 2]).unwrap();
         turn += 1;
