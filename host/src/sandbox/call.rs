@@ -286,3 +286,45 @@ fn function_name(backtrace: &WasmBacktrace) -> Option<String> {
     let is_own = |name: &&String| !MACHINERY.iter().any(|prefix| name.trim_start_matches('<').starts_with(prefix));
     names.iter().find(is_own).or_else(|| names.first()).map(|name| cut(name.clone(), MAX_FUNCTION))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use wasmtime::component::{Component, Linker, ResourceTable};
+    use wasmtime::{Engine, Store};
+
+    use super::{Limits, exceeded_limit};
+    use crate::sandbox::engine_config;
+
+    /// Handles of resources that the guest defines itself, which no other test reaches: wasmtime alone counts them.
+    #[test]
+    fn handles_of_the_guest_s_own_end_at_the_limit() {
+        let text = r#"(component
+            (type $own (resource (rep i32)))
+            (core func $new (canon resource.new $own))
+            (core module $module
+                (import "" "new" (func $new (param i32) (result i32)))
+                (func (export "run") (loop $again (drop (call $new (i32.const 1))) (br $again))))
+            (core instance $instance (instantiate $module (with "" (instance (export "new" (func $new))))))
+            (func (export "run") (canon lift (core func $instance "run"))))"#;
+        let engine = Engine::new(&engine_config()).unwrap();
+        let component = Component::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+        let mut store = Store::new(&engine, ());
+        store.set_max_component_handles(100);
+        store.set_epoch_deadline(u64::MAX);
+        let instance = Linker::new(&engine).instantiate(&mut store, &component).unwrap();
+        let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+        let error = run.call(&mut store, ()).unwrap_err();
+        assert_eq!(exceeded_limit(&error, &Limits::default()).unwrap().0, "handles", "{error:?}");
+    }
+
+    /// Handles that a guest gets from WASI: the table of the host is full.
+    #[test]
+    fn a_full_table_of_the_host_is_the_limit_of_handles() {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(1);
+        table.push(()).unwrap();
+        let error = wasmtime::Error::from(table.push(()).unwrap_err());
+        assert_eq!(exceeded_limit(&error, &Limits::default()).unwrap().0, "handles", "{error:?}");
+    }
+}
