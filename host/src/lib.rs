@@ -14,6 +14,7 @@ pub mod files;
 pub mod identity;
 pub mod intake;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod plugins;
 pub mod queue;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    dropforge::memory::bound_what_is_kept();
     // The processes that compile plugins and convert suspects limit themselves before anything else happens in them.
     dropforge::plugins::child::requested(std::env::args_os())
         .or_else(|| dropforge::worker::suspect::requested(std::env::args_os()))

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
+pub mod attack;
 #[cfg(target_os = "linux")]
 pub mod disk;
 #[cfg(unix)]

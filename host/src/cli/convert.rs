@@ -23,7 +23,7 @@ use crate::metrics::{Instance, Metrics};
 use crate::plugins::{LoadSettings, OptionsError, Plugin, ask, load_file, load_folder};
 use crate::queue::{DocumentId, JobId};
 use crate::sandbox::{
-    Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Limits, Lookup, Outcome, Sandbox, Severity, THREAD_STACK,
+    Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Lookup, Outcome, Sandbox, Severity, THREAD_STACK,
 };
 use crate::upstream::Lookups;
 
@@ -73,12 +73,11 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         complete_options(only, &options).map_err(|error| Usage(error.to_string()))?;
     }
     let output = Output::of(args.output.as_deref())?;
-    let limits = config.limits.to_limits();
     let reach = Reach::of(&config)?;
     let mut names = Names::of_inputs(&args.inputs);
     let mut failed = 0;
     for input in &args.inputs {
-        match convert_one(input, &plugins, &options, &output, &mut names, &limits, &reach) {
+        match convert_one(input, &plugins, &options, &output, &mut names, &reach) {
             Ok(true) => {}
             Ok(false) => failed += 1,
             Err(error) => {
@@ -162,7 +161,6 @@ fn convert_one(
     options: &[(String, String)],
     output: &Output,
     names: &mut Names,
-    limits: &Limits,
     reach: &Reach<'_>,
 ) -> anyhow::Result<bool> {
     let mut file = File::open(path).context("cannot open the file")?;
@@ -189,11 +187,12 @@ fn convert_one(
     };
     for plugin in willing(plugins, reach, &name, &|| input(&ProgressBar::hidden()))? {
         let descriptor = &plugin.descriptor;
+        let limits = reach.config.limits_for(None, Some(&descriptor.name)).to_limits();
         let completed = complete_options(&plugin, options)?;
         let (sink, written) = output.begin(path)?;
         let granted = reach.config.granted(None, &descriptor.name);
         let converter = plugin.granted(&granted, None, reach.lookups.clone())?;
-        let conversion = converter.convert(input(&bar)?, &completed, &descriptor.metrics, sink, limits);
+        let conversion = converter.convert(input(&bar)?, &completed, &descriptor.metrics, sink, &limits);
         if let (Ok(Outcome::Skipped(_)), true) = (&conversion.result, plugins.len() > 1) {
             continue;
         }
@@ -211,7 +210,8 @@ fn willing(plugins: &[Arc<Plugin>], reach: &Reach<'_>, name: &str, input: &dyn F
         return Ok(vec![Arc::clone(only)]);
     }
     let granted = |plugin: &Plugin| plugin.check_grants(&reach.config.granted(None, &plugin.descriptor.name), None);
-    let answers = ask(plugins.to_vec(), &granted, name, name, input)?;
+    let limits = |converter: &str| reach.config.limits_for(None, Some(converter)).to_probe_limits();
+    let answers = ask(plugins.to_vec(), &granted, name, name, input, &limits)?;
     Ok(answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect())
 }
 

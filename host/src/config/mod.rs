@@ -38,7 +38,7 @@ pub use error::{ConfigError, ConfigErrors, Place};
 pub use grants::Grants;
 pub use http::{HttpConfig, Upstream};
 pub use intake::{Bundle, Intake, Take, Watch};
-pub use limits::{LimitsConfig, LimitsOverrides};
+pub use limits::{LimitsConfig, LimitsOverrides, LoadingConfig};
 pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, load};
 pub use patterns::{PatternError, Patterns, path_pattern};
 pub use route::{After, AfterAction, ConverterChoice, OnProblem, ParseConverterChoiceError, Route};

@@ -307,8 +307,8 @@ mod tests {
             (json!({ "wall_seconds": 1 }), "wall_seconds: there is no such key; it belongs in `limits`"),
             (json!({ "frobnicate": 1 }), "frobnicate: there is no such key; `dropforge config schema` lists all"),
             (
-                json!({ "limits": { "memory": 1 } }),
-                "limits.memory: there is no such key; there are `documents`, `handles`, `input_bytes`, `log_bytes`, `log_lines`, `lookup_bytes`, `lookup_seconds`, `lookups`, `memory_bytes`, `output_bytes`, `problems`, `wall_seconds`",
+                json!({ "result_cache": { "memory": 1 } }),
+                "result_cache.memory: there is no such key; there are `enabled`, `max_bytes`, `max_entries`, `ttl_seconds`",
             ),
             (route(json!({ "recursive": true })), "routes[0].recursive: there is no such key; it belongs in `intake`"),
             (

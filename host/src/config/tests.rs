@@ -209,8 +209,29 @@ fn without_a_need_for_routes_the_defaults_will_do() {
 fn a_routes_limits_are_its_own_over_the_general_ones() {
     let text = format!("[limits]\nwall_seconds = 10\ndocuments = 7\n{ROUTE}limits = {{ wall_seconds = 0.5 }}\n");
     let config = case().file("c.toml", text).load().config;
-    let limits = config.limits_for(&config.routes[0]);
+    let limits = config.limits_for(Some(&config.routes[0]), None).to_limits();
     assert_eq!(limits, Limits { wall_time: std::time::Duration::from_millis(500), documents: 7, ..Limits::default() });
+}
+
+#[test]
+fn a_converters_limits_are_over_the_general_ones_and_under_a_routes() {
+    let text = format!(
+        "[limits]\nwall_seconds = 10\ndocuments = 7\ninput_bytes = 100\n\
+         [plugins.csv.limits]\ndocuments = 8\nlog_lines = 9\nmemories = 20\nprobe_seconds = 0.25\ninput_bytes = 300\n\
+         {ROUTE}limits = {{ documents = 6 }}\n"
+    );
+    let config = case().file("c.toml", text).load().config;
+    let limits = |route, converter| {
+        let limits = config.limits_for(route, converter);
+        (limits.wall_seconds, limits.documents, limits.log_lines)
+    };
+    let route = Some(&config.routes[0]);
+    assert_eq!(limits(route, Some("csv")), (10.0, 6, 9));
+    assert_eq!(limits(None, Some("csv")), (10.0, 8, 9));
+    assert_eq!(limits(None, Some("junit")), (10.0, 7, 10_000));
+    assert_eq!(config.limits_for(route, Some("csv")).to_probe_limits().wall_time, std::time::Duration::from_millis(250));
+    assert_eq!(config.largest_input(route), 300, "any converter may take the file");
+    assert_eq!(config.describe_limits().memories, 20, "before it has said its name, it may have the shape that any may have");
 }
 
 #[test]

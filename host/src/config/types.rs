@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HttpConfig, LimitsConfig, Route, SignaturesConfig, SuspensionConfig, Upstream};
+use super::{
+    ConverterChoice, HttpConfig, LimitsConfig, LimitsOverrides, LoadingConfig, Route, SignaturesConfig, SuspensionConfig, Upstream,
+};
 use crate::sandbox::{Capabilities, Limits};
 
 /// The configuration of Dropforge.
@@ -63,8 +65,11 @@ pub struct Config {
     /// slowly and the daemon is not ready, until it is 70 %.
     #[schemars(range(min = 1))]
     pub max_spool_bytes: u64,
-    /// What one conversion may use.
+    /// What one conversion may use. A table of that name in `plugins.NAME` holds what one converter may use instead, and one in a route what
+    /// conversions on that route may; the route's goes before the converter's.
     pub limits: LimitsConfig,
+    /// What loading one plugin may use.
+    pub loading: LoadingConfig,
     /// When a converter is left alone that fails again and again.
     pub suspension: SuspensionConfig,
     /// Whose plugins are loaded.
@@ -111,7 +116,7 @@ impl Default for ResultCacheConfig {
 }
 
 /// What is set for one converter.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PluginConfig {
     /// How many files it converts at the same time, over all routes; as many as there are workers if absent.
@@ -120,6 +125,9 @@ pub struct PluginConfig {
     /// What it may reach besides its input, on every route. Without this, and without the route's own `allow`, it reaches nothing.
     #[serde(skip_serializing_if = "Capabilities::is_empty")]
     pub allow: Capabilities,
+    /// This converter's own limits, where they differ from the general ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsOverrides>,
 }
 
 impl Default for Config {
@@ -144,6 +152,7 @@ impl Default for Config {
             max_queued: 1_000_000,
             max_spool_bytes: 10 << 30,
             limits: LimitsConfig::default(),
+            loading: LoadingConfig::default(),
             suspension: SuspensionConfig::default(),
             signatures: SignaturesConfig::default(),
             history_max_jobs: 1_000_000,
@@ -162,12 +171,36 @@ impl Config {
         self.plugins.get(converter)?.concurrency.map(NonZeroU32::get)
     }
 
-    /// The limits of one conversion on `route`: the route's own where it sets them, else the general ones.
-    pub fn limits_for(&self, route: &Route) -> Limits {
-        match &route.limits {
-            Some(overrides) => overrides.apply(&self.limits).to_limits(),
-            None => self.limits.to_limits(),
-        }
+    /// What a conversion by `converter` on `route` may use: what the route sets, else the converter, else everybody. Without a
+    /// route, or before a converter is chosen, what is set for one does not count.
+    pub fn limits_for(&self, route: Option<&Route>, converter: Option<&str>) -> LimitsConfig {
+        let of_converter = converter.and_then(|name| self.plugins.get(name)?.limits.as_ref());
+        let of_route = route.and_then(|route| route.limits.as_ref());
+        let set = [of_converter, of_route];
+        set.into_iter().flatten().fold(self.limits.clone(), |limits, overrides| overrides.apply(&limits))
+    }
+
+    /// What any conversion on `route` may use: one for each converter that limits are set for and that the route may choose, and the
+    /// general ones.
+    pub fn all_limits_for<'a>(&'a self, route: Option<&'a Route>) -> impl Iterator<Item = LimitsConfig> + 'a {
+        let named = match route.map(|route| &route.converter) {
+            Some(ConverterChoice::Named { name, .. }) => Some(name.as_str()),
+            Some(ConverterChoice::Auto) | None => None,
+        };
+        let others = self.plugins.keys().map(String::as_str).filter(move |_| named.is_none());
+        std::iter::once(named).chain(others.map(Some)).map(move |converter| self.limits_for(route, converter))
+    }
+
+    /// The largest file that a conversion on `route` may read, in bytes, whichever converter takes it.
+    pub fn largest_input(&self, route: Option<&Route>) -> u64 {
+        self.all_limits_for(route).map(|limits| limits.input_bytes).max().unwrap_or(self.limits.input_bytes)
+    }
+
+    /// The limits of `describe`.
+    pub fn describe_limits(&self) -> Limits {
+        let routes = std::iter::once(None).chain(self.routes.iter().map(Some));
+        let all: Vec<LimitsConfig> = routes.flat_map(|route| self.all_limits_for(route)).collect();
+        self.loading.to_describe_limits(&all)
     }
 }
 

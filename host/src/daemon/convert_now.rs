@@ -63,7 +63,7 @@ impl ConvertNow {
     }
 
     pub(super) fn limit(&self) -> u64 {
-        MAX_INPUT.min(self.config.limits.input_bytes)
+        MAX_INPUT.min(self.config.largest_input(None))
     }
 
     pub(super) fn convert(&self, request: &ConvertRequest, content: Vec<u8>) -> Result<Converted, Refusal> {
@@ -118,9 +118,9 @@ impl ConvertNow {
                 members: Vec::new(),
             })
         };
-        let limits = self.limits(route);
         let plugins = candidates(&self.config, request, route, registry, &input)?;
         for plugin in &plugins {
+            let limits = self.limits(route, &plugin.descriptor.name);
             let options = options(request, route, plugin)?;
             let converter = plugin.descriptor.name.as_str();
             let Admission::Go(pass) = registry.suspensions().admit(converter, &plugin.digest) else {
@@ -151,8 +151,8 @@ impl ConvertNow {
         Err(Refusal::Unprocessable(detail, fields("error", Some(ErrorType::NoConverter), Value::Null)))
     }
 
-    fn limits(&self, route: Option<&Route>) -> Limits {
-        let limits = route.map_or_else(|| self.config.limits.to_limits(), |route| self.config.limits_for(route));
+    fn limits(&self, route: Option<&Route>, converter: &str) -> Limits {
+        let limits = self.config.limits_for(route, Some(converter)).to_limits();
         Limits { wall_time: limits.wall_time.min(MAX_TIME), output_bytes: limits.output_bytes.min(MAX_OUTPUT), ..limits }
     }
 
@@ -197,7 +197,8 @@ fn candidates(
         };
     }
     let granted = |plugin: &Plugin| plugin.check_grants(&config.granted(route, &plugin.descriptor.name), request.route.as_deref());
-    let answers = ask(registry.all(), &granted, &request.name, &request.name, input);
+    let limits = |converter: &str| config.limits_for(route, Some(converter)).to_probe_limits();
+    let answers = ask(registry.all(), &granted, &request.name, &request.name, input, &limits);
     let answers = answers.map_err(|error| Refusal::Failed(format!("The file cannot be read: {error}.")))?;
     Ok(answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect())
 }

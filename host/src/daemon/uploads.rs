@@ -93,7 +93,7 @@ impl Uploads {
         if self.room()? {
             std::thread::sleep(SCARCE_PAUSE);
         }
-        let limit = self.config.limits_for(route).input_bytes;
+        let limit = self.config.largest_input(Some(route));
         if length.is_some_and(|length| length > limit) {
             return Err(too_large(limit));
         }

@@ -19,8 +19,8 @@ pub struct Answer {
 }
 
 /// Asks every converter. The answers come best first: the highest confidence, then the more specific pattern, then the name. `plugins` are
-/// in the order of their names; `input` opens the file once for each. One whom `granted`
-/// refuses what it cannot do without is not asked: it says 0, and why.
+/// in the order of their names; `input` opens the file once for each; `limits` are those of a converter's `probe`, by its name. One whom
+/// `granted` refuses what it cannot do without is not asked: it says 0, and why.
 ///
 /// # Errors
 /// Where the file cannot be opened.
@@ -30,6 +30,7 @@ pub fn ask(
     name: &str,
     path: &str,
     input: &dyn Fn() -> io::Result<Input>,
+    limits: &dyn Fn(&str) -> Limits,
 ) -> io::Result<Vec<Answer>> {
     let mut answers = Vec::with_capacity(plugins.len());
     for plugin in plugins {
@@ -37,7 +38,7 @@ pub fn ask(
             answers.push(Answer { plugin, confidence: 0, reason: error.to_string() });
             continue;
         }
-        let (confidence, reason) = match plugin.converter.probe(input()?, &Limits::for_probe()) {
+        let (confidence, reason) = match plugin.converter.probe(input()?, &limits(&plugin.descriptor.name)) {
             Ok(probe) => (probe.confidence, probe.reason),
             Err(error) => {
                 tracing::warn!(converter = plugin.descriptor.name, file = path, %error, "probe failed; the file is not offered to this converter");

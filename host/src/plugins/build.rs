@@ -12,7 +12,7 @@ use crate::toolchain::{TARGET, Toolchain, ToolchainError};
 
 use super::compiled::Report;
 use super::wrap::{self, WrapError};
-use super::{child, file};
+use super::{LoadLimits, child};
 
 /// What crates of converters are called before the converter's own name.
 const PREFIX: &str = "dropforge-plugin-";
@@ -66,10 +66,12 @@ pub enum BuildError {
     #[error("the converter is refused: {0}")]
     Contract(String),
     /// Larger than a plugin may be.
-    #[error("the plugin has {size} bytes, and may have {limit}: leave out data or dependencies", limit = file::MAX_BYTES)]
+    #[error("the plugin has {size} bytes, and a daemon takes {limit} by default: leave out data or dependencies")]
     TooLarge {
         /// Its size in bytes.
-        size: usize,
+        size: u64,
+        /// What it may have.
+        limit: u64,
     },
 }
 
@@ -112,8 +114,9 @@ pub fn build_crate(folder: &Path, output: Option<&Path>, target: Option<&Path>) 
     let bytes = std::fs::read(&module).map_err(io("read", &module))?;
     let stripped = wrap::strip(&bytes).map_err(BuildError::Module)?;
     let examined = child::examine(&stripped).map_err(BuildError::Contract)?;
-    if examined.component.len() as u64 > file::MAX_BYTES {
-        return Err(BuildError::TooLarge { size: examined.component.len() });
+    let (size, limit) = (examined.component.len() as u64, LoadLimits::default().file_bytes);
+    if size > limit {
+        return Err(BuildError::TooLarge { size, limit });
     }
     let default = PathBuf::from(format!("{}.wasm", krate.name.strip_prefix(PREFIX).unwrap_or(&krate.name)));
     let path = output.map_or(default, Path::to_owned);

@@ -14,13 +14,10 @@ use crate::digest::sha256_hex;
 use crate::sandbox::{self, SandboxError};
 
 use super::compiled::Report;
-use super::{contract, file, wrap};
+use super::{contract, wrap};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "compile-plugin";
-
-/// How much address space the child may have. Compiling 18 MB of Python runtime takes a fraction of it; what takes more is made to.
-pub const ADDRESS_SPACE_BYTES: u64 = 4 << 30;
 
 /// What the child says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +27,8 @@ pub enum Answer {
     Compiled(Report),
     /// The plugin is at fault; one or more sentences say how.
     Refused(String),
+    /// The code has this many bytes, which is more than it may have.
+    CodeTooLarge(u64),
     /// The bytes were not those of the digest: the file has changed since.
     Changed,
     /// Something else went wrong.
@@ -42,14 +41,33 @@ pub fn requested(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCo
     (arguments.next()? == SUBCOMMAND).then(|| main(arguments))
 }
 
-/// The child's `main`: `arguments` are the plugin's digest and the path of the file to write. It succeeds whenever it could answer.
-pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let (Some(digest), Some(output)) = (arguments.next(), arguments.next()) else {
+/// What the parent asks for.
+struct Order {
+    digest: String,
+    output: PathBuf,
+    file_bytes: u64,
+    memory_bytes: u64,
+    compiled_bytes: u64,
+}
+
+impl Order {
+    fn parse(mut arguments: impl Iterator<Item = OsString>) -> Option<Order> {
+        let (digest, output) = (arguments.next()?, arguments.next()?);
+        let mut number = || arguments.next()?.to_str()?.parse().ok();
+        let (digest, output) = (digest.into_string().ok()?, PathBuf::from(output));
+        Some(Order { digest, output, file_bytes: number()?, memory_bytes: number()?, compiled_bytes: number()? })
+    }
+}
+
+/// The child's `main`: `arguments` are the plugin's digest, the path of the file to write, and the bytes that the plugin, this process and
+/// the compiled code may have. It succeeds whenever it could answer.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let Some(order) = Order::parse(arguments) else {
         eprintln!("`dropforge {SUBCOMMAND}` is run by Dropforge itself; see `dropforge plugin --help`");
         return ExitCode::from(2);
     };
-    let answer = match restrain() {
-        Ok(()) => compile(&digest.to_string_lossy(), &PathBuf::from(output)),
+    let answer = match restrain(order.memory_bytes) {
+        Ok(()) => compile(&order),
         Err(error) => Answer::Failed(format!("cannot limit the process: {error}")),
     };
     let mut stdout = io::stdout().lock();
@@ -59,12 +77,13 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn compile(digest: &str, output: &Path) -> Answer {
+fn compile(order: &Order) -> Answer {
+    let Order { digest, output, .. } = order;
     let mut bytes = Vec::new();
-    if let Err(error) = io::stdin().lock().take(file::MAX_BYTES + 1).read_to_end(&mut bytes) {
+    if let Err(error) = io::stdin().lock().take(order.file_bytes.saturating_add(1)).read_to_end(&mut bytes) {
         return Answer::Failed(format!("cannot read the plugin: {error}"));
     }
-    if sha256_hex(&bytes) != digest {
+    if sha256_hex(&bytes) != *digest {
         return Answer::Changed;
     }
     let examined = match examine(&bytes) {
@@ -77,6 +96,9 @@ fn compile(digest: &str, output: &Path) -> Answer {
         Err(error @ SandboxError::Compile(_)) => return Answer::Refused(error.to_string()),
         Err(error) => return Answer::Failed(error.to_string()),
     };
+    if code.len() as u64 > order.compiled_bytes {
+        return Answer::CodeTooLarge(code.len() as u64);
+    }
     if let Err(error) = write_durably(output, &code) {
         return Answer::Failed(format!("cannot write the compiled code to {}: {error}", output.display()));
     }
@@ -111,11 +133,11 @@ fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Bounds what this process can take: memory, priority, and its life by its parent's.
 #[cfg(unix)]
-fn restrain() -> io::Result<()> {
+fn restrain(memory_bytes: u64) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let inherited = getrlimit(Resource::As);
-    let limit = inherited.maximum.map_or(ADDRESS_SPACE_BYTES, |maximum| maximum.min(ADDRESS_SPACE_BYTES));
+    let limit = inherited.maximum.map_or(memory_bytes, |maximum| maximum.min(memory_bytes));
     setrlimit(Resource::As, Rlimit { current: Some(limit), maximum: Some(limit) })?;
     // A core file of a process that ran out of memory would help nobody.
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
@@ -126,6 +148,6 @@ fn restrain() -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn restrain() -> io::Result<()> {
+fn restrain(_memory_bytes: u64) -> io::Result<()> {
     Ok(())
 }

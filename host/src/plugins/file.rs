@@ -3,9 +3,6 @@
 use std::fs::Metadata;
 use std::time::SystemTime;
 
-/// The largest plugin. A whole Python runtime is 18 MB; seven times that leaves room, and keeps what the compiler must hold in memory bounded.
-pub const MAX_BYTES: u64 = 128 << 20;
-
 /// What tells one state of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {

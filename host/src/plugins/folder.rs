@@ -179,11 +179,9 @@ impl Folder {
             if !is_candidate(&name) {
                 continue;
             }
-            // Follows links: a link to what cargo builds is a fine way to develop.
-            let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-            if !metadata.is_file() {
-                continue;
-            }
+            // Follows links: a link to what cargo builds is a fine way to develop. What is no file, or a link that leads nowhere, is
+            // refused by its name and not passed over.
+            let Ok(metadata) = fs::metadata(entry.path()).or_else(|_| entry.metadata()) else { continue };
             let room = self.files.len() + present.keys().filter(|name| !self.files.contains_key(*name)).count() < MAX_FILES;
             if room || self.files.contains_key(&name) {
                 let signed = self.settings.signatures != SignaturePolicy::Off;
@@ -302,16 +300,19 @@ impl Folder {
         match load() {
             Ok(attempt) => attempt,
             Err(LoadCause::Changed | LoadCause::Compile(CompileError::Changed | CompileError::Stopped)) => Attempt::Moving,
-            Err(LoadCause::Io(error)) if error.kind() == io::ErrorKind::NotFound => Attempt::Moving,
+            // Not a link that leads nowhere: that stays.
+            Err(LoadCause::Io(error))
+                if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(self.folder.join(name)).is_err() =>
+            {
+                Attempt::Moving
+            }
             Err(cause) => {
-                let environment = matches!(
-                    cause,
-                    LoadCause::Io(_)
-                        | LoadCause::Compiled(_)
-                        // A key may come to be trusted.
-                        | LoadCause::Signature(_)
-                        | LoadCause::Compile(CompileError::Start { .. } | CompileError::Failed(_) | CompileError::Died { .. })
-                );
+                let environment = match &cause {
+                    // A key may come to be trusted.
+                    LoadCause::Io(_) | LoadCause::Compiled(_) | LoadCause::Signature(_) => true,
+                    LoadCause::Compile(error) => error.is_passing(),
+                    _ => false,
+                };
                 let again = environment.then(|| Again::At(Instant::now() + TRY_AGAIN));
                 Attempt::Refused { reason: cause.to_string(), again, content }
             }

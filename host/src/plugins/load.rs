@@ -14,7 +14,7 @@ use crate::sandbox::{ConversionError, Converter, Descriptor, ErrorType, Limits, 
 use super::compiled::{Compiled, CompiledFolder};
 use super::compiler::{self, CompileError};
 use super::descriptor::{self, DescriptorError};
-use super::file::{MAX_BYTES, Stamp};
+use super::file::Stamp;
 use super::plugin::Plugin;
 use super::private::PrivateFolderError;
 use super::settings::LoadSettings;
@@ -39,9 +39,14 @@ pub enum LoadCause {
     /// A folder, a device.
     #[error("it is not a file")]
     NotAFile,
-    /// Larger than [`MAX_BYTES`].
-    #[error("it has {0} bytes, and a plugin may have {MAX_BYTES}: build it in release mode, and leave out debug information")]
-    TooLarge(u64),
+    /// Larger than the limit.
+    #[error("it has {size} bytes, and its limit `loading.file_bytes` is {limit}: build it in release mode, without debug information")]
+    TooLarge {
+        /// Bytes of the file.
+        size: u64,
+        /// Bytes that it may have.
+        limit: u64,
+    },
     /// It is being written.
     #[error("it changed while it was being read")]
     Changed,
@@ -126,10 +131,11 @@ impl Loader<'_> {
         if !before.is_file() {
             return Err(LoadCause::NotAFile);
         }
-        if before.len() > MAX_BYTES {
-            return Err(LoadCause::TooLarge(before.len()));
+        let limit = self.limits.file_bytes;
+        if before.len() > limit {
+            return Err(LoadCause::TooLarge { size: before.len(), limit });
         }
-        let (digest, size) = sha256_reader(&mut (&mut file).take(MAX_BYTES + 1)).map_err(LoadCause::Io)?;
+        let (digest, size) = sha256_reader(&mut (&mut file).take(limit.saturating_add(1))).map_err(LoadCause::Io)?;
         if size != before.len() || Stamp::of(&file.metadata().map_err(LoadCause::Io)?) != Stamp::of(&before) {
             return Err(LoadCause::Changed);
         }
@@ -145,7 +151,7 @@ impl Loader<'_> {
         // Before anything parses the bytes. The digest is that of the bytes which are compiled: the compiling process checks it again.
         let signed_by = self.check_signature(examined)?;
         let (converter, Compiled { report, .. }) = self.converter(examined)?;
-        let descriptor = describe(&converter)?;
+        let descriptor = describe(&converter, &self.settings.limits.describe)?;
         let descriptor::Checked { options, patterns } = descriptor::check(&descriptor).map_err(LoadCause::Descriptor)?;
         let Examined { path, digest, size, .. } = examined;
         let (path, digest, size) = (path.clone(), digest.clone(), *size);
@@ -168,7 +174,7 @@ impl Loader<'_> {
         }
         let file = examined.file.try_clone().and_then(|mut file| file.rewind().map(|()| file)).map_err(LoadCause::Io)?;
         let code = self.cache.temporary()?;
-        let report = compiler::compile(file, digest, &code, self.stop)?;
+        let report = compiler::compile(file, digest, &code, &self.settings.limits, self.stop)?;
         let compiled = self.cache.store(digest, code, report)?;
         Ok((self.sandbox.load(&compiled.code).map_err(LoadCause::Sandbox)?, compiled))
     }
@@ -196,8 +202,8 @@ impl Loader<'_> {
 }
 
 /// Calls `describe` on a thread with the stack that a guest needs.
-fn describe(converter: &Converter) -> Result<Descriptor, LoadCause> {
-    let call = || converter.describe(&Limits::for_describe());
+fn describe(converter: &Converter, limits: &Limits) -> Result<Descriptor, LoadCause> {
+    let call = || converter.describe(limits);
     let answer = thread::scope(|scope| {
         let thread = thread::Builder::new().name("describe".to_owned()).stack_size(THREAD_STACK).spawn_scoped(scope, call)?;
         let panicked = || ConversionError {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Config, Grants, SignaturePolicy};
 
 use super::compiled::COMPILED_FOLDER;
+use super::limits::LoadLimits;
 use super::versions::VERSIONS_FOLDER;
 
 /// Where plugins are kept, and what is asked of them.
@@ -20,6 +21,8 @@ pub struct LoadSettings {
     pub trusted_keys: Option<PathBuf>,
     /// What the configuration lets converters reach.
     pub grants: Grants,
+    /// What loading one may use.
+    pub limits: LoadLimits,
 }
 
 impl LoadSettings {
@@ -31,6 +34,7 @@ impl LoadSettings {
             signatures: config.signatures.policy,
             trusted_keys: config.signatures.trusted_keys.clone(),
             grants: config.grants(),
+            limits: LoadLimits::of(config),
         }
     }
 }
@@ -44,6 +48,7 @@ impl From<&Path> for LoadSettings {
             signatures: SignaturePolicy::Off,
             trusted_keys: None,
             grants: Grants::default(),
+            limits: LoadLimits::default(),
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use wasmtime::component::Resource;
+use wasmtime::component::{Resource, ResourceTableError};
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+
+use crate::memory;
 
 use super::bindings::{PluginWithLookup as Plugin, PluginWithLookupPre as PluginPre};
 use super::capability::{Access, Capabilities};
@@ -13,7 +15,7 @@ use super::from_guest;
 use super::input::OpenInput;
 use super::limits::MemoryLimitExceeded;
 use super::log::{JobLog, SharedLog};
-use super::state::{Call, DeadlinePassed, State};
+use super::state::{Call, CallTooLarge, DeadlinePassed, State};
 use super::text::cut;
 use super::types::{
     Conversion, ConversionError, Descriptor, DocumentSink, ErrorType, Input, Limits, MetricDeclaration, Outcome, Probe, Usage,
@@ -25,6 +27,10 @@ const EXTRA_HANDLES: usize = 10_000;
 const MAX_NAME: usize = 64;
 /// The longest message that comes from a trap, in bytes.
 const MAX_TRAP_MESSAGE: usize = 8_192;
+/// Attributes, names and keys of all documents, in bytes, beyond which the host gives memory back after a call.
+const MUCH_METADATA: usize = 4 << 20;
+/// A guest's memory in bytes beyond which it may have passed texts that took several times as much in the host.
+const MUCH_MEMORY: u64 = 64 << 20;
 /// The longest function name in a message, in bytes.
 const MAX_FUNCTION: usize = 256;
 
@@ -150,7 +156,7 @@ impl Converter {
             return (Err(failure), state);
         }
         let limits = &state.limits;
-        let call_bytes = limits.call_bytes;
+        let call_bytes = usize::try_from(limits.call_bytes).unwrap_or(usize::MAX);
         let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX).saturating_add(EXTRA_HANDLES);
         let mut store = Store::new(self.shared.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
@@ -197,7 +203,9 @@ fn accept(outcome: Outcome, state: &State) -> Result<Outcome, ConversionError> {
 
 fn finish(result: Result<Outcome, ConversionError>, state: State, started: Instant) -> Conversion {
     let converted = matches!(result, Ok(Outcome::Converted));
-    let peak_memory_bytes = state.memory.peak() as u64;
+    let peak_memory_bytes = state.memory.peak();
+    // A call that was made to fail, or one for which the host held much, is rare: what it left in the allocator's heap goes back.
+    let held_much = result.is_err() || state.documents.metadata() > MUCH_METADATA || peak_memory_bytes > MUCH_MEMORY;
     let finished = state.documents.into_finished();
     let usage = Usage {
         duration: started.elapsed(),
@@ -205,7 +213,7 @@ fn finish(result: Result<Outcome, ConversionError>, state: State, started: Insta
         output_bytes: finished.iter().map(|document| document.bytes).sum(),
         peak_memory_bytes,
     };
-    Conversion {
+    let conversion = Conversion {
         result,
         documents: if converted { finished } else { Vec::new() },
         problems: state.problems.kept,
@@ -214,11 +222,15 @@ fn finish(result: Result<Outcome, ConversionError>, state: State, started: Insta
         log_tail: state.log.lock().tail(),
         asked: state.asked,
         usage,
+    };
+    if held_much {
+        memory::give_back();
     }
+    conversion
 }
 
 fn timeout(passed: &DeadlinePassed) -> ConversionError {
-    ConversionError { error_type: ErrorType::Timeout, code: String::new(), message: passed.to_string(), at: None }
+    ConversionError { error_type: ErrorType::Timeout, code: "wall_seconds".to_owned(), message: passed.to_string(), at: None }
 }
 
 fn bad_output(message: String) -> ConversionError {
@@ -229,21 +241,41 @@ fn bad_output(message: String) -> ConversionError {
 fn explain(error: &wasmtime::Error, store: &Store<State>, instantiating: bool) -> ConversionError {
     let place = error.downcast_ref::<WasmBacktrace>().and_then(function_name);
     let place = place.map(|name| format!(" (in `{name}`)")).unwrap_or_default();
-    let (error_type, message) = if let Some(passed) = error.downcast_ref::<DeadlinePassed>() {
-        (ErrorType::Timeout, passed.to_string())
+    let (error_type, code, message) = if let Some(passed) = error.downcast_ref::<DeadlinePassed>() {
+        (ErrorType::Timeout, "wall_seconds", passed.to_string())
     } else if let Some(exceeded) = error.downcast_ref::<MemoryLimitExceeded>() {
-        (ErrorType::MemoryLimit, exceeded.to_string())
+        (ErrorType::MemoryLimit, exceeded.name(), exceeded.to_string())
+    } else if let Some((name, message)) = exceeded_limit(error, &store.data().limits) {
+        (ErrorType::MemoryLimit, name, message)
     } else if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
-        (ErrorType::Trap, format!("the converter ended its process with status {status}"))
+        (ErrorType::Trap, "", format!("the converter ended its process with status {status}"))
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
-        (ErrorType::Trap, trap_message(*trap, &store.data().log.lock()))
+        (ErrorType::Trap, "", trap_message(*trap, &store.data().log.lock()))
     } else if instantiating {
         // No trap and none of our own limits: wasmtime refused to allocate.
-        (ErrorType::MemoryLimit, format!("the converter could not be instantiated: {}", error.root_cause()))
+        (ErrorType::MemoryLimit, "", format!("the converter could not be instantiated: {}", error.root_cause()))
     } else {
-        (ErrorType::Trap, format!("the converter was stopped: {}", error.root_cause()))
+        (ErrorType::Trap, "", format!("the converter was stopped: {}", error.root_cause()))
     };
-    ConversionError { error_type, code: String::new(), message: cut(message, MAX_TRAP_MESSAGE) + &place, at: None }
+    ConversionError { error_type, code: code.to_owned(), message: cut(message, MAX_TRAP_MESSAGE) + &place, at: None }
+}
+
+/// The limit that wasmtime itself enforces for us and that was hit: its name, and a sentence. Wasmtime's errors have no type here, so
+/// that they are told apart by their texts; tests hit every one of these limits, and fail when an upgrade words one otherwise.
+fn exceeded_limit(error: &wasmtime::Error, limits: &Limits) -> Option<(&'static str, String)> {
+    let cause = error.root_cause();
+    let text = cause.to_string();
+    let full = matches!(cause.downcast_ref(), Some(ResourceTableError::Full));
+    let counts = [("instance", "instances", limits.instances), ("memory", "memories", limits.memories), ("table", "tables", limits.tables)];
+    if full || text.ends_with("store handle limit exceeded") {
+        return Some(("handles", format!("the converter holds more handles open than its limit `handles` of {} admits", limits.handles)));
+    }
+    if cause.is::<CallTooLarge>() || text.starts_with("too much data is being copied between the host and the guest") {
+        let message = format!("the converter passed more in one call of the host than {} bytes, its limit `call_bytes`", limits.call_bytes);
+        return Some(("call_bytes", message));
+    }
+    let (_, name, limit) = *counts.iter().find(|(what, ..)| text.starts_with(&format!("resource limit exceeded: {what} count")))?;
+    Some((name, format!("the converter has more {name} than {limit}, its limit `{name}`")))
 }
 
 /// A panic says more than the `unreachable` that it ends in.
@@ -268,4 +300,46 @@ fn function_name(backtrace: &WasmBacktrace) -> Option<String> {
     let names: Vec<String> = names.map(|name| format!("{:#}", rustc_demangle::demangle(name))).collect();
     let is_own = |name: &&String| !MACHINERY.iter().any(|prefix| name.trim_start_matches('<').starts_with(prefix));
     names.iter().find(is_own).or_else(|| names.first()).map(|name| cut(name.clone(), MAX_FUNCTION))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use wasmtime::component::{Component, Linker, ResourceTable};
+    use wasmtime::{Engine, Store};
+
+    use super::{Limits, exceeded_limit};
+    use crate::sandbox::engine_config;
+
+    /// Handles of resources that the guest defines itself, which no other test reaches: wasmtime alone counts them.
+    #[test]
+    fn handles_of_the_guest_s_own_end_at_the_limit() {
+        let text = r#"(component
+            (type $own (resource (rep i32)))
+            (core func $new (canon resource.new $own))
+            (core module $module
+                (import "" "new" (func $new (param i32) (result i32)))
+                (func (export "run") (loop $again (drop (call $new (i32.const 1))) (br $again))))
+            (core instance $instance (instantiate $module (with "" (instance (export "new" (func $new))))))
+            (func (export "run") (canon lift (core func $instance "run"))))"#;
+        let engine = Engine::new(&engine_config()).unwrap();
+        let component = Component::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+        let mut store = Store::new(&engine, ());
+        store.set_max_component_handles(100);
+        store.set_epoch_deadline(u64::MAX);
+        let instance = Linker::new(&engine).instantiate(&mut store, &component).unwrap();
+        let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+        let error = run.call(&mut store, ()).unwrap_err();
+        assert_eq!(exceeded_limit(&error, &Limits::default()).unwrap().0, "handles", "{error:?}");
+    }
+
+    /// Handles that a guest gets from WASI: the table of the host is full.
+    #[test]
+    fn a_full_table_of_the_host_is_the_limit_of_handles() {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(1);
+        table.push(()).unwrap();
+        let error = wasmtime::Error::from(table.push(()).unwrap_err());
+        assert_eq!(exceeded_limit(&error, &Limits::default()).unwrap().0, "handles", "{error:?}");
+    }
 }

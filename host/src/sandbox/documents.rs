@@ -59,6 +59,11 @@ impl Documents {
         self.entries.into_iter().filter(|entry| entry.finished).map(|entry| entry.document).collect()
     }
 
+    /// Bytes held in names, media types, keys and attributes.
+    pub fn metadata(&self) -> usize {
+        self.metadata
+    }
+
     /// The entry behind a handle. The number came from `entries`, which never shrinks.
     fn get(&mut self, number: u32) -> Result<&mut Entry, HostError> {
         let index = usize::try_from(number).unwrap_or(usize::MAX);

@@ -37,14 +37,4 @@ pub enum SandboxError {
     /// It exports the right names with other types.
     #[error("the component exports functions of other types than the contract's: {0}")]
     ExportType(String),
-    /// It needs more memories or tables than an instance may have.
-    #[error("the component has {count} {what}; at most {limit} are allowed")]
-    TooMany {
-        /// `linear memories` or `tables`.
-        what: &'static str,
-        /// How many it has.
-        count: u32,
-        /// How many are allowed.
-        limit: usize,
-    },
 }

@@ -2,15 +2,7 @@
 
 use wasmtime::ResourceLimiter;
 
-/// Core instances in one component. A Rust guest has 3 or 4; one from componentize-py, which links every native library as a module of its
-/// own, about 40.
-pub const MAX_INSTANCES: usize = 256;
-/// Linear memories in one instance. Guests have one; a composition has one for each of its parts. Each reserves address space.
-pub const MAX_MEMORIES: usize = 16;
-/// Tables in one instance: one for each core module, and those that wit-component adds.
-pub const MAX_TABLES: usize = 256;
-/// Elements of all tables together. An interpreter's function table has some ten thousand; an element takes 8 bytes of the host's memory.
-pub const MAX_TABLE_ELEMENTS: usize = 1 << 18;
+use super::types::Limits;
 
 /// The instance asked for more than it may have. It ends the call, and comes back from wasmtime by downcast.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,40 +11,56 @@ pub enum MemoryLimitExceeded {
     #[error("the converter asked for {wanted} bytes of memory in all; its limit `memory_bytes` is {limit}")]
     Memory {
         /// The sum that it wanted to reach.
-        wanted: usize,
+        wanted: u64,
         /// The limit.
-        limit: usize,
+        limit: u64,
     },
     /// Table elements.
-    #[error("the converter asked for {wanted} table elements in all; the limit is {MAX_TABLE_ELEMENTS}")]
+    #[error("the converter asked for {wanted} table elements in all; its limit `table_elements` is {limit}")]
     TableElements {
         /// The sum that it wanted to reach.
-        wanted: usize,
+        wanted: u64,
+        /// The limit.
+        limit: u64,
     },
+}
+
+impl MemoryLimitExceeded {
+    /// The name of the limit.
+    pub fn name(&self) -> &'static str {
+        match self {
+            MemoryLimitExceeded::Memory { .. } => "memory_bytes",
+            MemoryLimitExceeded::TableElements { .. } => "table_elements",
+        }
+    }
 }
 
 /// Counts what one store allocates. Memories and tables only grow: they are freed with the store.
 #[derive(Debug)]
 pub struct MemoryLimiter {
-    limit: usize,
-    used: usize,
+    limits: Limits,
+    used: u64,
     /// The highest sum before the last growth, which may still fail.
-    peak: usize,
+    peak: u64,
     /// What the last approved growth added, until it is known to have failed.
-    last: usize,
-    table_elements: usize,
+    last: u64,
+    table_elements: u64,
 }
 
 impl MemoryLimiter {
-    /// A limiter that admits `limit` bytes of linear memory in all.
-    pub fn new(limit: u64) -> Self {
-        MemoryLimiter { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, peak: 0, last: 0, table_elements: 0 }
+    /// A limiter that admits what `limits` say.
+    pub fn new(limits: &Limits) -> Self {
+        MemoryLimiter { limits: limits.clone(), used: 0, peak: 0, last: 0, table_elements: 0 }
     }
 
     /// The highest sum of linear memory so far, in bytes.
-    pub fn peak(&self) -> usize {
+    pub fn peak(&self) -> u64 {
         self.peak.max(self.used)
     }
+}
+
+fn count(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 impl ResourceLimiter for MemoryLimiter {
@@ -62,10 +70,10 @@ impl ResourceLimiter for MemoryLimiter {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false); // The module's own maximum: `memory.grow` answers -1, as it would anywhere.
         }
-        let added = desired.saturating_sub(current);
-        let wanted = self.used.saturating_add(added);
-        if wanted > self.limit {
-            return Err(MemoryLimitExceeded::Memory { wanted, limit: self.limit }.into());
+        let added = desired.saturating_sub(current) as u64;
+        let (wanted, limit) = (self.used.saturating_add(added), self.limits.memory_bytes);
+        if wanted > limit {
+            return Err(MemoryLimitExceeded::Memory { wanted, limit }.into());
         }
         self.last = added;
         self.used = wanted;
@@ -86,24 +94,25 @@ impl ResourceLimiter for MemoryLimiter {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let wanted = self.table_elements.saturating_add(desired.saturating_sub(current));
-        if wanted > MAX_TABLE_ELEMENTS {
-            return Err(MemoryLimitExceeded::TableElements { wanted }.into());
+        let wanted = self.table_elements.saturating_add(desired.saturating_sub(current) as u64);
+        let limit = self.limits.table_elements;
+        if wanted > limit {
+            return Err(MemoryLimitExceeded::TableElements { wanted, limit }.into());
         }
         self.table_elements = wanted;
         Ok(true)
     }
 
     fn instances(&self) -> usize {
-        MAX_INSTANCES
+        count(self.limits.instances)
     }
 
     fn tables(&self) -> usize {
-        MAX_TABLES
+        count(self.limits.tables)
     }
 
     fn memories(&self) -> usize {
-        MAX_MEMORIES
+        count(self.limits.memories)
     }
 }
 
@@ -114,11 +123,15 @@ mod tests {
 
     use wasmtime::ResourceLimiter;
 
-    use super::{MAX_TABLE_ELEMENTS, MemoryLimitExceeded, MemoryLimiter};
+    use super::{Limits, MemoryLimitExceeded, MemoryLimiter};
+
+    fn limiter(memory_bytes: u64) -> MemoryLimiter {
+        MemoryLimiter::new(&Limits { memory_bytes, table_elements: 100, ..Limits::default() })
+    }
 
     #[test]
     fn the_sum_over_all_memories_counts() {
-        let mut limiter = MemoryLimiter::new(100);
+        let mut limiter = limiter(100);
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(limiter.memory_growing(0, 30, None).unwrap());
         let error = limiter.memory_growing(30, 41, None).unwrap_err();
@@ -129,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_growth_that_the_system_refused_is_taken_back_once() {
-        let mut limiter = MemoryLimiter::new(100);
+        let mut limiter = limiter(100);
         assert!(limiter.memory_growing(0, 40, None).unwrap());
         assert!(limiter.memory_growing(40, 90, None).unwrap());
         for _ in 0..2 {
@@ -142,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_growth_that_was_never_asked_about_is_not_taken_back() {
-        let mut limiter = MemoryLimiter::new(100);
+        let mut limiter = limiter(100);
         assert!(limiter.memory_growing(0, 100, None).unwrap());
         limiter.memory_grow_failed(wasmtime::Error::msg("memory growth exceeds memory type's limits")).unwrap();
         assert!(limiter.memory_growing(100, 101, None).is_err());
@@ -150,15 +163,15 @@ mod tests {
 
     #[test]
     fn a_memory_s_own_maximum_is_no_limit_of_ours() {
-        let mut limiter = MemoryLimiter::new(100);
+        let mut limiter = limiter(100);
         assert!(!limiter.memory_growing(0, 200, Some(150)).unwrap());
         assert_eq!(limiter.peak(), 0);
     }
 
     #[test]
     fn the_elements_of_all_tables_count() {
-        let mut limiter = MemoryLimiter::new(0);
-        assert!(limiter.table_growing(0, MAX_TABLE_ELEMENTS - 1, None).unwrap());
+        let mut limiter = limiter(0);
+        assert!(limiter.table_growing(0, 99, None).unwrap());
         assert!(limiter.table_growing(0, 1, None).unwrap());
         assert!(limiter.table_growing(1, 2, None).is_err());
         assert!(!limiter.table_growing(1, 2, Some(1)).unwrap());

@@ -8,7 +8,6 @@ use super::bindings::dropforge::converter::types::{ConversionError, Descriptor, 
 use super::capability::{Capabilities, Capability};
 use super::error::SandboxError;
 use super::input::OpenInput;
-use super::limits::{MAX_MEMORIES, MAX_TABLES};
 use super::state::State;
 use super::text::cut;
 use super::wasi;
@@ -26,7 +25,6 @@ const MAX_NAMES: usize = 4_096;
 
 /// Links `component`, or says by name why it is no converter for this host.
 pub fn link(linker: &Linker<State>, component: &Component) -> Result<PluginPre<State>, SandboxError> {
-    check_size(component)?;
     check_imports(linker, component)?;
     check_exports(linker, component)?;
     let instance = linker.instantiate_pre(component).map_err(|error| SandboxError::ImportType(format!("{error:#}")))?;
@@ -47,15 +45,6 @@ pub fn capability_of(import: &str) -> Option<Capability> {
         Some(("wasi:clocks", _)) => Some(Capability::Clocks),
         Some(("wasi:random", _)) => Some(Capability::Random),
         _ => None,
-    }
-}
-
-fn check_size(component: &Component) -> Result<(), SandboxError> {
-    let Some(needed) = component.resources_required() else { return Ok(()) };
-    let counts = [("linear memories", needed.num_memories, MAX_MEMORIES), ("tables", needed.num_tables, MAX_TABLES)];
-    match counts.into_iter().find(|(_, count, limit)| usize::try_from(*count).is_ok_and(|count| count > *limit)) {
-        Some((what, count, limit)) => Err(SandboxError::TooMany { what, count, limit }),
-        None => Ok(()),
     }
 }
 

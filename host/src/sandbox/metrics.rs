@@ -8,14 +8,14 @@ use super::text::cut;
 use super::types::{MetricDeclaration, MetricKind, Observation};
 
 const MAX_LABEL: usize = 128;
-/// Different label values of all metrics in one conversion. More is a label that holds data: a serial number, say.
-const MAX_SERIES: usize = 1_000;
 /// Values of histograms and summaries that one conversion may record; counters and gauges are folded into one value for each series.
 const MAX_OBSERVATIONS: usize = 10_000;
 
 /// What one call observed.
 pub struct Observed {
     declarations: Vec<MetricDeclaration>,
+    /// The most series.
+    limit: usize,
     /// For each metric and its label values: where its value is in `observations`, if it is folded.
     series: HashMap<(usize, Vec<String>), usize>,
     observations: Vec<Observation>,
@@ -25,9 +25,10 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Nothing yet, for a converter with these declarations.
-    pub fn new(declarations: Vec<MetricDeclaration>) -> Self {
-        Observed { declarations, series: HashMap::new(), observations: Vec::new(), ignored: 0, first_reason: None }
+    /// Nothing yet, for a converter with these declarations. At most `limit` series are kept, of all its metrics together.
+    pub fn new(declarations: Vec<MetricDeclaration>, limit: u32) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Observed { declarations, limit, series: HashMap::new(), observations: Vec::new(), ignored: 0, first_reason: None }
     }
 
     /// Takes one value, or counts it as ignored.
@@ -70,8 +71,8 @@ impl Observed {
             observation.value = if kind == MetricKind::Counter { observation.value + value } else { value };
             return Ok(());
         }
-        if known.is_none() && self.series.len() >= MAX_SERIES {
-            return Err(format!("would be one more than {MAX_SERIES} series in this conversion"));
+        if known.is_none() && self.series.len() >= self.limit {
+            return Err(format!("would be one more than {} series in this conversion, its limit `metric_series`", self.limit));
         }
         if self.observations.len() >= MAX_OBSERVATIONS {
             return Err(format!("would be one more than {MAX_OBSERVATIONS} observations in this conversion"));

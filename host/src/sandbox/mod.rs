@@ -31,7 +31,7 @@ pub use call::Converter;
 pub use capability::{Access, Capabilities, Capability, Lookup, LookupError, LookupResponse};
 pub use engine::{MAX_WASM_STACK, Sandbox, THREAD_STACK, compile, engine_config};
 pub use error::SandboxError;
-pub use limits::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, MemoryLimitExceeded};
+pub use limits::MemoryLimitExceeded;
 pub use source::{FileSource, MemorySource};
 pub use types::*;
 pub use wasi::INTERFACES as WASI_INTERFACES;

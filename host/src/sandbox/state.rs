@@ -55,6 +55,11 @@ pub fn failed<T>(text: impl Into<String>) -> Result<T, HostError> {
     Err(HostError::Guest(IoError::Failed(text.into())))
 }
 
+/// A call across the boundary carries more than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("more bytes than may cross the boundary in one call")]
+pub struct CallTooLarge;
+
 /// The wall time ran out.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the converter was stopped after {}, its limit of wall time", Seconds(*.0))]
@@ -157,7 +162,7 @@ impl State {
             limits: limits.clone(),
             started: Instant::now(),
             deadline: Deadline::after(limits.wall_time),
-            memory: MemoryLimiter::new(limits.memory_bytes),
+            memory: MemoryLimiter::new(limits),
             table,
             wasi: wasi::empty_context(),
             access: Access::default(),
@@ -169,7 +174,7 @@ impl State {
             input_bytes: 0,
             documents: Documents::new(sink),
             problems: Problems::new(limits.problems),
-            observed: Observed::new(metrics.to_vec()),
+            observed: Observed::new(metrics.to_vec(), limits.metric_series),
             log,
             asked: Asked::default(),
             failure: None,

@@ -90,7 +90,7 @@ pub enum ErrorType {
     Trap,
     /// The wall time ran out.
     Timeout,
-    /// More linear memory, tables, instances or handles than allowed.
+    /// More linear memory, tables, instances or handles than allowed, or more bytes in one host call.
     MemoryLimit,
     /// More documents or document bytes than allowed. (Log over its limit is dropped and fails nothing.)
     OutputLimit,
@@ -417,6 +417,14 @@ pub struct Limits {
     pub wall_time: Duration,
     /// Summed over all linear memories of the instance.
     pub memory_bytes: u64,
+    /// Core instances of the component.
+    pub instances: u32,
+    /// Linear memories of the instance.
+    pub memories: u32,
+    /// Tables of the instance.
+    pub tables: u32,
+    /// Summed over all tables of the instance.
+    pub table_elements: u64,
     /// Summed over all documents, finished or not.
     pub output_bytes: u64,
     /// Created, finished or not.
@@ -427,12 +435,14 @@ pub struct Limits {
     pub log_lines: u32,
     /// Bytes kept.
     pub log_bytes: u64,
+    /// Different label values of all metrics; observations of others are ignored.
+    pub metric_series: u32,
     /// Problems kept; the others are counted.
     pub problems: u32,
     /// Size of the input.
     pub input_bytes: u64,
     /// Bytes that may cross the boundary in one host call.
-    pub call_bytes: usize,
+    pub call_bytes: u64,
     /// Look-ups.
     pub lookups: u32,
     /// Bytes of the answers to all of them.
@@ -446,11 +456,16 @@ impl Default for Limits {
         Limits {
             wall_time: Duration::from_secs(300),
             memory_bytes: 256 << 20,
+            instances: 256,
+            memories: 16,
+            tables: 256,
+            table_elements: 1 << 18,
             output_bytes: 4 << 30,
             documents: 10_000,
             handles: 10_000,
             log_lines: 10_000,
             log_bytes: 1 << 20,
+            metric_series: 1_000,
             problems: 1_000,
             input_bytes: 16 << 30,
             call_bytes: 128 << 20,
@@ -462,13 +477,17 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits of `describe`: it has nothing to read or write.
+    /// The limits of `describe`: it has nothing to read or write, and its longest text has 256 KiB.
     pub fn for_describe() -> Self {
-        Limits { wall_time: Duration::from_secs(1), memory_bytes: 64 << 20, log_lines: 100, ..Limits::default() }
+        Limits { wall_time: Duration::from_secs(1), memory_bytes: 64 << 20, log_lines: 100, call_bytes: ANSWER_BYTES, ..Limits::default() }
     }
 
     /// The limits of `probe`: it reads at most 64 KiB.
     pub fn for_probe() -> Self {
-        Limits { wall_time: Duration::from_secs(2), log_lines: 100, ..Limits::default() }
+        Limits { wall_time: Duration::from_secs(2), log_lines: 100, call_bytes: ANSWER_BYTES, ..Limits::default() }
     }
 }
+
+/// What `describe` and `probe` may say in one call: several times the longest descriptor that the contract admits. In the host, a list of
+/// short texts takes three times what it took in the guest.
+const ANSWER_BYTES: u64 = 4 << 20;

@@ -44,7 +44,8 @@ pub(super) fn choose(
 ) -> std::io::Result<Choice> {
     let ConverterChoice::Named { name: wanted, digest } = &route.converter else {
         let granted = |plugin: &Plugin| plugin.check_grants(&config.granted(Some(route), &plugin.descriptor.name), Some(&route.name));
-        let answers = ask(registry.all(), &granted, name, path, input)?;
+        let limits = |converter: &str| config.limits_for(Some(route), Some(converter)).to_probe_limits();
+        let answers = ask(registry.all(), &granted, name, path, input, &limits)?;
         let candidates = answers.iter().map(Candidate::from).collect();
         let willing = answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect();
         return Ok(Choice::Offer(willing, candidates));

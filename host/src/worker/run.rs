@@ -96,7 +96,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
         };
         detail.options(&options);
         let sink = context.spool.begin(&job.id)?;
-        let limits = context.config.limits_for(route);
+        let limits = context.config.limits_for(Some(route), Some(converter)).to_limits();
         let question = Question {
             plugin: &plugin.digest,
             options: &options,

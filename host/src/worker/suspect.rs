@@ -113,7 +113,8 @@ fn in_child(context: &Context, job: &Job) -> Result<Decision, Failure> {
         }
         Ok(answer)
     });
-    let limit = context.config.routes.iter().map(|route| context.config.limits_for(route).wall_time).max().unwrap_or_default();
+    let route = context.config.routes.iter().find(|route| route.name == job.route);
+    let limit = context.config.all_limits_for(route).map(|limits| limits.to_limits().wall_time).max().unwrap_or_default();
     let status = wait(&mut child, limit.saturating_mul(2) + GRACE)?;
     let answer = reader.join().map_err(|_| io::Error::other("the answer could not be read"))??;
     if !status.success() {

@@ -56,16 +56,22 @@ impl Detail {
             json!({
                 "wall_seconds": limits.wall_time.as_secs_f64(),
                 "memory_bytes": limits.memory_bytes,
+                "instances": limits.instances,
+                "memories": limits.memories,
+                "tables": limits.tables,
+                "table_elements": limits.table_elements,
                 "output_bytes": limits.output_bytes,
                 "documents": limits.documents,
                 "handles": limits.handles,
                 "log_lines": limits.log_lines,
                 "log_bytes": limits.log_bytes,
+                "metric_series": limits.metric_series,
                 "problems": limits.problems,
                 "input_bytes": limits.input_bytes,
                 "lookups": limits.lookups,
                 "lookup_bytes": limits.lookup_bytes,
                 "lookup_seconds": limits.lookup_time.as_secs_f64(),
+                "call_bytes": limits.call_bytes,
             }),
         );
     }

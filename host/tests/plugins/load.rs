@@ -3,20 +3,25 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use dropforge::identity::FileIdentity;
-use dropforge::plugins::{Plugin, load_file};
-use dropforge::sandbox::{Capabilities, Capability, Sandbox};
+use dropforge::plugins::{LoadLimits, LoadSettings, Plugin, load_file};
+use dropforge::sandbox::{Capabilities, Capability, Limits, Sandbox};
 use serde_json::json;
 
 use crate::guest::{Guest, function};
 use crate::sandbox;
 
 pub fn load(bytes: &[u8], sandbox: &Sandbox, folder: &Path) -> Result<Plugin, String> {
+    load_within(bytes, sandbox, folder, &LoadLimits::default())
+}
+
+fn load_within(bytes: &[u8], sandbox: &Sandbox, folder: &Path, limits: &LoadLimits) -> Result<Plugin, String> {
     let file = folder.join("plugin.wasm");
     fs::write(&file, bytes).unwrap();
-    load_file(&file, sandbox, folder.join("compiled")).map_err(|error| error.to_string())
+    let settings = LoadSettings { limits: limits.clone(), ..LoadSettings::from(folder.join("compiled")) };
+    load_file(&file, sandbox, settings).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -162,6 +167,46 @@ fn everything_that_breaks_the_contract_is_refused_by_name() {
 }
 
 #[test]
+fn every_limit_of_loading_is_a_refusal_that_names_it() {
+    let (sandbox, folder) = (sandbox(), tempfile::tempdir().unwrap());
+    let bytes = Guest::default().module();
+    let default = LoadLimits::default;
+    let size = bytes.len() as u64;
+    let bomb = compile_bomb();
+    assert!(bomb.len() < 40_000, "{}", bomb.len());
+    let describe = |limits: Limits| LoadLimits { describe: limits, ..default() };
+    let cases = [
+        (&bytes, LoadLimits { file_bytes: size - 1, ..default() }, format!("it has {size} bytes, and its limit `loading.file_bytes` is")),
+        (&bomb, LoadLimits { compile_time: Duration::from_millis(100), ..default() }, "its limit `loading.compile_seconds`".to_owned()),
+        (&bomb, LoadLimits { compile_memory_bytes: 300_000_000, ..default() }, "its limit `loading.compile_memory_bytes`".to_owned()),
+        (&bytes, LoadLimits { compiled_bytes: 1000, ..default() }, "its limit `loading.compiled_bytes` is 1000".to_owned()),
+        (&bytes, describe(Limits { wall_time: Duration::ZERO, ..Limits::for_describe() }), "its `describe` failed: timeout".to_owned()),
+        (&bytes, describe(Limits { memory_bytes: 65_535, ..Limits::for_describe() }), "its `describe` failed: memory_limit".to_owned()),
+        (&bytes, describe(Limits { call_bytes: 10, ..Limits::for_describe() }), "its limit `call_bytes`".to_owned()),
+    ];
+    for (index, (bytes, limits, expected)) in cases.iter().enumerate() {
+        // Each with a cache of its own: what is compiled is not compiled again.
+        let folder = folder.path().join(index.to_string());
+        fs::create_dir(&folder).unwrap();
+        let message = load_within(bytes, &sandbox, &folder, limits).map(|plugin| format!("{plugin:?}")).unwrap_err();
+        assert!(message.contains(expected), "{expected:?} was expected in: {message}");
+        let left: Vec<_> = fs::read_dir(folder.join("compiled")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".tmp")), "{left:?}");
+    }
+}
+
+/// A module of a few kilobytes that the compiler needs gigabytes and hours for: what is live in a loop is merged at its head, and each
+/// of the loops around it merges all of it again.
+fn compile_bomb() -> Vec<u8> {
+    const LOCALS: usize = 1000;
+    let work: String =
+        (0..LOCALS).map(|n| format!("(local.set {n} (i32.add (local.get {n}) (local.get {})))", (n * 7 + 1) % LOCALS)).collect();
+    let loops = "(loop ".repeat(LOCALS) + &work + &"(br_if 0 (local.get 0)))".repeat(LOCALS);
+    let others = format!("{}(func (local {}) {loops})", Guest::default().others, "i32 ".repeat(LOCALS));
+    Guest { others, ..Guest::default() }.module()
+}
+
+#[test]
 fn the_compiling_process_answers_only_to_its_parent() {
     let run = |arguments: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_dropforge")).arg("compile-plugin").args(arguments).stdin(Stdio::null()).output().unwrap()
@@ -172,7 +217,7 @@ fn the_compiling_process_answers_only_to_its_parent() {
     // What arrives has another digest than what was sent.
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("out.cwasm");
-    let output = run(&["00", target.to_str().unwrap()]);
+    let output = run(&["00", target.to_str().unwrap(), "1000", "4294967296", "1000"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "\"changed\"");
     assert!(!target.exists());
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dropforge::sandbox::{ErrorType, Limits, Outcome};
+use dropforge::sandbox::{ErrorType, Limits, Outcome, Source};
 
 use crate::support::{CONVERTER, Case, SANDBOX, assert_answers, convert};
 
@@ -115,8 +115,43 @@ fn bytes_in_one_call() {
     let ran = Case::new(b"").limits(limits).convert("create text/plain a\nwrite @1000000\nfinish");
     assert_eq!(ran.conversion.result, Ok(Outcome::Converted));
     let ran = Case::new(b"").limits(limits).convert("create text/plain a\nwrite @1100000\nfinish");
-    assert_eq!(ran.error().error_type, ErrorType::Trap);
-    assert!(ran.error().message.contains("too much data"), "{}", ran.error());
+    assert_eq!((ran.error().error_type, ran.error().code.as_str()), (ErrorType::MemoryLimit, "call_bytes"));
+    assert!(ran.error().message.contains("1048576 bytes, its limit `call_bytes`"), "{}", ran.error());
+}
+
+#[test]
+fn wall_time_that_passes_in_a_host_call() {
+    /// A file system that answers late, and never again after that.
+    struct Late(Duration);
+    impl Source for Late {
+        fn size(&self) -> u64 {
+            1
+        }
+        fn read_at(&mut self, _: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+            std::thread::sleep(self.0);
+            Ok(buffer.len().min(1))
+        }
+    }
+    let limit = Duration::from_millis(200);
+    // The guest's own code runs for no time at all: neither what it returns nor the host call's result saves it.
+    for ending in ["read 1", "read 1\nskip not mine", "read 1\nfail upstream x", "read 1\ncreate text/plain a\nwrite x\nfinish"] {
+        let mut case = Case::new(b"").limits(|limits| limits.wall_time = limit);
+        case.input.source = Box::new(Late(limit));
+        let ran = case.convert(ending);
+        assert_eq!((ran.error().error_type, ran.error().code.as_str()), (ErrorType::Timeout, "wall_seconds"), "{ending}");
+        assert!(ran.conversion.documents.is_empty());
+    }
+}
+
+#[test]
+fn metric_series() {
+    let script: String = (0..20).map(|n| format!("observe rows_total 1 label-{n}\n")).collect();
+    let ran = Case::new(b"").limits(|limits| limits.metric_series = 7).convert(&(script.clone() + &script));
+    assert_eq!(ran.conversion.result, Ok(Outcome::Converted), "what is ignored fails nothing");
+    assert_eq!(ran.conversion.observations.len(), 7);
+    let complaint = ran.conversion.log_tail.iter().find(|line| line.message.contains("ignored")).unwrap();
+    assert!(complaint.message.contains("26 metric observations were ignored"), "{complaint:?}");
+    assert!(complaint.message.contains("its limit `metric_series`"), "{complaint:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::plugins::{OptionInfo, Plugin, Report, load_file};
+use crate::plugins::{LoadLimits, LoadSettings, OptionInfo, Plugin, Report, load_file};
 use crate::sandbox::{Capability, Descriptor, Sandbox};
 
 use super::super::print;
@@ -65,7 +65,8 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     };
     let compiled = CompiledDir::choose(config.as_ref())?;
     let config = config.unwrap_or_default();
-    let plugin = load_file(&args.file, &Sandbox::new()?, &compiled.path)?;
+    let settings = LoadSettings { limits: LoadLimits::of(&config), ..LoadSettings::from(&compiled.path) };
+    let plugin = load_file(&args.file, &Sandbox::new()?, settings)?;
     if args.json {
         let inspection = Inspection {
             file: args.file.display().to_string(),

@@ -1,0 +1,149 @@
+//! The targets: whatever the bytes, none of these panics, and what each promises holds.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use dropforge::config::{self, Need, Overrides, Sources};
+use dropforge::plugins::{LoadCause, LoadLimits, LoadSettings, Options, load_file, set_compiler};
+use dropforge::sandbox::{Limits, Sandbox, THREAD_STACK};
+use dropforge_fuzz::fuzz;
+use dropforge_plugin_csv::Csv;
+use dropforge_plugin_junit::Junit;
+use dropforge_sdk::Converter;
+use dropforge_sdk::testkit::{self, TestInput};
+use dropforge_tests::attack;
+use serde_json::{Map, Value, json};
+
+/// Runs a target on a thread with the stack that the daemon and the compiling process have.
+fn on_a_large_stack(target: impl FnOnce() + Send + 'static) {
+    if let Err(panic) = thread::Builder::new().stack_size(THREAD_STACK).spawn(target).unwrap().join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// The files of a folder of `tests/data`, cut to a few thousand bytes.
+fn data(folder: &str, extension: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(folder);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|found| found == extension));
+    files.sort();
+    files.iter().map(|file| fs::read(file).unwrap().into_iter().take(4_000).collect()).collect()
+}
+
+/// A file is a plugin, or is refused with a sentence. As in the daemon, the real binary compiles it in a process of its own: that one may
+/// die of it (of a package that needs itself wit-parser follows the needs until its stack ends), this one not.
+#[test]
+fn the_load_pipeline() {
+    set_compiler(dropforge_tests::dropforge());
+    let sandbox = Sandbox::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let limits = LoadLimits {
+        compile_time: Duration::from_secs(10),
+        describe: Limits { wall_time: Duration::from_millis(50), ..Limits::for_describe() },
+        ..LoadLimits::default()
+    };
+    let seeds = attack::all().into_iter().filter(|attack| attack.name != "compile-bomb").map(|attack| attack.plugin);
+    fuzz("plugins", seeds.collect(), &["\0asm", "component-type", "name", "producers"], 300, |bytes| {
+        let plugin = folder.path().join("plugin.wasm");
+        fs::write(&plugin, bytes).unwrap();
+        let compiled = folder.path().join("compiled");
+        match load_file(&plugin, &sandbox, LoadSettings { limits: limits.clone(), ..LoadSettings::from(&compiled) }) {
+            Ok(plugin) => assert!(!plugin.descriptor.name.is_empty()),
+            Err(error) => {
+                let environment =
+                    matches!(*error.cause, LoadCause::Io(_) | LoadCause::Compiled(_) | LoadCause::Sandbox(_) | LoadCause::Changed);
+                assert!(!environment, "{error}");
+                assert!(!error.cause.to_string().is_empty());
+            }
+        }
+        let left = fs::read_dir(&compiled).unwrap().filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+        assert_eq!(left.count(), 0, "an unfinished file was left");
+    });
+}
+
+/// Whatever is in a file, a converter answers, and what it makes is what its media type says: JSON, line by line or in one.
+fn conversions<C: Converter>(name: &str, bytes: &[u8]) {
+    let probe = testkit::probe::<C>(TestInput::new(name, bytes));
+    assert!(probe.confidence <= 100);
+    let conversion = testkit::convert::<C>(TestInput::new(name, bytes), json!({}));
+    if let Err(error) = &conversion.result {
+        assert!(!error.message.is_empty() && error.code != "bad_output", "{error:?}");
+    }
+    for document in &conversion.documents {
+        let text = std::str::from_utf8(&document.bytes).unwrap();
+        let parts: Vec<&str> =
+            if document.media_type.contains("ndjson") || document.name.ends_with(".jsonl") { text.lines().collect() } else { vec![text] };
+        for part in parts {
+            assert!(serde_json::from_str::<Value>(part).is_ok(), "{} is no JSON: {part}", document.name);
+        }
+    }
+}
+
+#[test]
+fn csv() {
+    let words = ["\"\"", "\r\n", ",\"", "\";", "\u{feff}", "1e999", "-0", "0x", "\t", "|", "2026-11-22T00:00:00Z", "\u{0}"];
+    fuzz("csv", data("csv", "csv"), &words, 4_000, |bytes| conversions::<Csv>("a.csv", bytes));
+}
+
+#[test]
+fn junit() {
+    let words =
+        ["<testcase", "</testsuite>", "<![CDATA[", "]]>", "&#x0;", "&lt;", "time=\"", "<failure>", "<!DOCTYPE a [", "<?xml", "<!--"];
+    fuzz("junit", data("junit", "xml"), &words, 4_000, |bytes| conversions::<Junit>("a.xml", bytes));
+}
+
+/// A schema and options for it, parted by a zero byte. What is completed is valid, and complete: completing it again changes nothing.
+#[test]
+fn options_against_schemas() {
+    let words = [
+        "\"$ref\":\"#/$defs/a\"",
+        "\"default\":",
+        "\"type\":\"object\"",
+        "\"properties\":{",
+        "\"allOf\":[",
+        "\"pattern\":\"(a*)*\"",
+        "{}",
+        "1e400",
+    ];
+    on_a_large_stack(move || {
+        fuzz("options", Vec::new(), &words, 4_000, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let (schema, values) = text.split_once('\0').unwrap_or((&text, "{}"));
+            let options = match Options::new(schema) {
+                Ok(options) => options,
+                Err(error) => return assert!(!error.to_string().is_empty()),
+            };
+            let _ = options.list();
+            let values: Map<String, Value> = serde_json::from_str(values).unwrap_or_default();
+            if let Ok(completed) = options.complete("x", &values) {
+                let again: Map<String, Value> = serde_json::from_str(&completed).unwrap();
+                assert_eq!(options.complete("x", &again).unwrap(), completed);
+            }
+        });
+    });
+}
+
+/// A configuration loads, and then it can be shown; or everything that is wrong with it is said in sentences.
+#[test]
+fn configurations() {
+    let words = ["[[routes]]\n", "limits = {", "[plugins.a.limits]\n", "= -1", "= 1e999", "'''", "\"{dir1}\"", "{{", "**/", "\\u0000"];
+    let folder = tempfile::tempdir().unwrap();
+    fuzz("config", Vec::new(), &words, 1_000, |bytes| {
+        let name = if bytes.first() == Some(&b'{') { "c.json" } else { "c.toml" };
+        fs::write(folder.path().join(name), bytes).unwrap();
+        let sources = Sources {
+            file: Some(name.into()),
+            overrides: Overrides { state: Some("/state".into()), ..Overrides::default() },
+            environment: Vec::new(),
+            directory: folder.path().to_path_buf(),
+            need: Need::Routes,
+        };
+        match config::load(&sources) {
+            Ok(loaded) => assert!(!loaded.config.to_toml().unwrap().is_empty()),
+            Err(errors) => assert!(errors.iter().all(|error| !error.to_string().is_empty())),
+        }
+    });
+}

@@ -1,0 +1,6 @@
+;; Spins.
+;;! ends: job timeout
+;;! says: its limit of wall time
+;;! limits: wall_seconds = 0.5
+
+(func $convert (param $input i32) (param i32 i32) (result i32) (loop $l (br $l)) unreachable)

@@ -1,0 +1,6 @@
+;; Traps in its start function.
+;;! ends: load
+;;! says: its `describe` failed: trap
+
+(func $run unreachable)
+(start $run)
