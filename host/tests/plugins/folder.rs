@@ -43,7 +43,14 @@ impl Watched {
             count.fetch_add(1, Ordering::SeqCst);
         });
         let (plugins, compiled) = (root.path().join("plugins"), root.path().join("compiled"));
-        let folder = PluginFolder::start(plugins, sandbox(), LoadSettings { grants, ..LoadSettings::from(compiled) }, Arc::clone(&metrics), on_change).unwrap();
+        let folder = PluginFolder::start(
+            plugins,
+            sandbox(),
+            LoadSettings { grants, ..LoadSettings::from(compiled) },
+            Arc::clone(&metrics),
+            on_change,
+        )
+        .unwrap();
         Watched { registry: folder.registry(), folder: Some(folder), root, metrics, changes }
     }
 
