@@ -122,23 +122,22 @@ impl ConvertNow {
         for plugin in &plugins {
             let limits = self.limits(route, &plugin.descriptor.name);
             let options = options(request, route, plugin)?;
-            let converter = plugin.descriptor.name.as_str();
-            let Admission::Go(pass) = registry.suspensions().admit(converter, &plugin.digest) else {
-                let message = format!("The converter `{converter}` is suspended: it has failed again and again; /api/v1/plugins says how.");
+            let name = plugin.descriptor.name.as_str();
+            let Admission::Go(pass) = registry.suspensions().admit(name, &plugin.digest) else {
+                let message = format!("The converter `{name}` is suspended: it has failed again and again; /api/v1/plugins says how.");
                 return Err(Refusal::Busy(message, RETRY_SECONDS));
             };
             let made = Made::default();
             let input = input().map_err(|error| Refusal::Failed(format!("The file cannot be read: {error}.")))?;
             let sink = Box::new(made.clone());
-            let converter =
-                plugin.granted(&self.config.granted(route, &plugin.descriptor.name), request.route.as_deref(), self.lookups.clone());
+            let converter = plugin.granted(&self.config.granted(route, name), request.route.as_deref(), self.lookups.clone());
             let converter = converter.map_err(|error| Refusal::Bad(format!("{error}.")))?;
             let conversion = converter.convert(input, &options, &plugin.descriptor.metrics, sink, &limits);
             self.count(plugin, &conversion);
             let error = conversion.result.as_ref().err();
             match pass.ended(error.map(|error| (error.error_type, error.message.as_str()))) {
-                Change::Suspended(_) => self.metrics.plugin_suspended(converter, true),
-                Change::Resumed => self.metrics.plugin_suspended(converter, false),
+                Change::Suspended(_) => self.metrics.plugin_suspended(name, true),
+                Change::Resumed => self.metrics.plugin_suspended(name, false),
                 Change::None | Change::StillSuspended => {}
             }
             if plugins.len() > 1 && matches!(conversion.result, Ok(Outcome::Skipped(_))) {

@@ -415,7 +415,7 @@ impl Folder {
     fn admit(&mut self, name: &OsStr, plugin: Box<Plugin>, held: Held, gone: &BTreeSet<OsString>) -> Attempt {
         let descriptor = &plugin.descriptor;
         if let Err(error) = plugin.check_grants(&self.settings.grants.of(&descriptor.name), None) {
-            return Attempt::Refused { reason: error.to_string(), again: None };
+            return Attempt::Refused { reason: error.to_string(), again: None, content: Some(held.content) };
         }
         match self.holder(&descriptor.name, name) {
             Some((holder, running)) if !gone.contains(&holder) => {

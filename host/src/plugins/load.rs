@@ -131,7 +131,7 @@ impl Loader<'_> {
         if !before.is_file() {
             return Err(LoadCause::NotAFile);
         }
-        let limit = self.limits.file_bytes;
+        let limit = self.settings.limits.file_bytes;
         if before.len() > limit {
             return Err(LoadCause::TooLarge { size: before.len(), limit });
         }

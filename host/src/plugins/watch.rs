@@ -13,7 +13,6 @@ use crossbeam_channel::{Receiver, Sender};
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use crate::config::Grants;
 use crate::metrics::Metrics;
 use crate::sandbox::Sandbox;
 

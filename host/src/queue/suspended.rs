@@ -30,9 +30,9 @@ impl Store {
         let released = self.run(move |connection| {
             connection
                 .prepare_cached(
-                    "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE id IN
-                         (SELECT id FROM jobs WHERE state = 'queued' AND waiting = 'plugin_suspended' AND converter = ?1
-                          ORDER BY rank, id LIMIT ?2)",
+                    "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE seq IN
+                         (SELECT seq FROM jobs WHERE state = 'queued' AND waiting = 'plugin_suspended' AND converter = ?1
+                          ORDER BY rank, seq LIMIT ?2)",
                 )?
                 .execute(params![converter, at_most.map_or(-1, i64::from)])
         })?;

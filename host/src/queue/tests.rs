@@ -587,9 +587,9 @@ fn jobs_of_a_suspended_plugin_wait_and_are_released_in_their_turn() {
     }
     let tried = claim(&store).unwrap();
     let suspended = |tried| Waiting::PluginSuspended { converter: "csv".into(), tried };
-    store.defer(&tried.id, Waiting::NEVER_DUE_MS, suspended(true), None).unwrap();
+    store.defer(&tried.id, Waiting::NEVER_DUE_MS, suspended(true)).unwrap();
     let chosen = claim(&store).unwrap();
-    store.defer(&chosen.id, Waiting::NEVER_DUE_MS, suspended(false), None).unwrap();
+    store.defer(&chosen.id, Waiting::NEVER_DUE_MS, suspended(false)).unwrap();
     let route = store.job(tried.id.as_str()).unwrap().unwrap().summary.route;
     assert_eq!(store.hold_for_plugin("csv", &["another"]).unwrap(), 0);
     assert_eq!(store.hold_for_plugin("csv", &[&route]).unwrap(), 2);
@@ -601,13 +601,13 @@ fn jobs_of_a_suspended_plugin_wait_and_are_released_in_their_turn() {
     let again = claim(&store).unwrap();
     assert_eq!((&again.id, again.attempts), (&tried.id, 2));
     assert!(claim(&store).is_none());
-    store.defer(&again.id, Waiting::NEVER_DUE_MS, suspended(true), None).unwrap();
+    store.defer(&again.id, Waiting::NEVER_DUE_MS, suspended(true)).unwrap();
     assert_eq!(store.release_for_plugin("csv", None).unwrap(), 4);
     assert_eq!([claim(&store), claim(&store)].map(|job| job.unwrap().attempts), [3, 1]);
 
     // What is known of a plugin's failures is gone with the process.
     let third = claim(&store).unwrap();
-    store.defer(&third.id, Waiting::NEVER_DUE_MS, suspended(false), None).unwrap();
+    store.defer(&third.id, Waiting::NEVER_DUE_MS, suspended(false)).unwrap();
     drop(store);
     let store = Store::open(&path).unwrap().store;
     assert_eq!(store.sizes().unwrap().due, 4);

@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::{self, DynOutputStream, OutputStream, Pollable, StreamRes
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::log::{SharedLog, Stream};
-use super::state::{CallTooLarge, State};
+use super::state::State;
 
 /// The version of WASI that wasmtime-wasi links. Components that import any other 0.2.x are linked to it.
 pub const VERSION: &str = "0.2.12";

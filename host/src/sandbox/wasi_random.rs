@@ -2,7 +2,7 @@
 
 use wasmtime_wasi::p2::bindings::random;
 
-use super::state::State;
+use super::state::{CallTooLarge, State};
 
 /// A stream of numbers that begins the same in every call: SplitMix64.
 #[derive(Debug)]
@@ -62,8 +62,9 @@ impl State {
     }
 
     fn random_bytes(&mut self, stream: Stream, length: u64) -> wasmtime::Result<Vec<u8>> {
-        let length = usize::try_from(length).ok().filter(|length| *length <= self.limits.call_bytes);
-        let Some(length) = length else { wasmtime::bail!("more random bytes were asked for than may cross the boundary in one call") };
+        let limit = self.limits.call_bytes;
+        let length = usize::try_from(length).ok().filter(|_| length <= limit);
+        let Some(length) = length else { return Err(CallTooLarge.into()) };
         let mut bytes = vec![0; length];
         self.fill(stream, &mut bytes)?;
         Ok(bytes)
