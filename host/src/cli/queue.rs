@@ -408,12 +408,10 @@ pub(super) fn chosen(args: &FilterArgs, all: bool) -> Result<Filter, Usage> {
 fn purge(args: &PurgeArgs) -> anyhow::Result<()> {
     let filter = Filter { dead: true, ..chosen(&args.filter, args.all)? };
     let (_, store) = args.state.open()?;
-    let dead = store.settled(&filter)?;
     if !args.yes {
-        let deliveries: u64 = store.jobs(&filter, usize::MAX >> 1)?.iter().map(|job| job.dead_deliveries).sum();
+        let (dead_letters, deliveries) = store.count_dead(&filter)?;
         bail!(Usage(format!(
-            "this would delete {} dead letters with their files, and give up {deliveries} refused deliveries with their documents; add --yes to do it",
-            dead.len()
+            "this would delete {dead_letters} dead letters with their files, and give up {deliveries} refused deliveries with their documents; add --yes to do it"
         )));
     }
     let purged = purge_dead(&store, &filter)?;

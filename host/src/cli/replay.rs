@@ -62,8 +62,8 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load(Need::Nothing)?.config;
     let store = Store::beside(&config.state_dir.join(QUEUE_FILE))?;
     let store = Arc::new(store);
-    let jobs = store.settled(&filter)?;
-    if jobs.is_empty() {
+    let mut jobs = store.settled(&filter).peekable();
+    if jobs.peek().is_none() {
         print("No settled job matches.\n")?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -77,7 +77,8 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let spool = if args.deliver { config.state_dir.join(SPOOL_FOLDER) } else { folder.path().join(SPOOL_FOLDER) };
     let context = context(config, &store, Spool::open(spool)?, args.with.as_deref())?;
     let mut unlike = 0;
-    for job in &jobs {
+    for job in jobs {
+        let job = &job?;
         let line = match source(job, folder.path()) {
             Err(error) => Line::failed(format!("cannot be converted again: {error}")),
             Ok(Source::Archived(_)) if args.deliver => {

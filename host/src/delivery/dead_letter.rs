@@ -26,7 +26,8 @@ pub struct Purged {
 pub fn purge(store: &Store, filter: &Filter) -> anyhow::Result<Purged> {
     let filter = Filter { dead: true, ..filter.clone() };
     let mut purged = Purged::default();
-    for job in store.settled(&filter)? {
+    for job in store.settled(&filter) {
+        let job = job?;
         remove(&job).with_context(|| format!("cannot delete {}", job.location.display()))?;
         purged.dead_letters += u64::from(store.forget(&job.id)?);
     }

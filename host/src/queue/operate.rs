@@ -11,6 +11,48 @@ use super::transitions::{JOB_COLUMNS, commit, insert, job, now_ms, queue_again};
 use super::{Committed, Ended, Filter, Job, JobId, QueueError, Store};
 use crate::identity::FileIdentity;
 
+/// Jobs that are read or changed in one transaction.
+const PAGE: usize = 500;
+
+/// Settled jobs, read a page at a time.
+pub struct SettledJobs<'a> {
+    store: &'a Store,
+    filter: Filter,
+    page: std::vec::IntoIter<(i64, Job)>,
+    last: i64,
+}
+
+impl Iterator for SettledJobs<'_> {
+    type Item = Result<Job, QueueError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.len() == 0 {
+            match self.next_page() {
+                Ok(page) => self.page = page.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let (seq, job) = self.page.next()?;
+        self.last = seq;
+        Some(Ok(job))
+    }
+}
+
+impl SettledJobs<'_> {
+    fn next_page(&self) -> Result<Vec<(i64, Job)>, QueueError> {
+        let (condition, mut values) = self.filter.sql();
+        values.push(self.last.into());
+        self.store.read(|connection| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT {JOB_COLUMNS}, seq FROM jobs WHERE ({condition}) AND state = 'settled' AND seq > ? ORDER BY seq LIMIT {PAGE}"
+                ))?
+                .query_map(params_from_iter(values), |row| Ok((row.get("seq")?, job(row)?)))?
+                .collect()
+        })
+    }
+}
+
 /// How many jobs were set going again, by what they were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Retried {
@@ -38,24 +80,17 @@ impl Store {
     /// # Errors
     /// Where the queue cannot write.
     pub fn retry(&self, filter: &Filter) -> Result<Retried, QueueError> {
-        let (condition, values) = filter.sql();
-        let retried = self.run(move |connection| {
-            let mut retried = Retried::default();
-            let jobs: Vec<(String, String)> = connection
-                .prepare(&format!(
-                    "SELECT jobs.id, state FROM jobs WHERE ({condition}) AND ({DEAD} OR (state = 'queued' AND waiting IS NOT NULL)
-                         OR jobs.seq IN (SELECT job FROM deliveries WHERE deliveries.state = 'pending' AND deliveries.due_ms > 0))"
-                ))?
-                .query_map(params_from_iter(&values), |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?;
-            for (id, state) in &jobs {
-                match state.as_str() {
-                    "settled" => retried.converted_again += queue_again(connection, id)? as u64,
-                    "queued" => retried.due_now += due_now(connection, id)? as u64,
-                    _ => retried.delivered_again += deliver_again(connection, id)? as u64,
-                }
+        let affected = format!(
+            "{DEAD} OR (state = 'queued' AND waiting IS NOT NULL)
+                 OR jobs.seq IN (SELECT job FROM deliveries WHERE deliveries.state = 'pending' AND deliveries.due_ms > 0)"
+        );
+        let retried = self.in_pages(filter, &affected, |connection, id, state, retried: &mut Retried| {
+            match state {
+                "settled" => retried.converted_again += queue_again(connection, id)? as u64,
+                "queued" => retried.due_now += due_now(connection, id)? as u64,
+                _ => retried.delivered_again += deliver_again(connection, id)? as u64,
             }
-            Ok(retried)
+            Ok(())
         })?;
         self.work().notify();
         self.committed().notify();
@@ -68,38 +103,68 @@ impl Store {
     /// # Errors
     /// Where the queue cannot write.
     pub fn give_up_deliveries(&self, filter: &Filter) -> Result<u64, QueueError> {
-        let (condition, values) = filter.sql();
-        let given_up = self.run(move |connection| {
-            let jobs: Vec<String> = connection
-                .prepare(&format!("SELECT jobs.id FROM jobs WHERE ({condition}) AND state = 'committed'"))?
-                .query_map(params_from_iter(&values), |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            let mut count = 0;
-            for id in &jobs {
-                let purged = connection
-                    .prepare_cached(
-                        "UPDATE deliveries SET state = 'purged' WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND state = 'dead'",
-                    )?
-                    .execute([id])?;
-                count += purged as u64;
-            }
-            Ok(count)
+        let given_up = self.in_pages(filter, "state = 'committed'", |connection, id, _, given_up: &mut u64| {
+            let mut purge = connection.prepare_cached(
+                "UPDATE deliveries SET state = 'purged' WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND state = 'dead'",
+            )?;
+            *given_up += purge.execute([id])? as u64;
+            Ok(())
         })?;
         self.committed().notify();
         Ok(given_up)
     }
 
-    /// The settled jobs that a filter means, the oldest first.
+    /// Does something to all jobs that a filter means and of which a condition holds, a page at a time, so that no worker waits for long.
+    fn in_pages<T: Default + Send + 'static>(
+        &self,
+        filter: &Filter,
+        also: &str,
+        step: fn(&Connection, &str, &str, &mut T) -> rusqlite::Result<()>,
+    ) -> Result<T, QueueError> {
+        let (condition, values) = filter.sql();
+        let sql = format!(
+            "SELECT jobs.seq, jobs.id, state FROM jobs WHERE ({condition}) AND ({also}) AND jobs.seq > ? ORDER BY jobs.seq LIMIT {PAGE}"
+        );
+        let (mut done, mut last) = (T::default(), 0);
+        loop {
+            let (sql, mut values) = (sql.clone(), values.clone());
+            values.push(last.into());
+            let (page_done, next) = self.run(move |connection| {
+                let page: Vec<(i64, String, String)> = connection
+                    .prepare_cached(&sql)?
+                    .query_map(params_from_iter(&values), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                    .collect::<rusqlite::Result<_>>()?;
+                for (_, id, state) in &page {
+                    step(connection, id, state, &mut done)?;
+                }
+                Ok((done, page.last().map(|(seq, _, _)| *seq)))
+            })?;
+            let Some(next) = next else { return Ok(page_done) };
+            (done, last) = (page_done, next);
+        }
+    }
+
+    /// The settled jobs that a filter means, the oldest first. What may be done with each changes nothing of the others.
+    pub fn settled(&self, filter: &Filter) -> SettledJobs<'_> {
+        SettledJobs { store: self, filter: filter.clone(), page: Vec::new().into_iter(), last: 0 }
+    }
+
+    /// How many dead letters a filter means, and how many refused deliveries.
     ///
     /// # Errors
     /// Where the queue cannot read.
-    pub fn settled(&self, filter: &Filter) -> Result<Vec<Job>, QueueError> {
+    pub fn count_dead(&self, filter: &Filter) -> Result<(u64, u64), QueueError> {
         let (condition, values) = filter.sql();
         self.read(|connection| {
             connection
-                .prepare(&format!("SELECT {JOB_COLUMNS} FROM jobs WHERE ({condition}) AND state = 'settled' ORDER BY seq"))?
-                .query_map(params_from_iter(values), job)?
-                .collect()
+                .prepare(&format!(
+                    "SELECT count(*) FILTER (WHERE state = 'settled'),
+                         coalesce(sum((SELECT count(*) FROM deliveries WHERE job = jobs.seq AND deliveries.state = 'dead')), 0)
+                     FROM jobs WHERE ({condition}) AND ({DEAD})"
+                ))?
+                .query_row(params_from_iter(values), |row| {
+                    Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
+                })
         })
     }
 
@@ -126,7 +191,8 @@ impl Store {
     /// Where the queue cannot write.
     pub fn replay(&self, filter: &Filter) -> Result<Replayed, QueueError> {
         let mut replayed = Replayed::default();
-        for job in self.settled(filter)? {
+        for job in self.settled(filter) {
+            let job = job?;
             let there = FileIdentity::at(&job.location).is_ok_and(|identity| identity == job.identity);
             if !there {
                 replayed.missing.push(job.location.display().to_string());

@@ -459,6 +459,38 @@ fn history_finds_jobs_by_what_people_know_of_them() {
 }
 
 #[test]
+fn an_urgent_job_overtakes_a_hundred_thousand() {
+    let (_folder, _, store) = store();
+    for start in (0..100_000).step_by(10_000) {
+        store.enqueue_all((start..start + 10_000).map(|number| job(&number.to_string(), 5)).collect()).unwrap();
+    }
+    assert_eq!(claim(&store).unwrap().path, "0");
+    store.enqueue(job("urgent", 1)).unwrap();
+    assert_eq!(claim(&store).unwrap().path, "urgent", "it is the very next that a free worker gets");
+    assert_eq!(claim(&store).unwrap().path, "1");
+}
+
+#[test]
+fn what_is_done_to_many_jobs_is_done_to_all_of_them() {
+    const MANY: usize = 1_203;
+    let (_folder, _, store) = store();
+    store.enqueue_all((0..MANY).map(|number| job(&number.to_string(), 5)).collect()).unwrap();
+    let failed =
+        || Committed { outcome: Outcome::Failed, error_type: Some(ErrorType::Malformed), destinations: Vec::new(), ..converted(0) };
+    while let Some(job) = claim(&store) {
+        store.commit(&job.id, failed(), || ()).unwrap();
+    }
+    store.flush().unwrap();
+    let settle = |job: &CommittedJob| Progress::SourceSettled { job: job.job.id.clone(), location: None, number: None, kept: false };
+    store.record(store.due_sources(MANY).unwrap().0.iter().map(settle).collect(), |_| {}).unwrap();
+    let paths: Vec<String> = store.settled(&Filter::default()).map(|job| job.unwrap().path).collect();
+    assert_eq!(paths, (0..MANY).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(store.count_dead(&Filter::default()).unwrap(), (MANY as u64, 0));
+    assert_eq!(store.retry(&Filter::default()).unwrap().converted_again, MANY as u64);
+    assert_eq!(store.sizes().unwrap().due, MANY as u64);
+}
+
+#[test]
 fn a_retry_sets_going_what_waits_or_failed_and_nothing_else() {
     let (_folder, _, store) = store();
     for path in ["failed", "went well", "waits", "refused"] {
