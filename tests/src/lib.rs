@@ -269,6 +269,13 @@ impl Daemon {
         self.setup.path(relative)
     }
 
+    /// What is in the spool, by name: the documents of jobs that are not settled. What says whose they are is left out: it stays there longer.
+    pub fn spooled(&self) -> BTreeMap<String, PathBuf> {
+        let mut spooled = files(&self.path("state/spool"));
+        spooled.retain(|name, _| !name.starts_with("manifest-"));
+        spooled
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()

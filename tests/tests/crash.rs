@@ -118,7 +118,7 @@ fn assert_settled(daemon: &Daemon, done: &Contents, failed: &Contents) {
     let in_inbox: Vec<String> = left("in").into_iter().filter(|name| !name.starts_with("done/") && !name.starts_with("failed/")).collect();
     assert_eq!(in_inbox, [""; 0]);
     // Jobs that are settled give up their folders in the spool right after.
-    wait_for("the spool to be empty", || fs::read_dir(daemon.path("state/spool")).unwrap().next().is_none().then_some(()));
+    wait_for("the spool to be empty", || daemon.spooled().is_empty().then_some(()));
     assert!(left("out").iter().all(|name| !name.starts_with('.')), "{:?}", left("out"));
 }
 

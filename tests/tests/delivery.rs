@@ -71,7 +71,7 @@ fn wait_for_settled_jobs(daemon: &Daemon, count: usize) {
         let jobs = daemon.jobs();
         (jobs.len() == count && jobs.iter().all(|job| job["state"] == "settled")).then_some(())
     });
-    wait_for("the spool to be empty", || files(&daemon.path("state/spool")).is_empty().then_some(()));
+    wait_for("the spool to be empty", || daemon.spooled().is_empty().then_some(()));
 }
 
 /// What `queue show` says of a file's job.
@@ -221,7 +221,7 @@ fn a_refused_document_waits_for_a_person_and_the_others_of_its_job_do_not() {
     let requests = receiver.requests();
     daemon.wait_for_source("done", "2.csv");
     assert_eq!(daemon.job("2.csv").unwrap()["state"], "committed");
-    let spooled: Vec<Vec<u8>> = files(&daemon.path("state/spool")).values().map(|path| fs::read(path).unwrap()).collect();
+    let spooled: Vec<Vec<u8>> = daemon.spooled().values().map(|path| fs::read(path).unwrap()).collect();
     assert!(spooled.contains(&document(2).into_bytes()));
 
     // It survives a restart, and goes when the server has learnt better and somebody says so.

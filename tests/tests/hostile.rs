@@ -33,7 +33,7 @@ fn assert_well(daemon: &Daemon, name: &str) {
 
 /// No job that failed leaves a document, or bytes in the spool.
 fn assert_nothing_left(daemon: &Daemon) {
-    wait_for("the spool to be empty", || files(&daemon.path("state/spool")).is_empty().then_some(()));
+    wait_for("the spool to be empty", || daemon.spooled().is_empty().then_some(()));
     daemon.assert_metric("spool_bytes", 0.0);
     daemon.assert_metric("queue_active_workers{queue_name=\"converter_queue\"}", 0.0);
 }

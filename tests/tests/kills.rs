@@ -176,11 +176,10 @@ impl Reports {
 /// Waits until nothing is left to do: nothing in the inbox that is not settled, no job that waits, nothing in the spool.
 fn finish(daemon: &Daemon) {
     let left = || files(&daemon.path("in")).keys().filter(|name| !name.starts_with("done/") && !name.starts_with("failed/")).count();
-    let spooled = || fs::read_dir(daemon.path("state/spool")).unwrap().count();
     let unsettled = || daemon.metric_sum("queue_depth", "") + daemon.metric_sum("queue_waiting", "");
     wait_for("everything to be settled", || {
         thread::sleep(Duration::from_millis(90));
-        (left() == 0 && spooled() == 0 && unsettled() == 0.0).then_some(())
+        (left() == 0 && daemon.spooled().is_empty() && unsettled() == 0.0).then_some(())
     });
 }
 

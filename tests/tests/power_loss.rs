@@ -100,8 +100,9 @@ fn end(daemon: &Daemon) -> Result<End, String> {
         }
         jobs.entry(job["path"].as_str().unwrap().into()).or_default().push(job["outcome"].as_str().unwrap_or("none").into());
     }
-    if fs::read_dir(daemon.path("state/spool")).is_ok_and(|mut spool| spool.next().is_some()) {
-        return Err(format!("the spool holds {:?}", left("state/spool").collect::<Vec<_>>()));
+    let spooled = daemon.spooled();
+    if !spooled.is_empty() {
+        return Err(format!("the spool holds {:?}", spooled.keys()));
     }
     let (out, second) = (contents(&daemon.path("out")), contents(&daemon.path("second")));
     Ok(End { out, second, done: settled(&daemon.path("in/done")), failed: settled(&daemon.path("in/failed")), jobs })
