@@ -22,7 +22,7 @@ struct Holdings {
     threads: usize,
     /// What its descriptors lead to, but for sockets of scrapes that are just being closed.
     descriptors: usize,
-    /// Below the state folder, but for what is compiled, logged and queued.
+    /// Below the state folder, but for what is compiled, logged and queued, and the versions of plugins that there were.
     files: Vec<String>,
 }
 
@@ -37,7 +37,8 @@ impl Holdings {
         let descriptors = fs::read_dir(process.join("fd")).unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
         let kept = |path: &String| {
             let is_compiled = path.starts_with("compiled/") && (path.ends_with(".cwasm") || path.ends_with(".json"));
-            !path.starts_with("queue.db") && !is_compiled
+            let is_record = ["queue.db", "spool/manifest-", "plugin-versions/"].iter().any(|record| path.starts_with(record));
+            !is_record && !is_compiled
         };
         Holdings {
             resident_bytes: field("VmRSS:") * 1024,
@@ -201,7 +202,7 @@ fn whatever_a_plugin_does_the_daemon_goes_on_as_before() {
     let mut refused = BTreeMap::new();
     for number in 1..=3 {
         round(&daemon, &attacks, number, &mut refused);
-        wait_for("the spool to be empty", || files(&daemon.path("state/spool")).is_empty().then_some(()));
+        wait_for("the spool to be empty", || daemon.spooled().is_empty().then_some(()));
         after.push(Holdings::of(&daemon));
     }
     assert_logged(&daemon, &attacks, after.len());
