@@ -122,7 +122,6 @@ impl Spool {
         let mut results: Vec<io::Result<()>> = jobs
             .iter()
             .map(|(job, committed)| {
-                lock(&self.shared.numbers).remove(&job.id);
                 self.sync_documents(&job.id)?;
                 if committed.documents.is_empty() {
                     return Ok(());
@@ -135,6 +134,9 @@ impl Spool {
                 *result = Err(io::Error::new(error.kind(), error.to_string()));
             }
         }
+        for ((job, _), _) in jobs.iter().zip(&results).filter(|(_, result)| result.is_ok()) {
+            lock(&self.shared.numbers).remove(&job.id);
+        }
         results
     }
 
@@ -143,6 +145,15 @@ impl Spool {
         let numbers = lock(&self.shared.numbers).remove(job).unwrap_or(0);
         lock(&self.shared.unsynced).remove(job);
         self.remove_all(job, numbers);
+    }
+
+    /// Discards what a sink took in a process that has ended.
+    pub fn discard_from_outside(&self, job: &JobId) {
+        let entries = fs::read_dir(&self.shared.folder).into_iter().flatten().flatten();
+        let number = |path: &Path| document_of(path).filter(|(of, _)| *of == job.as_str()).map(|(_, number)| number);
+        if let Some(last) = entries.filter_map(|entry| number(&entry.path())).max() {
+            self.remove_all(job, last.saturating_add(1));
+        }
     }
 
     /// Puts second links to the documents of jobs, and to what says what they are, into `to`, or copies where there are no links.
@@ -216,8 +227,13 @@ impl Spool {
 
 /// The job that a file of the spool belongs to.
 fn job_of(path: &Path) -> Option<&str> {
-    let (job, what) = path.file_name()?.to_str()?.split_once('.')?;
-    what.parse::<u32>().is_ok().then_some(job)
+    document_of(path).map(|(job, _)| job)
+}
+
+/// The job that a file of the spool belongs to, and the document's number.
+fn document_of(path: &Path) -> Option<(&str, u32)> {
+    let (job, number) = path.file_name()?.to_str()?.split_once('.')?;
+    Some((job, number.parse().ok()?))
 }
 
 /// Locks what no panic can leave half changed.
@@ -340,5 +356,19 @@ mod tests {
         spool.remove(&both);
         assert!(!spool.document(&ended, 0).exists());
         assert_eq!(fs::read(spool.document(&again, 0)).unwrap(), b"second");
+    }
+
+    #[test]
+    fn what_another_process_wrote_is_discarded() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Spool::open(folder.path().join("spool")).unwrap();
+        let (job, other) = (JobId::from_stored("a".into()), JobId::from_stored("b".into()));
+        for id in [&job, &other] {
+            write(&open(), id, b"first");
+        }
+        let spool = open();
+        spool.discard_from_outside(&job);
+        assert!(!spool.document(&job, 0).exists());
+        assert!(spool.document(&other, 0).exists());
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn complete(spool: &Spool, jobs: Vec<(Job, Box<Committed>)>) -> Vec<(
     let decide = |((job, committed), result): ((Job, Box<Committed>), std::io::Result<()>)| match result {
         Ok(()) => (job, Decision::Commit(committed)),
         Err(error) => {
+            spool.discard(&job.id);
             let message = format!("cannot write the documents to the spool: {error}; check the disk of state_dir");
             let decision = failed(&job, None, &host_error(ErrorType::Io, "spool", message), Detail::default());
             (job, decision)

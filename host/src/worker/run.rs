@@ -29,6 +29,7 @@ pub(super) fn convert(context: &Context, job: &Job) -> Decision {
     match attempt(context, job, route) {
         Ok(decision) => decision,
         Err(error) => {
+            context.spool.discard(&job.id);
             let message = format!("cannot read {}: {error}; check its permissions and its disk", job.location.display());
             failed(job, None, &host_error(ErrorType::Io, "source", message), Detail::default())
         }

@@ -55,13 +55,13 @@ pub(super) fn convert(context: &Context, job: &Job) -> Decision {
                 "this file ended the process that converted it, and then a process of its own ({status}): it is not tried again. That is a defect of \
                  Dropforge, please report it with the file"
             );
-            context.spool.discard(&job.id);
+            context.spool.discard_from_outside(&job.id);
             let buried = Job { attempts: u32::MAX, ..job.clone() };
             failed(&buried, None, &host_error(ErrorType::Internal, "poison", message), Detail::default())
         }
         Err(Failure::Overdue) => {
             context.metrics.conversion("none", ConversionStatus::Error, Some(ErrorType::Timeout));
-            context.spool.discard(&job.id);
+            context.spool.discard_from_outside(&job.id);
             let message =
                 "this file was being converted when the process ended, and kept a process of its own busy beyond every limit".to_string();
             failed(job, None, &host_error(ErrorType::Timeout, "poison", message), Detail::default())
