@@ -1,57 +1,23 @@
-//! `dropforge bench`: how fast this machine takes files through the whole path, beside a bare loop that does the same by hand, and how the
-//! queue's speed depends on its depth. Figures are ratios of two things that ran one after the other: absolute ones depend on the disk.
-
-mod bare;
-mod plugin;
-mod sandbox;
+//! `dropforge bench path`: small files through the whole path, beside a bare loop that does the same by hand.
 
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::print;
+use super::super::print;
 use crate::files;
-use crate::identity::FileIdentity;
-use crate::queue::{Committed, JobId, Lane, NewJob, Origin, Outcome, QUEUE_FILE, Queue, Store};
 
-/// Measure this machine: files through the whole path, and the queue
+/// What is measured.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  dropforge bench path --converter plugins/csv.wasm
-  dropforge bench queue
-  dropforge bench sandbox --converter plugins/csv.wasm
-  dropforge bench plugin --converter plugins/csv.wasm --input report.csv")]
-pub(super) struct BenchArgs {
-    #[command(subcommand)]
-    command: BenchCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum BenchCommand {
-    /// Small CSV files from an inbox to an outbox, beside a bare loop that reads, converts, writes, syncs and renames
-    #[command(after_help = "Example:\n  dropforge bench path --converter plugins/csv.wasm --files 10000 --folder /var/tmp")]
-    Path(PathArgs),
-    /// Adding, claiming and completing jobs while many others wait, beside the same while few do
-    #[command(after_help = "Example:\n  dropforge bench queue --depth 1000000")]
-    Queue(DepthArgs),
-    /// One conversion in the sandbox, beside the same on wasmtime alone
-    #[command(after_help = "Example:\n  dropforge bench sandbox --converter target/plugins/copy.wasm")]
-    Sandbox(sandbox::SandboxArgs),
-    /// From a plugin's file to its first conversion, beside a bare compilation; and a start with 20 plugins, with and without the cache
-    #[command(after_help = "Example:\n  dropforge bench plugin --converter plugins/csv.wasm --input report.csv")]
-    Plugin(plugin::PluginArgs),
-}
-
-#[derive(Debug, Args)]
-struct PathArgs {
+pub(super) struct PathArgs {
     /// The csv plugin
     #[arg(long, value_name = "FILE.wasm")]
     converter: PathBuf,
@@ -69,35 +35,12 @@ struct PathArgs {
     keep: bool,
 }
 
-#[derive(Debug, Args)]
-struct DepthArgs {
-    /// How many jobs wait in the deep queue; in the shallow one, 1,000 do
-    #[arg(long, default_value_t = 1_000_000)]
-    depth: usize,
-    /// How many jobs are added, claimed and completed
-    #[arg(long, default_value_t = 5_000)]
-    operations: usize,
-    /// Where to make a folder for it: on the disk that counts
-    #[arg(long, default_value = ".", value_name = "DIR")]
-    folder: PathBuf,
-}
-
-pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
-    match &args.command {
-        BenchCommand::Path(args) => path(args),
-        BenchCommand::Queue(args) => queue(args),
-        BenchCommand::Sandbox(args) => sandbox::run(args),
-        BenchCommand::Plugin(args) => plugin::run(args),
-    }?;
-    Ok(ExitCode::SUCCESS)
-}
-
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// The rows of a file: with these it has about 1 KB.
 const ROWS: usize = 24;
 
-fn path(args: &PathArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &PathArgs) -> anyhow::Result<()> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let mut folder = tempfile::Builder::new().prefix("dropforge-bench-").tempdir_in(&args.folder).context("cannot make a folder")?;
     folder.disable_cleanup(args.keep);
@@ -282,86 +225,4 @@ fn same_documents(by_hand: &Path, by_daemon: &Path, count: usize) -> anyhow::Res
         bail!("{found} documents came out of {count} files");
     }
     Ok(())
-}
-
-fn queue(args: &DepthArgs) -> anyhow::Result<()> {
-    const SHALLOW: usize = 1_000;
-    let folder = tempfile::Builder::new().prefix("dropforge-bench-").tempdir_in(&args.folder).context("cannot make a folder")?;
-    let mut costs = Vec::new();
-    for depth in [SHALLOW, args.depth] {
-        let here = folder.path().join(depth.to_string());
-        fs::create_dir_all(&here)?;
-        let store = Store::open(&here.join(QUEUE_FILE))?.store;
-        fill_queue(&store, depth)?;
-        // A log that has to grow costs more than one that is written over: both queues begin with one that has grown.
-        operate(&store, depth, args.operations)?;
-        let start = Instant::now();
-        operate(&store, depth + args.operations, args.operations)?;
-        let each = start.elapsed().as_secs_f64() * 1e6 / args.operations as f64;
-        print(&format!("{depth:>10} jobs wait: {each:>8.0} µs to add, claim and complete one\n"))?;
-        costs.push(each);
-    }
-    if let [shallow, deep] = costs.as_slice() {
-        print(&format!("     ratio {:>8.2}\n", deep / shallow))?;
-    }
-    Ok(())
-}
-
-fn waiting_job(number: usize) -> NewJob {
-    let path = format!("{number:09}.csv");
-    NewJob {
-        id: JobId::new("bench", path.as_bytes(), 0, ""),
-        route: "bench".into(),
-        location: PathBuf::from("/inbox").join(&path),
-        path,
-        identity: FileIdentity { device: 1, inode: number as u64, size: 1000, modified_ns: 0 },
-        digest: format!("{number:064x}"),
-        priority: 5,
-        origin: Origin::Folder,
-        members: Vec::new(),
-    }
-}
-
-fn fill_queue(store: &Store, depth: usize) -> anyhow::Result<()> {
-    const AT_ONCE: usize = 10_000;
-    for start in (0..depth).step_by(AT_ONCE) {
-        store.enqueue_all((start..depth.min(start + AT_ONCE)).map(waiting_job).collect())?;
-    }
-    Ok(())
-}
-
-/// Adds, claims and completes jobs, as many threads as the machine has cores.
-fn operate(store: &Store, depth: usize, operations: usize) -> anyhow::Result<()> {
-    let lane = Lane { route: "bench".into(), at_most: None, converter: None, converter_at_most: None };
-    let lanes = std::sync::Arc::from([lane]);
-    let next = AtomicUsize::new(0);
-    let work = || -> anyhow::Result<()> {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= operations {
-                return Ok(());
-            }
-            store.enqueue_all(vec![waiting_job(depth + number)])?;
-            let job = store.claim(&lanes)?.context("there is nothing to claim")?;
-            store.commit(&job.id, ended(), || ())?;
-        }
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a thread panicked")))
-    })
-}
-
-fn ended() -> Committed {
-    Committed {
-        outcome: Outcome::Converted,
-        error_type: None,
-        converter: "csv".into(),
-        plugin: ("1.0.0".into(), "0".repeat(64)),
-        options: Some("{}".into()),
-        detail: serde_json::json!({ "milliseconds": 1.0 }),
-        documents: Vec::new(),
-        destinations: vec!["folder:/outbox".into()],
-    }
 }

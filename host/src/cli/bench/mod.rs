@@ -1,0 +1,50 @@
+//! `dropforge bench`: how fast this machine takes files through the whole path, beside a bare loop that does the same by hand, and how the
+//! queue's speed depends on its depth. Figures are ratios of two things that ran one after the other: absolute ones depend on the disk.
+
+mod bare;
+mod path;
+mod plugin;
+mod queue;
+mod sandbox;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+/// Measure this machine: files through the whole path, and the queue
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dropforge bench path --converter plugins/csv.wasm
+  dropforge bench queue
+  dropforge bench sandbox --converter plugins/csv.wasm
+  dropforge bench plugin --converter plugins/csv.wasm --input report.csv")]
+pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchCommand {
+    /// Small CSV files from an inbox to an outbox, beside a bare loop that reads, converts, writes, syncs and renames
+    #[command(after_help = "Example:\n  dropforge bench path --converter plugins/csv.wasm --files 10000 --folder /var/tmp")]
+    Path(path::PathArgs),
+    /// Adding, claiming and completing jobs while many others wait, beside the same while few do
+    #[command(after_help = "Example:\n  dropforge bench queue --depth 1000000")]
+    Queue(queue::QueueArgs),
+    /// One conversion in the sandbox, beside the same on wasmtime alone
+    #[command(after_help = "Example:\n  dropforge bench sandbox --converter target/plugins/copy.wasm")]
+    Sandbox(sandbox::SandboxArgs),
+    /// From a plugin's file to its first conversion, beside a bare compilation; and a start with 20 plugins, with and without the cache
+    #[command(after_help = "Example:\n  dropforge bench plugin --converter plugins/csv.wasm --input report.csv")]
+    Plugin(plugin::PluginArgs),
+}
+
+pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        BenchCommand::Path(args) => path::run(args),
+        BenchCommand::Queue(args) => queue::run(args),
+        BenchCommand::Sandbox(args) => sandbox::run(args),
+        BenchCommand::Plugin(args) => plugin::run(args),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
