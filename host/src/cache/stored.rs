@@ -100,7 +100,7 @@ impl Held {
     /// Gives the documents to a sink, and the rest as if the conversion had just run; only that it took no time.
     ///
     /// # Errors
-    /// Where a document cannot be read or written.
+    /// Where a document cannot be read or written, or is not what was kept: then the cache gives it up.
     pub fn replay(&self, mut sink: Box<dyn DocumentSink>) -> io::Result<Conversion> {
         let mut documents = self.stored.documents.clone();
         for (index, document) in documents.iter_mut().enumerate() {
@@ -119,7 +119,13 @@ impl Held {
                     }
                 }
             }
-            document.digest = writer.finish()?;
+            let digest = writer.finish()?;
+            // It was kept before it was synced: on a disk that fails, it may read as something else later.
+            if document.digest.is_some() && digest.is_some() && document.digest != digest {
+                self.stored.give_up();
+                return Err(io::Error::other("a result that was kept in the cache is damaged; the file is converted anew"));
+            }
+            document.digest = digest;
         }
         let output_bytes = documents.iter().map(|document| document.bytes).sum();
         Ok(Conversion {

@@ -252,3 +252,25 @@ fn a_conversion_that_gives_nothing_to_keep_lets_the_next_one_run() {
         asking(|_| {}, |question| assert!(matches!(fixture.cache.ask(question), Answer::Unknown(_))));
     }
 }
+
+#[test]
+fn a_kept_document_that_is_damaged_is_given_up() {
+    let fixture = fixture(&ResultCacheConfig::default());
+    let content = vec![b'x'; 1 << 20];
+    let path = fixture.folder.path().join("document");
+    fs::write(&path, &content).unwrap();
+    let mut made = conversion(Asked::default(), content.len() as u64);
+    made.documents[0].digest = Some("of what was written".into());
+    asking(
+        |_| {},
+        |question| {
+            let Answer::Unknown(flight) = fixture.cache.ask(question) else { panic!("the cache is empty") };
+            flight.land(question, &made, |_| path.clone());
+            let Answer::Known(damaged) = fixture.cache.ask(question) else { panic!("it was kept") };
+            assert!(damaged.replay(Box::new(Kept::default())).is_err());
+            drop(damaged);
+            assert!(!fixture.convert(question, &Asked::default(), &content));
+            assert!(fixture.convert(question, &Asked::default(), &content));
+        },
+    );
+}

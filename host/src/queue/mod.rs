@@ -1,7 +1,8 @@
 //! The durable queue: what is to be converted, what was made of it, and what became of both.
 //!
-//! A job goes `queued` → `running` → `committed` → `settled`. It leaves a state only by a transaction that is synced, so after a crash every
-//! job is where it was: what ran is queued again, what was committed is delivered and settled. This module knows neither folders nor
+//! A job goes `queued` → `running` → `committed` → `settled`. Nothing follows from a step before its transaction is synced, but for claims, which
+//! harm nobody if a power cut undoes them. So after a crash every job is where it was: what ran is queued again, what was committed is delivered
+//! and settled. This module knows neither folders nor
 //! converters.
 
 mod arriving;

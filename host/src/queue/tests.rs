@@ -644,3 +644,32 @@ fn jobs_of_a_suspended_plugin_wait_and_are_released_in_their_turn() {
     let store = Store::open(&path).unwrap().store;
     assert_eq!(store.sizes().unwrap().due, 4);
 }
+
+#[test]
+fn nothing_is_written_in_a_transaction_that_an_error_has_taken_back() {
+    fn owe(store: &Store, record: impl Fn(&rusqlite::Connection) -> rusqlite::Result<()> + Send + 'static) {
+        store.owe(writer::Owed { record: Box::new(record), synced: Box::new(|| ()) }).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("queue.db")).unwrap().store;
+    store.run(|connection| connection.execute_batch("CREATE TABLE times (n INTEGER CHECK (n > 0))")).unwrap();
+    // All three are in one transaction, because the first waits for the others.
+    let (go, waiting) = std::sync::mpsc::channel::<()>();
+    owe(&store, move |connection| {
+        let _ = waiting.recv();
+        connection.execute("INSERT INTO times VALUES (1)", []).map(drop)
+    });
+    let again = std::sync::atomic::AtomicBool::new(false);
+    owe(&store, move |connection| {
+        let n = i32::from(again.swap(true, std::sync::atomic::Ordering::Relaxed));
+        connection.execute("INSERT OR ROLLBACK INTO times VALUES (?1)", [n]).map(drop)
+    });
+    owe(&store, |connection| connection.execute("INSERT INTO times VALUES (1)", []).map(drop));
+    drop(go);
+    let path = folder.path().join("queue.db");
+    // Closing it tries again what could not be written.
+    drop(store);
+    let store = Store::open(&path).unwrap().store;
+    let times: i64 = store.run(|connection| connection.query_row("SELECT count(*) FROM times", [], |row| row.get(0))).unwrap();
+    assert_eq!(times, 3);
+}

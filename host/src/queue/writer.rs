@@ -131,6 +131,10 @@ impl Drop for Writer {
 fn within_savepoint<T>(connection: &Connection, statements: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     connection.prepare_cached("SAVEPOINT command")?.execute([])?;
     let result = statements(connection);
+    if connection.is_autocommit() {
+        // The error has taken back everything.
+        return result;
+    }
     if result.is_err() {
         connection.prepare_cached("ROLLBACK TO command")?.execute([])?;
     }
@@ -173,12 +177,20 @@ impl Transactions {
     fn transaction(&mut self, first: Option<Task>) {
         let changes = self.connection.total_changes();
         let begun = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
-        let connection = begun.as_ref().map(|_| &self.connection);
+        let taken_back = rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
+            Some("an error before has taken back the transaction".into()),
+        );
         let mut failed = Vec::new();
         let mut at_once: Vec<Reply> = Vec::new();
         let mut unsynced = Unsynced { dirty: false, replies: Vec::new(), recorded: Vec::new() };
         let before = std::mem::take(&mut self.owed).into_iter().map(Task::Record);
         for task in before.chain(first).chain(self.inbox.try_iter().take(BATCH)) {
+            // SQLite itself takes a transaction back after some errors. What came now would be committed alone, and be reported as failed.
+            let connection = match &begun {
+                Ok(_) if self.connection.is_autocommit() => Err(&taken_back),
+                begun => begun.as_ref().map(|_| &self.connection),
+            };
             match task {
                 Task::Run(statements, Once::Committed) => at_once.push(statements(connection)),
                 Task::Run(statements, Once::Synced) => unsynced.replies.push(statements(connection)),

@@ -40,6 +40,7 @@ impl Context {
             Decision::GivenBack => Once::Later(Waiting::Busy),
         })
     }
+
     /// What is to be recorded, once its documents are durable.
     fn durable(&self, job: &Job, decision: Decision) -> Decision {
         match decision {
