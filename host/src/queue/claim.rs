@@ -89,7 +89,7 @@ impl Store {
     /// Where the queue cannot write.
     pub fn reserve(&self, id: &JobId, converter: &str, at_most: u32) -> Result<bool, QueueError> {
         let (id, converter) = (id.clone(), converter.to_string());
-        self.run_unsynced(move |connection| {
+        self.run_first(move |connection| {
             let room = running_with(connection, &converter)? < at_most;
             // A candidate before this one may have skipped the file.
             release_busy(connection, &id)?;

@@ -128,7 +128,7 @@ impl Store {
     /// Where the queue cannot read.
     pub fn due_deliveries(&self, destination: &str, limit: usize) -> Result<(Vec<Delivery>, Option<i64>), QueueError> {
         let destination = destination.to_string();
-        self.run(move |connection| {
+        self.read_durable(|connection| {
             let now = now_ms();
             let rows: Vec<(i64, u32, u32, Option<String>, bool)> = connection
                 .prepare_cached(
@@ -160,7 +160,7 @@ impl Store {
     /// # Errors
     /// Where the queue cannot read.
     pub fn due_sources(&self, limit: usize) -> Result<(Vec<CommittedJob>, Option<i64>), QueueError> {
-        self.run(move |connection| {
+        self.read_durable(|connection| {
             let now = now_ms();
             let jobs: Vec<i64> = connection
                 .prepare_cached(

@@ -262,12 +262,11 @@ impl Pair {
                 let job = self.model.jobs.get_mut(&file).unwrap();
                 job.documents = documents;
                 job.state = State::Committed { source_settled: false, delivered: false };
+                self.store().flush().unwrap();
                 if claim_next {
-                    // A worker does not wait for what it has handed over.
                     let next = self.store().claim(&self.lanes).unwrap();
                     self.check_claimed(next);
                 }
-                self.store().flush().unwrap();
             }
             Step::Retry { which, steps } => {
                 let Some(file) = pick(which, &running) else { return };

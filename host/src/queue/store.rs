@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use super::writer::{Once, Owed, Writer};
+use super::writer::{Owed, Writer};
 use super::{Wakeup, damage, schema};
 use crate::identity::FileIdentity;
 
@@ -89,6 +89,8 @@ pub struct Store {
     file: (u64, u64),
     /// For what may take long: it holds up no worker.
     reader: Mutex<Connection>,
+    /// For those who deliver and settle.
+    outgoing: Mutex<Connection>,
     /// What SQLite counts up when others than this store's thread write.
     outside: AtomicI64,
     /// The turn of the job that was queued last; see [`next_turn`](super::arriving::next_turn).
@@ -135,13 +137,17 @@ impl Store {
 
     fn start(path: &Path, connection: Connection) -> Result<Store, QueueError> {
         let reader = schema::open_beside(path)?;
-        reader.pragma_update(None, "query_only", true)?;
+        let outgoing = schema::open_beside(path)?;
+        for reading in [&reader, &outgoing] {
+            reading.pragma_update(None, "query_only", true)?;
+        }
         let file = device_and_number(path).ok_or_else(|| QueueError::Gone { path: path.to_path_buf() })?;
         Ok(Store {
             writer: Writer::start(path, connection)?,
             path: path.to_path_buf(),
             file,
             reader: Mutex::new(reader),
+            outgoing: Mutex::new(outgoing),
             outside: AtomicI64::new(0),
             last_turn: Arc::default(),
             work: Arc::default(),
@@ -169,11 +175,14 @@ impl Store {
 
     /// Reads without holding up whoever writes.
     pub(super) fn read<T>(&self, statements: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, QueueError> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        // One transaction, so that all statements see the same moment.
-        let transaction = reader.unchecked_transaction()?;
-        let result = statements(&transaction)?;
-        transaction.finish()?;
+        read(&self.reader, statements)
+    }
+
+    /// Reads what is to be acted upon, and makes sure that it is synced.
+    pub(super) fn read_durable<T>(&self, statements: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, QueueError> {
+        self.check_in_place()?;
+        let result = read(&self.outgoing, statements)?;
+        self.flush()?;
         Ok(result)
     }
 
@@ -193,16 +202,17 @@ impl Store {
         statements: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
         self.check_in_place()?;
-        self.writer.run(Once::Synced, statements)
+        self.writer.run(statements)
     }
 
-    /// Runs statements in the next shared transaction and waits until it is committed: a power cut may undo it, a crash of this process does not.
-    pub(super) fn run_unsynced<T: Send + 'static>(
+    /// Runs statements before all others that wait, until they are committed: a power cut may undo them, a crash of this process does not. Of
+    /// statements that fail, those before the failure stay.
+    pub(super) fn run_first<T: Send + 'static>(
         &self,
         statements: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
         self.check_in_place()?;
-        self.writer.run(Once::Committed, statements)
+        self.writer.run_first(statements)
     }
 
     /// Has something written, without waiting for it: it is tried until it is there.
@@ -217,6 +227,15 @@ impl Store {
     pub fn flush(&self) -> Result<(), QueueError> {
         self.run(|_| Ok(()))
     }
+}
+
+fn read<T>(reader: &Mutex<Connection>, statements: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, QueueError> {
+    let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+    // One transaction, so that all statements see the same moment.
+    let transaction = reader.unchecked_transaction()?;
+    let result = statements(&transaction)?;
+    transaction.finish()?;
+    Ok(result)
 }
 
 fn device_and_number(path: &Path) -> Option<(u64, u64)> {

@@ -372,8 +372,7 @@ fn no_lane_runs_more_than_it_may() {
     let claim = || store.claim(&lanes).unwrap();
     let claimed: Vec<Job> = std::iter::from_fn(claim).collect();
     assert_eq!(claimed.iter().map(|job| job.route.as_str()).collect::<Vec<_>>(), ["a", "a", "b"]);
-    // A worker does not wait for what it has handed over.
-    store.commit(&claimed[2].id, converted(0), || ()).unwrap();
+    ended(&store, &claimed[2].id, converted(0));
     let next = claim().unwrap();
     assert_eq!(next.route, "c", "the converter's place went to the next route that names it");
     store.defer(&claimed[0].id, now_ms() + 1_000_000, Waiting::Retry).unwrap();

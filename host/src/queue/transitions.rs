@@ -78,7 +78,7 @@ impl Queue for Store {
     fn claim(&self, lanes: &Arc<[Lane]>) -> Result<Option<Job>, QueueError> {
         let lanes = Arc::clone(lanes);
         // A claim that a power cut undoes has harmed nothing: nobody has seen what came of it. A crash that it caused is counted.
-        self.run_unsynced(move |connection| claim(connection, &lanes))
+        self.run_first(move |connection| claim(connection, &lanes))
     }
 
     fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting) -> Result<(), QueueError> {

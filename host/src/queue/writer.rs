@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, after, bounded, never, select};
 use rusqlite::Connection;
 
 use super::{QueueError, schema};
@@ -28,15 +28,6 @@ type Statements = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Reply
 
 type Record = Box<dyn Fn(&Connection) -> rusqlite::Result<()> + Send>;
 
-/// When an answer is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Once {
-    /// A crash of this process changes nothing of it any more; a power cut may.
-    Committed,
-    /// Nothing does.
-    Synced,
-}
-
 /// Something to be written whose sender does not wait for it: it is tried until it is there.
 pub(super) struct Owed {
     /// Writes it. It may be called again after a failure.
@@ -46,7 +37,7 @@ pub(super) struct Owed {
 }
 
 enum Task {
-    Run(Statements, Once),
+    Run(Statements),
     Record(Owed),
 }
 
@@ -60,7 +51,7 @@ struct Unsynced {
 
 /// The two threads, until this is dropped: then they finish what they were given.
 pub(super) struct Writer {
-    tasks: Option<Sender<Task>>,
+    tasks: Option<(Sender<Statements>, Sender<Task>)>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -75,27 +66,45 @@ impl Writer {
             source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
         };
         let log = Log::open(path)?;
+        let (urgent, first) = bounded(BATCH);
         let (tasks, inbox) = bounded(BATCH);
         let (to_sync, committed) = bounded(BATCH);
         let writing = std::thread::Builder::new()
             .name("queue".into())
-            .spawn(move || Transactions { connection, inbox, to_sync, owed: Vec::new() }.serve())
+            .spawn(move || Transactions { connection, urgent: first, inbox, to_sync, owed: Vec::new() }.serve())
             .map_err(failed)?;
         let syncing = std::thread::Builder::new().name("queue sync".into()).spawn(move || sync_all(log, &committed)).map_err(failed)?;
-        Ok(Writer { tasks: Some(tasks), threads: vec![writing, syncing] })
+        Ok(Writer { tasks: Some((urgent, tasks)), threads: vec![writing, syncing] })
     }
 
-    /// Runs statements in the next transaction and waits.
+    /// Runs statements in the next transaction and waits until it is synced.
     pub fn run<T: Send + 'static>(
         &self,
-        once: Once,
         statements: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        self.wait_for(|connection| within_savepoint(connection, statements), |statements| self.give(Task::Run(statements)))
+    }
+
+    /// Runs statements as soon as the connection is free, and waits until they are committed: a crash of this process changes nothing of them any
+    /// more, but a power cut may. Of statements that fail, those before the failure stay.
+    pub fn run_first<T: Send + 'static>(
+        &self,
+        statements: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        self.wait_for(statements, |statements| {
+            self.tasks.as_ref().ok_or(QueueError::Closed)?.0.send(statements).map_err(|_| QueueError::Closed)
+        })
+    }
+
+    fn wait_for<T: Send + 'static>(
+        &self,
+        statements: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        give: impl FnOnce(Statements) -> Result<(), QueueError>,
     ) -> Result<T, QueueError> {
         let (answer, wait) = bounded(1);
         let statements: Statements = Box::new(move |connection| {
-            let result = connection
-                .map_err(|error| QueueError::Commit(error.to_string()))
-                .and_then(|connection| Ok(within_savepoint(connection, statements)?));
+            let result =
+                connection.map_err(|error| QueueError::Commit(error.to_string())).and_then(|connection| Ok(statements(connection)?));
             Box::new(move |commit| {
                 let result = match commit {
                     Ok(()) => result,
@@ -104,7 +113,7 @@ impl Writer {
                 let _ = answer.send(result);
             })
         });
-        self.give(Task::Run(statements, once))?;
+        give(statements)?;
         wait.recv().map_err(|_| QueueError::Closed)?
     }
 
@@ -114,7 +123,7 @@ impl Writer {
     }
 
     fn give(&self, task: Task) -> Result<(), QueueError> {
-        self.tasks.as_ref().ok_or(QueueError::Closed)?.send(task).map_err(|_| QueueError::Closed)
+        self.tasks.as_ref().ok_or(QueueError::Closed)?.1.send(task).map_err(|_| QueueError::Closed)
     }
 }
 
@@ -145,6 +154,8 @@ fn within_savepoint<T>(connection: &Connection, statements: impl FnOnce(&Connect
 /// The thread that owns the connection.
 struct Transactions {
     connection: Connection,
+    /// What workers wait for with nothing else to do.
+    urgent: Receiver<Statements>,
     inbox: Receiver<Task>,
     to_sync: Sender<Unsynced>,
     /// What could not be written yet.
@@ -154,48 +165,68 @@ struct Transactions {
 impl Transactions {
     fn serve(mut self) {
         loop {
-            // Whoever gave it does not wait for it, so nobody else would try it again.
-            let first =
-                if self.owed.is_empty() { self.inbox.recv().map_err(RecvTimeoutError::from) } else { self.inbox.recv_timeout(RETRY) };
-            match first {
-                Ok(first) => self.transaction(Some(first)),
-                Err(RecvTimeoutError::Timeout) => self.transaction(None),
-                Err(RecvTimeoutError::Disconnected) => break,
+            // Whoever gave what is owed does not wait for it, so nobody else would try it again.
+            let patience = if self.owed.is_empty() { never() } else { after(RETRY) };
+            select! {
+                recv(self.urgent) -> first => match first {
+                    Ok(first) => self.transaction(Some(first), None),
+                    Err(_) => break,
+                },
+                recv(self.inbox) -> first => match first {
+                    Ok(first) => self.transaction(None, Some(first)),
+                    Err(_) => break,
+                },
+                recv(patience) -> _ => self.transaction(None, None),
             }
+        }
+        // Both are closed together, and what one holds still counts.
+        while let Ok(task) = self.inbox.try_recv() {
+            self.transaction(None, Some(task));
         }
         for _ in 0..LAST_TRIES {
             if self.owed.is_empty() {
                 return;
             }
             std::thread::sleep(RETRY);
-            self.transaction(None);
+            self.transaction(None, None);
         }
         tracing::error!(jobs = self.owed.len(), "cannot record what became of jobs; they are converted again after the next start");
     }
 
-    /// One transaction for everything that waits.
-    fn transaction(&mut self, first: Option<Task>) {
+    /// One transaction for everything that waits, or until something urgent is done.
+    fn transaction(&mut self, urgent: Option<Statements>, first: Option<Task>) {
         let changes = self.connection.total_changes();
         let begun = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
         let taken_back = rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
             Some("an error before has taken back the transaction".into()),
         );
+        // SQLite itself takes a transaction back after some errors. What came now would be committed alone, and be reported as failed.
+        let connection = || match &begun {
+            Ok(_) if self.connection.is_autocommit() => Err(&taken_back),
+            begun => begun.as_ref().map(|_| &self.connection),
+        };
         let mut failed = Vec::new();
-        let mut at_once: Vec<Reply> = Vec::new();
+        let mut at_once: Vec<Reply> = urgent.into_iter().map(|urgent| urgent(connection())).collect();
         let mut unsynced = Unsynced { dirty: false, replies: Vec::new(), recorded: Vec::new() };
-        let before = std::mem::take(&mut self.owed).into_iter().map(Task::Record);
-        for task in before.chain(first).chain(self.inbox.try_iter().take(BATCH)) {
-            // SQLite itself takes a transaction back after some errors. What came now would be committed alone, and be reported as failed.
-            let connection = match &begun {
-                Ok(_) if self.connection.is_autocommit() => Err(&taken_back),
-                begun => begun.as_ref().map(|_| &self.connection),
+        let mut given = std::mem::take(&mut self.owed).into_iter().map(Task::Record).chain(first);
+        let mut taken = 0;
+        loop {
+            at_once.extend(self.urgent.try_iter().map(|urgent| urgent(connection())));
+            let task = match given.next() {
+                Some(task) => task,
+                // Whoever waits for something urgent does not wait for what others want besides.
+                None if at_once.is_empty() && taken < BATCH => match self.inbox.try_recv() {
+                    Ok(task) => task,
+                    Err(_) => break,
+                },
+                None => break,
             };
+            taken += 1;
             match task {
-                Task::Run(statements, Once::Committed) => at_once.push(statements(connection)),
-                Task::Run(statements, Once::Synced) => unsynced.replies.push(statements(connection)),
+                Task::Run(statements) => unsynced.replies.push(statements(connection())),
                 Task::Record(owed) => {
-                    let recorded = connection.map_err(ToString::to_string).and_then(|connection| {
+                    let recorded = connection().map_err(ToString::to_string).and_then(|connection| {
                         within_savepoint(connection, |connection| (owed.record)(connection)).map_err(|error| error.to_string())
                     });
                     match recorded {
