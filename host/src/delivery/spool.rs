@@ -129,7 +129,8 @@ impl Spool {
                 self.shared.manifests.add(job, committed, |job, number| self.document(job, number))
             })
             .collect();
-        if let Err(error) = files::sync_folder(&self.shared.folder) {
+        let some = jobs.iter().any(|(_, committed)| !committed.documents.is_empty());
+        if some && let Err(error) = files::sync_folder(&self.shared.folder) {
             for result in &mut results {
                 *result = Err(io::Error::new(error.kind(), error.to_string()));
             }

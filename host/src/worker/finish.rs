@@ -1,6 +1,9 @@
 //! The end of a job's conversion: its documents are made durable, those of many jobs together, and what became of it is recorded. Workers do
 //! not wait for the disk meanwhile.
 
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crossbeam_channel::Receiver;
 
 use super::Shared;
@@ -24,8 +27,12 @@ pub(super) fn run(shared: &Shared, ended: &Receiver<(Job, Box<Committed>)>) {
 
 /// Makes the documents of jobs durable, and gives what is to be recorded of each then.
 pub(super) fn complete(spool: &Spool, jobs: Vec<(Job, Box<Committed>)>) -> Vec<(Job, Decision)> {
-    let results = spool.complete(&jobs);
-    let decide = |((job, committed), result): ((Job, Box<Committed>), std::io::Result<()>)| match result {
+    // A defect must not end the thread: what workers hand over after that would be lost with nobody to say so.
+    let results = catch_unwind(AssertUnwindSafe(|| spool.complete(&jobs))).unwrap_or_else(|_| {
+        let defect = || io::Error::other("a defect of Dropforge; its log has the place, please report it");
+        jobs.iter().map(|_| Err(defect())).collect()
+    });
+    let decide = |((job, committed), result): ((Job, Box<Committed>), io::Result<()>)| match result {
         Ok(()) => (job, Decision::Commit(committed)),
         Err(error) => {
             spool.discard(&job.id);
