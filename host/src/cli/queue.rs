@@ -250,6 +250,7 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     }
     rows.push(["to deliver".to_string(), sizes.deliverable.to_string(), age(sizes.oldest_undelivered_ms, sizes.deliverable)]);
     rows.push(["delivery failed, tried again".to_string(), sizes.backing_off.to_string(), String::new()]);
+    rows.push(["delivery refused".to_string(), sizes.refused.to_string(), "see `dropforge queue list --dead`".into()]);
     rows.push(["in the spool".to_string(), format!("{} bytes", sizes.spool_bytes), String::new()]);
     let mut routes: Vec<_> = sizes.dead_letters.iter().collect();
     routes.sort();

@@ -242,11 +242,11 @@ fn report_queue_at_scrape(config: &Arc<Config>, metrics: &Metrics, store: &Arc<S
         }
         due
     };
-    metrics.on_scrape(Box::new(move |metrics| match is_due().then(|| store.sizes()).transpose() {
+    metrics.on_scrape(Box::new(move |metrics| match is_due().then(|| store.sizes_while_down(&metrics.destinations_down())).transpose() {
         Ok(None) => {}
         Ok(Some(sizes)) => {
             metrics.queue_sizes(QueueName::Converter, sizes.due, &sizes.waiting, Duration::from_millis(sizes.oldest_ms));
-            let waiting = [("retry", sizes.backing_off)];
+            let waiting = [("retry", sizes.backing_off), ("destination", sizes.held_up), ("refused", sizes.refused)];
             metrics.queue_sizes(QueueName::Delivery, sizes.deliverable, &waiting, Duration::from_millis(sizes.oldest_undelivered_ms));
             metrics.spool_bytes(sizes.spool_bytes);
             for route in &config.routes {

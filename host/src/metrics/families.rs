@@ -131,7 +131,8 @@ impl Families {
             queue_oldest_age: seconds(
                 r,
                 "queue_oldest_age_seconds",
-                "Age of the oldest item that is due and that no worker has claimed; 0 when there is none.",
+                "Age of the oldest item: in converter_queue of those that are due and unclaimed, in delivery_queue of those that are not \
+                 delivered, also where a destination is down; 0 when there is none.",
                 &["queue_name"],
             ),
             queue_workers: gauge(r, "queue_workers", "Workers that take items from this queue.", &["queue_name"]),

@@ -8,7 +8,7 @@ mod families;
 mod json;
 mod labels;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -65,6 +65,7 @@ pub struct Metrics {
     /// The names that the label `converter` has, with the highest memory peak of each.
     converters: Mutex<HashMap<String, u64>>,
     disks: Mutex<Vec<PathBuf>>,
+    destinations_down: Mutex<BTreeSet<String>>,
     /// Held during a scrape, so that two at once do not set the same gauges by turns.
     hooks: Mutex<Vec<ScrapeHook>>,
 }
@@ -86,6 +87,7 @@ impl Metrics {
             custom: CustomMetrics::default(),
             converters: Mutex::default(),
             disks: Mutex::default(),
+            destinations_down: Mutex::default(),
             hooks: Mutex::default(),
         };
         metrics.init_outcomes(NO_CONVERTER);
@@ -372,6 +374,17 @@ impl Metrics {
     /// Says whether a destination has failed for some time.
     pub fn delivery_breaker(&self, destination: &str, open: bool) {
         self.families.delivery_breaker.with_label_values(&[destination]).set(open.into());
+        let mut down = lock(&self.destinations_down);
+        if open {
+            down.insert(destination.to_owned());
+        } else {
+            down.remove(destination);
+        }
+    }
+
+    /// The destinations that [`Metrics::delivery_breaker`] was told have failed for some time.
+    pub fn destinations_down(&self) -> Vec<String> {
+        lock(&self.destinations_down).iter().cloned().collect()
     }
 
     /// Says whether the upstream server answers. Not called where there is none.

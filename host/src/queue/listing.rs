@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use rusqlite::ToSql;
+
 use super::transitions::now_ms;
 use super::{QueueError, Store, Waiting};
 
@@ -18,11 +20,15 @@ pub struct Sizes {
     pub deliverable: u64,
     /// Committed jobs whose delivery waits for another try.
     pub backing_off: u64,
-    /// Milliseconds since the oldest undelivered job was committed.
+    /// Committed jobs with documents for a destination that is left alone, but for those that wait for a try of their own.
+    pub held_up: u64,
+    /// Committed jobs of which nothing is left to do but what destinations have refused: they wait for a person.
+    pub refused: u64,
+    /// Milliseconds since the oldest undelivered job was committed, one that waits for another try too, and none that waits for a person.
     pub oldest_undelivered_ms: u64,
     /// Bytes of documents in the spool.
     pub spool_bytes: u64,
-    /// Failed and rejected sources, by route.
+    /// Sources that failed, were rejected or skipped, and jobs with refused documents, by route.
     pub dead_letters: HashMap<String, u64>,
 }
 
@@ -36,6 +42,7 @@ impl Sizes {
             "waiting": waiting,
             "deliverable": self.deliverable,
             "delivery_backing_off": self.backing_off,
+            "delivery_refused": self.refused,
             "oldest_undelivered_seconds": self.oldest_undelivered_ms as f64 / 1e3,
             "spool_bytes": self.spool_bytes,
             "dead_letters": self.dead_letters,
@@ -43,12 +50,35 @@ impl Sizes {
     }
 }
 
+/// Committed jobs that wait for another try. The index of what waits holds only what has a time.
+const BACKING_OFF: &str = "SELECT job FROM deliveries WHERE state = 'pending' AND due_ms > 0 AND due_ms > ?1
+    UNION SELECT seq FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms > ?1";
+
+/// Committed jobs of which nothing is left to do but what destinations have refused.
+const REFUSED_ONLY: &str = "SELECT DISTINCT job FROM deliveries WHERE state = 'dead'
+    AND NOT EXISTS (SELECT 1 FROM deliveries AS other WHERE other.job = deliveries.job AND other.state = 'pending')
+    AND EXISTS (SELECT 1 FROM jobs WHERE jobs.seq = deliveries.job AND jobs.state = 'committed' AND jobs.source_settled <> 0)";
+
+/// Dead letters by route: sources, and jobs that are not settled because documents were refused.
+const DEAD_BY_ROUTE: [&str; 2] = [
+    "SELECT route, count(*) FROM jobs WHERE state = 'settled' AND outcome IN ('failed', 'rejected', 'skipped') GROUP BY route",
+    "SELECT route, count(*) FROM jobs WHERE state = 'committed' AND seq IN (SELECT job FROM deliveries WHERE state = 'dead') GROUP BY route",
+];
+
 impl Store {
     /// How full the queues are now.
     ///
     /// # Errors
     /// Where the queue cannot read.
     pub fn sizes(&self) -> Result<Sizes, QueueError> {
+        self.sizes_while_down(&[])
+    }
+
+    /// The same, where nothing is due that waits for one of the destinations `down`: they are left alone for a while.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn sizes_while_down(&self, down: &[String]) -> Result<Sizes, QueueError> {
         self.read(|connection| {
             let now = now_ms();
             let age = |oldest: Option<i64>| oldest.map_or(0, |oldest| (now - oldest).max(0).cast_unsigned());
@@ -65,26 +95,44 @@ impl Store {
                     Ok((reason, count.cast_unsigned()))
                 })
                 .collect::<rusqlite::Result<_>>()?;
-            let (committed, oldest_committed) = count_and_oldest("SELECT count(*), min(finished_ms) FROM jobs WHERE state = 'committed'")?;
-            let backing_off: i64 = connection
-                .prepare_cached(
-                    "SELECT count(*) FROM (SELECT job FROM deliveries WHERE state = 'pending' AND due_ms > ?1
-                     UNION SELECT seq FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms > ?1)",
-                )?
-                .query_row([now], |row| row.get(0))?;
+            let count = |sql: &str, values: &[&dyn ToSql]| -> rusqlite::Result<u64> {
+                connection.prepare_cached(sql)?.query_row(values, |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+            };
+            let committed = count("SELECT count(*) FROM jobs WHERE state = 'committed'", &[])?;
+            let oldest_committed: Option<i64> = connection
+                .prepare_cached(&format!("SELECT min(finished_ms) FROM jobs WHERE state = 'committed' AND seq NOT IN ({REFUSED_ONLY})"))?
+                .query_row([], |row| row.get(0))?;
+            let backing_off = count(&format!("SELECT count(*) FROM ({BACKING_OFF})"), &[&now])?;
+            let held_up = if down.is_empty() {
+                0
+            } else {
+                let down = serde_json::json!(down).to_string();
+                let sql = format!(
+                    "SELECT count(*) FROM ({BACKING_OFF} UNION SELECT job FROM deliveries
+                     WHERE state = 'pending' AND destination IN (SELECT value FROM json_each(?2)))"
+                );
+                count(&sql, &[&now, &down])?.saturating_sub(backing_off)
+            };
+            let refused = count(&format!("SELECT count(*) FROM ({REFUSED_ONLY})"), &[])?;
             let spool_bytes: i64 = connection
                 .prepare_cached("SELECT coalesce(sum(spool_bytes), 0) FROM jobs WHERE state = 'committed'")?
                 .query_row([], |row| row.get(0))?;
-            let dead_letters = connection
-                .prepare_cached("SELECT route, count(*) FROM jobs WHERE state = 'settled' AND outcome IN ('failed', 'rejected', 'skipped') GROUP BY route")?
-                .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?
-                .collect::<rusqlite::Result<_>>()?;
+            let mut dead_letters = HashMap::new();
+            for sql in DEAD_BY_ROUTE {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query([])?;
+                while let Some(row) = rows.next()? {
+                    *dead_letters.entry(row.get(0)?).or_default() += row.get::<_, i64>(1)?.cast_unsigned();
+                }
+            }
             Ok(Sizes {
                 due,
                 waiting,
                 oldest_ms: age(oldest),
-                deliverable: committed.saturating_sub(backing_off.cast_unsigned()),
-                backing_off: backing_off.cast_unsigned(),
+                deliverable: committed.saturating_sub(backing_off + held_up + refused),
+                backing_off,
+                held_up,
+                refused,
                 oldest_undelivered_ms: age(oldest_committed),
                 spool_bytes: spool_bytes.cast_unsigned(),
                 dead_letters,

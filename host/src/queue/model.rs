@@ -343,7 +343,7 @@ impl Pair {
         let sizes = self.store().sizes().unwrap();
         let waiting: u64 = sizes.waiting.iter().map(|(_, count)| count).sum();
         assert_eq!(sizes.due + waiting, count(&|state| matches!(state, State::Due | State::Waits(_))));
-        assert_eq!(sizes.deliverable + sizes.backing_off, count(&|state| matches!(state, State::Committed { .. })));
+        assert_eq!(sizes.deliverable + sizes.backing_off + sizes.refused, count(&|state| matches!(state, State::Committed { .. })));
         let in_spool = |job: &&Modelled| matches!(job.state, State::Committed { .. });
         let spooled: u64 = model.jobs.values().filter(in_spool).map(|job| u64::from(job.documents) * 7).sum();
         assert_eq!(sizes.spool_bytes, spooled);

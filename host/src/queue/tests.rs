@@ -336,6 +336,44 @@ fn sizes_are_those_of_the_moment() {
 }
 
 #[test]
+fn what_is_held_up_or_refused_is_not_due_and_a_refusal_is_a_dead_letter() {
+    let (_folder, _, store) = store();
+    let commit = |path: &str, destinations: &[&str]| {
+        store.enqueue(job(path, 5)).unwrap();
+        let id = claim(&store).unwrap().id;
+        ended(&store, &id, Committed { destinations: destinations.iter().map(ToString::to_string).collect(), ..converted(3) });
+        id
+    };
+    let (both, up) = (commit("both", &["down", "up"]), commit("up", &["up"]));
+    let down = ["down".to_string()];
+    let sizes = |down: &[String]| {
+        let sizes = store.sizes_while_down(down).unwrap();
+        (sizes.deliverable, sizes.backing_off, sizes.held_up, sizes.refused)
+    };
+    assert_eq!(sizes(&[]), (2, 0, 0, 0));
+    assert_eq!(sizes(&down), (1, 0, 1, 0));
+
+    // What waits for a try of its own, too, counts once.
+    let due_ms = now_ms() + 1_000_000;
+    let postponed =
+        Progress::Failed { job: both.clone(), destination: "up".into(), error: "full".into(), due_ms, next_document: 0, refused: None };
+    record(&store, [postponed]);
+    assert_eq!(sizes(&down), (1, 1, 0, 0));
+
+    // A refusal is a dead letter at once, and all that is left when everything else is done.
+    let refused =
+        Progress::Dead { job: up.clone(), destination: "up".into(), error: "no".into(), next_document: 3, refused: Some("[]".into()) };
+    record(&store, [refused]);
+    assert_eq!(store.sizes().unwrap().dead_letters.get("r"), Some(&1));
+    assert_eq!(sizes(&[]), (1, 1, 0, 0));
+    record(&store, [source_settled(&up, None, false)]);
+    assert_eq!(sizes(&[]), (0, 1, 0, 1));
+    record(&store, [delivered(&both, "up"), delivered(&both, "down"), source_settled(&both, None, false)]);
+    let sizes = store.sizes().unwrap();
+    assert_eq!((sizes.deliverable, sizes.refused, sizes.oldest_undelivered_ms), (0, 1, 0), "only a person can do something about the rest");
+}
+
+#[test]
 fn a_newer_database_is_refused_with_both_versions() {
     let (_folder, path, store) = store();
     drop(store);
