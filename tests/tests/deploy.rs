@@ -1,0 +1,382 @@
+//! What is in `deploy/`, by the tools of those who read it: Prometheus's own on rules and on every expression of the dashboards, which also
+//! have to be about metrics that a daemon has.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dropforge_tests::{Daemon, Setup, data, wait_for};
+use serde_json::{Value, json};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn deploy(path: &str) -> PathBuf {
+    root().join("deploy").join(path)
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Runs promtool, which must find nothing; false where there is none.
+fn promtool(arguments: &[&str], folder: &Path) -> bool {
+    let output = match Command::new("promtool").args(arguments).current_dir(folder).output() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            eprintln!("SKIPPED: promtool is not here; `cargo xtask setup` installs it (Debian's package prometheus)");
+            return false;
+        }
+        output => output.unwrap(),
+    };
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    assert!(output.status.success(), "promtool {}:\n{said}", arguments.join(" "));
+    true
+}
+
+#[test]
+fn prometheus_accepts_configuration_and_rules_and_every_alert_fires_when_it_should() {
+    let folder = deploy("prometheus");
+    if promtool(&["check", "config", "prometheus.yml"], &folder) {
+        promtool(&["check", "rules", "--lint=all", "--lint-fatal", "rules/alerts.yml", "rules/recording.yml"], &folder);
+        promtool(&["test", "rules", "tests/alerts.yml", "tests/recording.yml"], &folder);
+    }
+}
+
+#[test]
+fn every_alert_is_tested_both_ways_and_says_what_to_do() {
+    let rules = text(&deploy("prometheus/rules/alerts.yml"));
+    let tests = text(&deploy("prometheus/tests/alerts.yml"));
+    let operations = text(&root().join("docs/operations.md"));
+    let mut alerts = rules.split("\n      - alert: ").skip(1).peekable();
+    assert!(alerts.peek().is_some());
+    for alert in alerts {
+        let (name, rule) = alert.split_once('\n').unwrap();
+        for needed in ["severity: ", "summary: ", "description: "] {
+            assert!(rule.contains(needed), "{name} has no {needed}");
+        }
+        let section = name.to_lowercase();
+        assert!(rule.contains(&format!("runbook_url: docs/operations.md#{section}\n")), "{name}");
+        assert!(operations.contains(&format!("\n### {name}\n")), "docs/operations.md has no section {name}");
+        // As a line of its own where it fires, with its labels below; inside of braces where it does not.
+        assert!(tests.contains(&format!("        alertname: {name}\n        exp_alerts:\n")), "no test sees {name} fire");
+        let silent = tests.contains(&format!("alertname: {name}, exp_alerts: [] }}")) || name == "FilesWithoutConverter";
+        assert!(silent, "no test sees {name} keep quiet");
+    }
+}
+
+/// The series of an exposition: name, labels in braces or nothing, value.
+fn series(exposition: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+    exposition.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        (name, labels.strip_suffix('}').unwrap(), value)
+    })
+}
+
+/// Has Prometheus look for a while at a daemon of which nothing changes any more: just these alerts fire. False where there is no promtool.
+fn alerts_are(exposition: &str, expected: &[&str]) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let with_target = |name: &str, labels: &str, value: &str| {
+        let comma = if labels.is_empty() { "" } else { "," };
+        json!({ "series": format!("{name}{{job=\"dropforge\",instance=\"a\"{comma}{labels}}}"), "values": format!("{value}+0x45") })
+    };
+    let mut input: Vec<Value> = series(exposition).map(|(name, labels, value)| with_target(name, labels, value)).collect();
+    input.push(with_target("up", "", "1"));
+    let samples: Vec<Value> = expected.iter().map(|name| json!({ "labels": format!("{{alertname=\"{name}\"}}"), "value": 1 })).collect();
+    let rules = |name: &str| deploy("prometheus/rules").join(name).canonicalize().unwrap();
+    let test = json!({
+        "rule_files": [rules("recording.yml"), rules("alerts.yml")],
+        "evaluation_interval": "1m",
+        "tests": [{
+            "interval": "1m",
+            "input_series": input,
+            "promql_expr_test": [{
+                "expr": "count by (alertname) (ALERTS{alertstate=\"firing\"})", "eval_time": "45m", "exp_samples": samples,
+            }],
+        }],
+    });
+    fs::write(folder.path().join("test.json"), test.to_string()).unwrap();
+    promtool(&["test", "rules", "test.json"], folder.path())
+}
+
+const WITH_UPSTREAM: &str = r#"
+[upstream]
+url = "http://127.0.0.1:9"
+
+[[routes]]
+name = "ict"
+intake = { path = "{dir}/in" }
+destinations = [{ type = "folder", path = "{dir}/out" }, { type = "http", url = "/reports" }]
+"#;
+
+#[test]
+fn an_idle_daemon_fires_nothing() {
+    let daemon = Setup::new().plugins(&["csv"]).start();
+    daemon.assert_metric("intake_up{route=\"default\"}", 1.0);
+    alerts_are(&daemon.get("/metrics").1, &[]);
+}
+
+#[test]
+fn an_upstream_that_is_down_fires_what_is_true_and_nothing_else() {
+    let daemon = Setup::new().config(WITH_UPSTREAM).plugins(&["csv"]).start();
+    daemon.drop_file("a.csv", fs::read(data("csv/smallpop.csv")).unwrap());
+    daemon.assert_metric("delivery_breaker_open{destination=\"http:/reports\"}", 1.0);
+    daemon.assert_metric("upstream_up", 0.0);
+    daemon.assert_metric("queue_waiting{queue_name=\"delivery_queue\",reason=\"destination\"}", 1.0);
+    daemon.assert_metric("queue_depth{queue_name=\"delivery_queue\"}", 0.0);
+    alerts_are(&daemon.get("/metrics").1, &["UpstreamOffline", "DestinationDown"]);
+}
+
+/// What an expression is about.
+#[derive(Debug, Default, PartialEq)]
+struct Mentions {
+    /// Each metric with the matchers of its selector: label, operator, value.
+    metrics: Vec<(String, Vec<(String, String, String)>)>,
+    /// Labels that series are grouped or matched by.
+    labels: BTreeSet<String>,
+}
+
+/// Reads what is needed of PromQL, which promtool has found to be right: every name that is no function, operator or number is a metric.
+fn mentions(expression: &str) -> Mentions {
+    let mut found = Mentions::default();
+    let mut rest = expression;
+    while let Some(first) = rest.chars().next() {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+        if !word(first) {
+            rest = match first {
+                '"' => rest[1..].split_once('"').unwrap().1,
+                _ => &rest[first.len_utf8()..],
+            };
+            continue;
+        }
+        let (name, after) = rest.split_at(rest.find(|c| !word(c)).unwrap_or(rest.len()));
+        let next = after.trim_start();
+        rest = after;
+        match name {
+            _ if first.is_ascii_digit() => {}
+            "and" | "or" | "unless" | "bool" | "offset" => {}
+            "by" | "without" | "on" | "ignoring" | "group_left" | "group_right" => {
+                let (list, behind) = next.strip_prefix('(').unwrap().split_once(')').unwrap();
+                found.labels.extend(list.split(',').map(|label| label.trim().to_owned()).filter(|label| !label.is_empty()));
+                rest = behind;
+            }
+            _ if next.starts_with('(') || next.starts_with("by ") || next.starts_with("without ") => {}
+            _ => {
+                let mut matchers = Vec::new();
+                if let Some(selector) = after.strip_prefix('{') {
+                    let (mut inside, mut behind) = (selector, "");
+                    while let Some(at) = inside.find(['"', '}']) {
+                        if inside[at..].starts_with('}') {
+                            behind = &inside[at + 1..];
+                            break;
+                        }
+                        let (value, next) = inside[at + 1..].split_once('"').unwrap();
+                        let label = inside[..at].trim_matches([',', ' ']);
+                        let (label, operator) = label.split_at(label.find(['=', '!']).unwrap());
+                        matchers.push((label.into(), operator.into(), value.into()));
+                        inside = next;
+                    }
+                    rest = behind;
+                }
+                found.metrics.push((name.into(), matchers));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn names_are_found_in_expressions() {
+    let found =
+        mentions(r#"sum by (job, le) (rate(a_total{x=~"a}|b",y!="z"}[5m])) / on (job) group_left () (b:c > 0) unless 1.5 * time() and d"#);
+    let matchers = vec![("x".into(), "=~".into(), "a}|b".into()), ("y".into(), "!=".into(), "z".into())];
+    assert_eq!(found.metrics, [("a_total".into(), matchers), ("b:c".into(), vec![]), ("d".into(), vec![])]);
+    assert_eq!(found.labels, ["job".to_string(), "le".into()].into());
+}
+
+/// The values of `expr:` in a file of rules, on one line or in a block, with the rule's name.
+fn rules(file: &str) -> Vec<(String, String)> {
+    let text = text(&deploy("prometheus/rules").join(file));
+    let mut lines = text.lines().peekable();
+    let (mut found, mut name) = (Vec::new(), "");
+    while let Some(line) = lines.next() {
+        let line = line.trim();
+        if let Some(rule) = line.strip_prefix("- alert: ").or_else(|| line.strip_prefix("- record: ")) {
+            name = rule;
+        }
+        let Some(expression) = line.strip_prefix("expr: ") else { continue };
+        let mut expression = expression.to_owned();
+        if expression == "|" {
+            expression.clear();
+            while let Some(line) = lines.next_if(|line| line.starts_with("          ")) {
+                expression += line;
+                expression.push('\n');
+            }
+        }
+        found.push((name.to_owned(), expression));
+    }
+    found
+}
+
+fn dashboards() -> Vec<(String, Value)> {
+    let mut found: Vec<(String, Value)> = fs::read_dir(deploy("grafana/dashboards"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), serde_json::from_str(&text(&entry.path())).unwrap()))
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(found.len() >= 7, "{} dashboards", found.len());
+    found
+}
+
+/// The metrics of a daemon, with the values of each label.
+struct Known(BTreeMap<String, BTreeMap<String, BTreeSet<String>>>);
+
+/// What comes with a later part of Dropforge: rules may be prepared for it.
+const NOT_YET: [&str; 8] = [
+    "route_paused",
+    "route_expected_interval_seconds",
+    "process_start_time_seconds",
+    "process_resident_memory_bytes",
+    "process_cpu_seconds_total",
+    "process_open_fds",
+    "process_max_fds",
+    "http_response",
+];
+
+impl Known {
+    fn of(daemon: &Daemon) -> Known {
+        let mut known: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+        for (name, labels, _) in series(&daemon.get("/metrics").1) {
+            let family = known.entry(name.to_owned()).or_default();
+            for label in labels.split("\",").filter(|label| !label.is_empty()) {
+                let (label, value) = label.split_once("=\"").unwrap();
+                family.entry(label.to_owned()).or_default().insert(value.trim_end_matches('"').to_owned());
+            }
+        }
+        // Prometheus's own.
+        known.insert("up".into(), BTreeMap::new());
+        Known(known)
+    }
+
+    /// Every metric that an expression mentions is there, with the labels and the values that it is selected by.
+    fn check(&self, place: &str, expression: &str, recorded: &[String]) {
+        let mentions = mentions(expression);
+        assert!(!mentions.metrics.is_empty(), "{place}: {expression}");
+        let mut labels: BTreeSet<&str> = ["job", "instance"].into();
+        for (metric, matchers) in &mentions.metrics {
+            if recorded.contains(metric) {
+                labels.extend(self.0.values().flat_map(BTreeMap::keys).map(String::as_str));
+                continue;
+            }
+            if NOT_YET.contains(&metric.as_str()) {
+                continue;
+            }
+            let family = self.0.get(metric).unwrap_or_else(|| panic!("{place}: no daemon has {metric}: {expression}"));
+            labels.extend(family.keys().map(String::as_str));
+            for (label, operator, value) in matchers.iter().filter(|(label, ..)| !["job", "instance"].contains(&label.as_str())) {
+                let values = family.get(label).unwrap_or_else(|| panic!("{place}: {metric} has no label {label}: {expression}"));
+                // A variable stands for values that only the site knows.
+                if operator == "=" && !value.contains('$') && !NOT_YET.contains(&value.as_str()) {
+                    assert!(values.contains(value), "{place}: {metric} has no {label}={value}, only {values:?}: {expression}");
+                }
+            }
+        }
+        for label in &mentions.labels {
+            assert!(labels.contains(label.as_str()), "{place}: nothing here has the label {label}: {expression}");
+        }
+    }
+}
+
+#[test]
+fn rules_and_dashboards_are_about_metrics_that_a_daemon_has() {
+    let daemon = Setup::new().config(WITH_UPSTREAM).plugins(&["csv"]).start();
+    daemon.assert_metric("intake_up{route=\"ict\"}", 1.0);
+    // Its first request has failed by then.
+    wait_for("the upstream server to be asked", || daemon.metric("upstream_up"));
+    let known = Known::of(&daemon);
+
+    let recording = rules("recording.yml");
+    let recorded: Vec<String> = recording.iter().map(|(name, _)| name.clone()).collect();
+    let alerts = rules("alerts.yml");
+    assert!(recording.len() >= 10 && alerts.len() >= 16);
+    for (name, expression) in recording.iter().chain(&alerts) {
+        known.check(name, expression, &recorded);
+    }
+    let mut expressions = Vec::new();
+    for (file, dashboard) in dashboards() {
+        let variables: BTreeSet<&str> =
+            dashboard["templating"]["list"].as_array().unwrap().iter().map(|variable| variable["name"].as_str().unwrap()).collect();
+        for query in dashboard["templating"]["list"].as_array().unwrap().iter().filter_map(|variable| variable["query"]["query"].as_str()) {
+            let (selector, label) = query.strip_prefix("label_values(").unwrap().strip_suffix(')').unwrap().rsplit_once(", ").unwrap();
+            known.check(&file, &format!("count by ({label}) ({selector})"), &recorded);
+        }
+        for panel in dashboard["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().unwrap() {
+                let place = format!("{file}, {}", panel["title"]);
+                let expression = target["expr"].as_str().unwrap();
+                known.check(&place, &expression.replace("$__rate_interval", "5m"), &recorded);
+                for variable in expression.split('$').skip(1) {
+                    let name = variable.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
+                    assert!(name == "__rate_interval" || variables.contains(name), "{place} uses ${name}: {expression}");
+                }
+                expressions.push(expression.to_owned());
+            }
+        }
+    }
+    assert!(expressions.len() > 70, "{}", expressions.len());
+
+    // Prometheus reads each of them.
+    let substituted = expressions.iter().map(|expression| {
+        let mut parts = expression.replace("$__rate_interval", "5m");
+        for variable in ["$job", "$instance", "$route", "$converter", "$destination"] {
+            parts = parts.replace(variable, ".*");
+        }
+        parts
+    });
+    let rules: Vec<Value> = substituted
+        .enumerate()
+        .map(|(number, expression)| json!({ "record": format!("dashboard:{number}"), "expr": expression }))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rules.json"), json!({ "groups": [{ "name": "dashboards", "rules": rules }] }).to_string()).unwrap();
+    promtool(&["check", "rules", "rules.json"], folder.path());
+}
+
+#[test]
+fn dashboards_are_whole() {
+    let mut identities = BTreeSet::new();
+    for (file, dashboard) in dashboards() {
+        assert!(identities.insert(dashboard["uid"].to_string()) && identities.insert(dashboard["title"].to_string()), "{file}");
+        assert!(dashboard["schemaVersion"].as_u64().unwrap() >= 36 && dashboard["id"].is_null(), "{file}");
+        assert!(dashboard["tags"].as_array().unwrap().contains(&json!("dropforge")), "{file}");
+        let variables: Vec<&str> =
+            dashboard["templating"]["list"].as_array().unwrap().iter().map(|variable| variable["name"].as_str().unwrap()).collect();
+        assert_eq!(variables[..3], ["datasource", "job", "instance"], "{file}");
+        let (mut ids, mut titles, mut taken) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for panel in dashboard["panels"].as_array().unwrap() {
+            let place = format!("{file}, {}", panel["title"]);
+            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{place}");
+            assert!(titles.insert(format!("{}{}", panel["type"], panel["title"])), "{place}");
+            assert!(panel["description"].as_str().is_some_and(|text| !text.is_empty()), "{place}");
+            assert!(panel["fieldConfig"]["defaults"]["unit"].as_str().is_some_and(|unit| !unit.is_empty()), "{place}");
+            assert_eq!(panel["datasource"], json!({ "type": "prometheus", "uid": "${datasource}" }), "{place}");
+            let mut names = BTreeSet::new();
+            for target in panel["targets"].as_array().unwrap() {
+                assert!(names.insert(target["refId"].as_str().unwrap()), "{place}");
+                assert_eq!(target["datasource"], panel["datasource"], "{place}");
+            }
+            let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+            for column in at("x")..at("x") + at("w") {
+                for row in at("y")..at("y") + at("h") {
+                    assert!(column < 24 && taken.insert((column, row)), "{place} lies on another, or outside");
+                }
+            }
+        }
+    }
+}
