@@ -132,11 +132,14 @@ fn an_upstream_that_is_down_fires_what_is_true_and_nothing_else() {
     alerts_are(&daemon.get("/metrics").1, &["UpstreamOffline", "DestinationDown"]);
 }
 
+/// A matcher of a selector: label, operator, value.
+type Matcher = (String, String, String);
+
 /// What an expression is about.
 #[derive(Debug, Default, PartialEq)]
 struct Mentions {
-    /// Each metric with the matchers of its selector: label, operator, value.
-    metrics: Vec<(String, Vec<(String, String, String)>)>,
+    /// Each metric with the matchers of its selector.
+    metrics: Vec<(String, Vec<Matcher>)>,
     /// Labels that series are grouped or matched by.
     labels: BTreeSet<String>,
 }
