@@ -9,6 +9,7 @@ mod daemon;
 mod demo;
 mod http;
 mod languages;
+mod linters;
 mod setup;
 mod term;
 mod test;
