@@ -1,6 +1,7 @@
 //! The cache of conversion results: what a converter made of the same input before is not made again. It knows neither queue nor folders;
 //! whether a conversion may be cached at all, its caller knows.
 
+mod keep;
 mod key;
 mod stored;
 
@@ -18,7 +19,8 @@ pub use stored::Held;
 
 use crate::config::ResultCacheConfig;
 use crate::metrics::{CacheMetrics, Metrics};
-use crate::sandbox::{Asked, Conversion};
+use crate::sandbox::{Asked, Conversion, DocumentSink};
+use keep::Kept;
 use key::Key;
 use stored::Stored;
 
@@ -50,6 +52,7 @@ pub struct Flight<'a> {
     cache: &'a ResultCache,
     base: Key,
     waiting: Key,
+    kept: Kept,
 }
 
 impl ResultCache {
@@ -99,7 +102,7 @@ impl ResultCache {
             let waiting = keys.last().copied().unwrap_or(base);
             if flights.insert(waiting) {
                 self.metrics.miss();
-                return Answer::Unknown(Flight { cache: self, base, waiting });
+                return Answer::Unknown(Flight { cache: self, base, waiting, kept: Kept::default() });
             }
             flights = self.landed.wait(flights).unwrap_or_else(PoisonError::into_inner);
         }
@@ -113,11 +116,16 @@ impl ResultCache {
 }
 
 impl Flight<'_> {
+    /// The sink that the conversion is to use for `sink`: what it writes need not be read again if it is small.
+    pub fn keep(&self, sink: Box<dyn DocumentSink>) -> Box<dyn DocumentSink> {
+        self.kept.beside(sink)
+    }
+
     /// Remembers what a conversion made. Its documents are where `document` says. What cannot be kept is not: a cache loses nothing.
     pub fn land(self, question: &Question<'_>, conversion: &Conversion, document: impl Fn(u32) -> PathBuf) {
         let Some(key) = question.key(&conversion.asked) else { return };
         let folder: &Path = &self.cache.folder;
-        match Stored::new(conversion, &folder.join(key.to_string()), document) {
+        match Stored::new(conversion, &self.kept, &folder.join(key.to_string()), document) {
             Ok(stored) => {
                 let mut asked = self.cache.asked.get(&self.base).map(|sets| sets.to_vec()).unwrap_or_default();
                 if !asked.contains(&conversion.asked) && asked.len() < MAX_ASKED {

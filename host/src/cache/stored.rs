@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::keep::Kept;
 use crate::sandbox::{Conversion, Document, DocumentSink, Observation, Outcome, Problem, Usage};
 
-/// Documents of a result up to this size together are kept in memory; in bytes.
-const IN_MEMORY: u64 = 64 << 10;
 /// What a document costs besides its bytes, roughly.
 const OVERHEAD: u64 = 256;
 /// How much of a large document is copied at a time.
@@ -48,12 +47,12 @@ impl Drop for Folder {
 }
 
 impl Stored {
-    /// Keeps what a conversion made. `document` says where each is.
-    pub(super) fn new(conversion: &Conversion, folder: &Path, document: impl Fn(u32) -> PathBuf) -> io::Result<Stored> {
+    /// Keeps what a conversion made: the documents that are in memory already, or else a link to each in `folder`. `document` says where each is.
+    pub(super) fn new(conversion: &Conversion, kept: &Kept, folder: &Path, document: impl Fn(u32) -> PathBuf) -> io::Result<Stored> {
         let documents = conversion.documents.clone();
         let total: u64 = documents.iter().map(|document| document.bytes).sum();
-        let bytes = if total <= IN_MEMORY {
-            Bytes::Memory(Arc::new(documents.iter().map(|kept| fs::read(document(kept.number))).collect::<io::Result<_>>()?))
+        let bytes = if let Some(documents) = kept.take(documents.iter().map(|document| document.number)) {
+            Bytes::Memory(Arc::new(documents))
         } else {
             fs::create_dir(folder)?;
             let folder = Folder(folder.to_path_buf());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::metrics::Instance;
-use crate::sandbox::{Document, DocumentSink, DocumentWriter, Limits, Outcome, Usage};
+use crate::sandbox::{Document, DocumentWriter, Limits, Outcome, Usage};
 
 fn members() -> Vec<(String, String)> {
     vec![("a.dat".into(), "1".into()), ("b.dat".into(), "2".into())]
@@ -121,15 +121,15 @@ fn conversion(asked: Asked, bytes: u64) -> Conversion {
 
 /// A sink that keeps what it gets.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
+struct Taken(Arc<Mutex<Vec<u8>>>);
 
-impl DocumentSink for Kept {
+impl DocumentSink for Taken {
     fn create(&mut self, _number: u32, _media_type: &str, _name: &str) -> io::Result<Box<dyn DocumentWriter>> {
         Ok(Box::new(self.clone()))
     }
 }
 
-impl DocumentWriter for Kept {
+impl DocumentWriter for Taken {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(())
@@ -164,9 +164,9 @@ impl Fixture {
     fn convert(&self, question: &Question<'_>, asked: &Asked, content: &[u8]) -> bool {
         match self.cache.ask(question) {
             Answer::Known(stored) => {
-                let kept = Kept::default();
-                let replayed = stored.replay(Box::new(kept.clone())).unwrap();
-                assert_eq!(kept.0.lock().unwrap().as_slice(), content);
+                let taken = Taken::default();
+                let replayed = stored.replay(Box::new(taken.clone())).unwrap();
+                assert_eq!(taken.0.lock().unwrap().as_slice(), content);
                 assert_eq!((replayed.documents[0].key.as_deref(), replayed.documents[0].digest.as_deref()), (Some("k"), Some("digest")));
                 true
             }
@@ -174,6 +174,9 @@ impl Fixture {
                 let path = self.folder.path().join("document");
                 let _ = fs::remove_file(&path);
                 fs::write(&path, content).unwrap();
+                let mut writer = flight.keep(Box::new(Taken::default())).create(0, "text/plain", "d").unwrap();
+                content.chunks(50_000).for_each(|chunk| writer.write(chunk).unwrap());
+                writer.finish().unwrap();
                 flight.land(question, &conversion(asked.clone(), content.len() as u64), |_| path.clone());
                 false
             }
@@ -267,7 +270,7 @@ fn a_kept_document_that_is_damaged_is_given_up() {
             let Answer::Unknown(flight) = fixture.cache.ask(question) else { panic!("the cache is empty") };
             flight.land(question, &made, |_| path.clone());
             let Answer::Known(damaged) = fixture.cache.ask(question) else { panic!("it was kept") };
-            assert!(damaged.replay(Box::new(Kept::default())).is_err());
+            assert!(damaged.replay(Box::new(Taken::default())).is_err());
             drop(damaged);
             assert!(!fixture.convert(question, &Asked::default(), &content));
             assert!(fixture.convert(question, &Asked::default(), &content));

@@ -119,7 +119,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
                 detail.set("cached", json!(true));
                 (stored.replay(sink)?, None, false)
             }
-            Some(Answer::Unknown(flight)) => (run(sink)?, Some(flight), true),
+            Some(Answer::Unknown(flight)) => (run(flight.keep(sink))?, Some(flight), true),
             None => (run(sink)?, None, true),
         };
         count(context, plugin, &conversion, ran);
