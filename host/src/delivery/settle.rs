@@ -142,16 +142,12 @@ fn settle(job: &CommittedJob, route: &Route, folders: &mut HashSet<PathBuf>) -> 
 /// Renames the source to its private name, unless that has happened already, and gives the identity of what is under that name. None
 /// where the source is gone or plainly another file.
 fn take(job: &CommittedJob, private: &Path) -> io::Result<Option<FileIdentity>> {
-    if let Some(held) = identity_at(private)? {
-        return Ok(Some(held));
-    }
-    // A file that differs already is not even touched; one that takes the place in the next instant is caught by the second look.
-    if identity_at(&job.job.location)? != Some(job.job.identity) {
-        return Ok(None);
-    }
-    match files::rename_new(&job.job.location, private) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other?,
+    // A file that differs already is not even touched; one that takes the place in the next instant is caught by the look at what was renamed.
+    if identity_at(&job.job.location)? == Some(job.job.identity) {
+        match files::rename_new(&job.job.location, private) {
+            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::AlreadyExists].contains(&error.kind()) => {}
+            other => other?,
+        }
     }
     identity_at(private)
 }

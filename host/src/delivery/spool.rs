@@ -119,6 +119,9 @@ impl Spool {
     /// # Errors
     /// For each job, what the file system says.
     pub fn complete(&self, jobs: &[(Job, Box<Committed>)]) -> Vec<io::Result<()>> {
+        let unsynced = lock(&self.shared.unsynced);
+        jobs.iter().filter_map(|(job, _)| unsynced.get(&job.id)).flatten().for_each(files::begin_sync);
+        drop(unsynced);
         let mut results: Vec<io::Result<()>> = jobs
             .iter()
             .map(|(job, committed)| {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, after, bounded, never, select};
 use rusqlite::Connection;
@@ -16,6 +16,10 @@ use crate::files;
 
 /// Tasks that share a transaction at most, that wait for the thread at most, and transactions that wait for a sync at most.
 const BATCH: usize = 256;
+/// Tasks that are done before whoever waits for something urgent is answered: a transaction costs more than what one of them does.
+const BESIDE_URGENT: usize = 8;
+/// What is committed within this time of each other is synced together. Whoever writes alone does not wait.
+const PACE: Duration = Duration::from_millis(5);
 /// The pause before what could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often what could not be written is tried when the program ends.
@@ -215,8 +219,8 @@ impl Transactions {
             at_once.extend(self.urgent.try_iter().map(|urgent| urgent(connection())));
             let task = match given.next() {
                 Some(task) => task,
-                // Whoever waits for something urgent does not wait for what others want besides.
-                None if at_once.is_empty() && taken < BATCH => match self.inbox.try_recv() {
+                // Whoever waits for something urgent does not wait for all that others want besides.
+                None if taken < if at_once.is_empty() { BATCH } else { BESIDE_URGENT } => match self.inbox.try_recv() {
                     Ok(task) => task,
                     Err(_) => break,
                 },
@@ -267,6 +271,7 @@ impl Transactions {
 /// The thread that syncs: once for all that was committed meanwhile.
 fn sync_all(mut log: Log, committed: &Receiver<Unsynced>) {
     let mut recorded: Vec<Owed> = Vec::new();
+    let mut next = Instant::now();
     loop {
         let first = if recorded.is_empty() { committed.recv().map_err(RecvTimeoutError::from) } else { committed.recv_timeout(RETRY) };
         let first = match first {
@@ -277,12 +282,13 @@ fn sync_all(mut log: Log, committed: &Receiver<Unsynced>) {
         };
         let mut dirty = log.failed || !recorded.is_empty();
         let mut replies = Vec::new();
-        for mut transaction in first.into_iter().chain(committed.try_iter()) {
+        for mut transaction in first.into_iter().chain(std::iter::from_fn(|| committed.recv_deadline(next).ok()).take(BATCH)) {
             dirty |= transaction.dirty;
             replies.append(&mut transaction.replies);
             recorded.append(&mut transaction.recorded);
         }
         let synced = if dirty { log.sync() } else { Ok(()) };
+        next = Instant::now() + PACE;
         for reply in replies {
             reply(synced.as_ref().copied());
         }

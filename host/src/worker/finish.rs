@@ -3,6 +3,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
@@ -15,10 +16,16 @@ use crate::sandbox::ErrorType;
 /// Jobs whose documents are made durable together, and that wait for it at most.
 pub(super) const AT_ONCE: usize = 64;
 
+/// Jobs that end within this time of each other share what making them durable costs. Whoever ends alone does not wait.
+const PACE: Duration = Duration::from_millis(5);
+
 /// Finishes what workers hand over, until there are none any more.
 pub(super) fn run(shared: &Shared, ended: &Receiver<(Job, Box<Committed>)>) {
-    for first in ended {
-        let jobs = std::iter::once(first).chain(ended.try_iter().take(AT_ONCE - 1)).collect();
+    let mut next = Instant::now();
+    while let Ok(first) = ended.recv() {
+        let others = std::iter::from_fn(|| ended.recv_deadline(next).ok());
+        let jobs = std::iter::once(first).chain(others.take(AT_ONCE - 1)).collect();
+        next = Instant::now() + PACE;
         for (job, decision) in complete(&shared.context.spool, jobs) {
             shared.record(&job, decision);
         }
