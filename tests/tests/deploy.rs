@@ -4,10 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use dropforge_tests::{Daemon, Setup, data, python_with_packages, run, target_folder, wait_for};
 use serde_json::{Value, json};
@@ -311,7 +312,6 @@ fn rules_and_dashboards_are_about_metrics_that_a_daemon_has() {
     for (name, expression) in recording.iter().chain(&alerts) {
         known.check(name, expression, &recorded);
     }
-    let mut expressions = Vec::new();
     for (file, dashboard) in dashboards() {
         let variables: BTreeSet<&str> =
             dashboard["templating"]["list"].as_array().unwrap().iter().map(|variable| variable["name"].as_str().unwrap()).collect();
@@ -328,27 +328,150 @@ fn rules_and_dashboards_are_about_metrics_that_a_daemon_has() {
                     let name = variable.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
                     assert!(name == "__rate_interval" || variables.contains(name), "{place} uses ${name}: {expression}");
                 }
-                expressions.push(expression.to_owned());
             }
         }
     }
-    assert!(expressions.len() > 70, "{}", expressions.len());
 
     // Prometheus reads each of them.
-    let substituted = expressions.iter().map(|expression| {
-        let mut parts = expression.replace("$__rate_interval", "5m");
-        for variable in ["$job", "$instance", "$route", "$converter", "$destination"] {
-            parts = parts.replace(variable, ".*");
-        }
-        parts
-    });
-    let rules: Vec<Value> = substituted
+    let expressions = dashboard_expressions();
+    assert!(expressions.len() > 70, "{}", expressions.len());
+    let rules: Vec<Value> = expressions
+        .iter()
         .enumerate()
-        .map(|(number, expression)| json!({ "record": format!("dashboard:{number}"), "expr": expression }))
+        .map(|(number, (_, expression))| json!({ "record": format!("dashboard:{number}"), "expr": expression }))
         .collect();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("rules.json"), json!({ "groups": [{ "name": "dashboards", "rules": rules }] }).to_string()).unwrap();
     promtool(&["check", "rules", "rules.json"], folder.path());
+}
+
+/// Every expression of the dashboards, with its place, for daemons of any name.
+fn dashboard_expressions() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (file, dashboard) in dashboards() {
+        for panel in dashboard["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().unwrap() {
+                let mut expression = target["expr"].as_str().unwrap().replace("$__rate_interval", "5m");
+                for variable in ["$job", "$instance", "$route", "$converter", "$destination"] {
+                    expression = expression.replace(variable, ".*");
+                }
+                found.push((format!("{file}, {}", panel["title"]), expression));
+            }
+        }
+    }
+    found
+}
+
+/// A Prometheus with the configuration of `deploy/`, but for its pace. Dropping it ends it.
+struct Prometheus {
+    process: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("--- Prometheus ---\n{}", text(&self.folder.path().join("log")));
+        }
+    }
+}
+
+impl Prometheus {
+    /// Starts one that scrapes these daemons; none where Prometheus is not installed.
+    fn start(daemons: &[&Daemon]) -> Option<Prometheus> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let paced = text(&deploy("prometheus/prometheus.yml")).replace(": 15s", ": 1s").replace(": 10s", ": 1s");
+        assert!(!paced.contains("15s"));
+        fs::write(path("prometheus.yml"), paced).unwrap();
+        for name in ["rules", "targets"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        for rules in ["recording.yml", "alerts.yml"] {
+            fs::copy(deploy("prometheus/rules").join(rules), path("rules").join(rules)).unwrap();
+        }
+        let targets: Vec<String> = daemons.iter().map(|daemon| format!("127.0.0.1:{}", daemon.metrics_port())).collect();
+        fs::write(path("targets/daemons.yml"), json!([{ "targets": targets }]).to_string()).unwrap();
+        // Free a moment ago.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let log = File::create(path("log")).unwrap();
+        let started = Command::new("prometheus")
+            .arg(format!("--config.file={}", path("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", path("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        match started {
+            Ok(process) => Some(Prometheus { process, port, folder }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                eprintln!("SKIPPED: prometheus is not here; `cargo xtask setup` installs it (Debian's package prometheus)");
+                None
+            }
+            Err(error) => panic!("prometheus: {error}"),
+        }
+    }
+
+    /// Asks its API: what is under `data`. None while it does not answer, an error where it says so.
+    fn ask(&self, path: &str, query: &[(&str, &str)]) -> Option<Result<Value, String>> {
+        let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).build());
+        let mut request = agent.get(format!("http://127.0.0.1:{}{path}", self.port));
+        for (name, value) in query {
+            request = request.query(name, value);
+        }
+        let body = request.call().ok()?.body_mut().read_to_string().ok()?;
+        let answer: Value = serde_json::from_str(&body).ok()?;
+        Some(if answer["status"] == "success" { Ok(answer["data"].clone()) } else { Err(answer.to_string()) })
+    }
+
+    /// The values of a query.
+    fn query(&self, expression: &str) -> Option<Result<Vec<Value>, String>> {
+        let answer = self.ask("/api/v1/query", &[("query", expression)])?;
+        Some(answer.map(|data| data["result"].as_array().unwrap().clone()))
+    }
+}
+
+#[test]
+fn the_real_prometheus_evaluates_every_rule_and_every_panel_over_two_daemons() {
+    let daemons = [(); 2].map(|()| {
+        Setup::new()
+            .config(
+                &WITH_UPSTREAM.replace("[upstream]\nurl = \"http://127.0.0.1:9\"\n", "").replace("/reports", "http://127.0.0.1:9/reports"),
+            )
+            .plugins(&["csv", "junit"])
+            .start()
+    });
+    for daemon in &daemons {
+        daemon.assert_metric("intake_up{route=\"ict\"}", 1.0);
+    }
+    let Some(prometheus) = Prometheus::start(&[&daemons[0], &daemons[1]]) else { return };
+    wait_for("both daemons to be scraped some times", || {
+        let scraped = prometheus.query("min(count_over_time(up{job=\"dropforge\"}[5m])) >= 4 and count(up == 1) == 2")?;
+        scraped.unwrap().first().map(|_| ())
+    });
+    let rules = wait_for("every rule to be evaluated", || {
+        let rules = prometheus.ask("/api/v1/rules", &[])?.unwrap();
+        let rules: Vec<Value> = rules["groups"].as_array()?.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect();
+        rules.iter().all(|rule| rule["health"] != "unknown").then_some(rules)
+    });
+    assert!(rules.len() >= 26, "{}", rules.len());
+    for rule in rules {
+        assert_eq!(rule["health"], "ok", "{rule}");
+        assert_ne!(rule["state"], "firing", "{rule}");
+    }
+    let expressions = dashboard_expressions();
+    assert!(expressions.len() > 70, "{}", expressions.len());
+    let mut answered = 0;
+    for (place, expression) in &expressions {
+        let values = prometheus.query(expression).unwrap().unwrap_or_else(|error| panic!("{place}: {expression}: {error}"));
+        answered += usize::from(!values.is_empty());
+    }
+    // Empty are those of what these daemons do not have, such as errors, and shares of nothing.
+    assert!(answered * 4 > expressions.len() * 3, "{answered} of {} panels show something", expressions.len());
 }
 
 #[test]
