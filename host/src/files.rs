@@ -136,6 +136,17 @@ pub fn publish(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether Windows takes a name of a file for one of its devices (`CON`, `nul.txt`, `Com1.csv`), also on a share that it reads.
+pub fn is_device_name(name: &str) -> bool {
+    let stem = name.split(['.', ':']).next().unwrap_or_default().trim_end();
+    if ["con", "prn", "aux", "nul", "conin$", "conout$"].iter().any(|device| stem.eq_ignore_ascii_case(device)) {
+        return true;
+    }
+    let numbered = stem.get(..3).filter(|kind| kind.eq_ignore_ascii_case("com") || kind.eq_ignore_ascii_case("lpt"));
+    let digit = numbered.and_then(|_| stem.get(3..)).and_then(|rest| rest.parse::<char>().ok());
+    digit.is_some_and(|digit| matches!(digit, '0'..='9' | '¹' | '²' | '³'))
+}
+
 /// Copies a file with its modified time, durably but for its folder's entry.
 ///
 /// # Errors
@@ -205,6 +216,16 @@ mod tests {
         assert_eq!(fs::read_to_string(&b).unwrap(), "b");
         move_new(&a, &folder.path().join("c")).unwrap();
         assert!(!a.exists());
+    }
+
+    #[test]
+    fn names_of_devices_are_told() {
+        for name in ["CON", "con.json", "Nul", "aux .csv", "com1.csv", "LPT9", "com\u{b9}.txt", "prn.tar.gz", "CONIN$"] {
+            assert!(is_device_name(name), "{name}");
+        }
+        for name in ["", "console.csv", "com.csv", "com10.csv", "comb", "l\u{f8}1.csv", "a.con", "nul-1.csv", "_con"] {
+            assert!(!is_device_name(name), "{name}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The commands that look into the queue and set it going again: beside a running daemon, and without one.
+//! The commands that look into the queue and set it going again, beside a running daemon and without one; and what goes first.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
@@ -194,6 +194,48 @@ destinations = [{ type = 'folder', path = '{dir}/out' }]
     for path in ["work.1.mis", "echo.2.mis", "echo.3.mis"] {
         assert_eq!(daemon.wait_for_job(path, "settled")["attempts"], 1, "{path}");
     }
+}
+
+/// `DROPFORGE_TEST_LONG=1` puts 100,000 files before it.
+#[test]
+fn an_urgent_file_overtakes_all_that_came_before_it() {
+    let count = if std::env::var_os("DROPFORGE_TEST_LONG").is_some() { 100_000 } else { 2_000 };
+    let config = "
+workers = 1
+[[routes]]
+name = 'bulk'
+converter = 'csv'
+priority = 9
+intake = { path = '{dir}/in' }
+destinations = [{ type = 'folder', path = '{dir}/out' }]
+[[routes]]
+name = 'urgent'
+converter = 'csv'
+priority = 1
+intake = { path = '{dir}/now', create = true }
+destinations = [{ type = 'folder', path = '{dir}/out' }]
+";
+    let daemon = Setup::new().config(config).start();
+    let waiting = || daemon.metric("queue_waiting{queue_name=\"converter_queue\",reason=\"converter\"}").unwrap_or_default();
+    for number in 0..count {
+        fs::write(daemon.path(&format!("in/{number}.csv")), format!("serial\n{number}\n")).unwrap();
+    }
+    // They wait for a converter, so that all of them are there, and none has gone, when the urgent one comes.
+    let mut seen = 0.0;
+    while waiting() < f64::from(count) {
+        wait_for("more of the files to be queued", || (waiting() > seen).then(|| seen = waiting()));
+    }
+    daemon.drop_into("now", "urgent.csv", "serial\n1\n");
+    wait_for("the urgent file to be queued", || (waiting() > f64::from(count)).then_some(()));
+    daemon.drop_plugin("csv.wasm", fs::read(plugin("csv")).unwrap());
+    daemon.wait_for_job("urgent.csv", "settled");
+    let limit = (count + 1).to_string();
+    let converted = || json(&daemon, &["queue", "list", "--outcome", "converted", "--limit", &limit]).as_array().unwrap().clone();
+    let jobs = wait_for("one of the others", || Some(converted()).filter(|jobs| jobs.len() > 1));
+    let finished = |job: &Value| job["finished_at"].as_str().unwrap().to_owned();
+    let urgent = finished(jobs.iter().find(|job| job["route"] == "urgent").unwrap());
+    let earlier = jobs.iter().filter(|job| job["route"] == "bulk" && finished(job) < urgent).count();
+    assert_eq!(earlier, 0, "of {count}");
 }
 
 #[test]

@@ -241,7 +241,12 @@ pub fn plain_file_name(document: &Document) -> String {
 /// What some file system does not take is replaced by `_`.
 fn named(document: &Document, suffix: &str) -> String {
     let safe: String = document.name.chars().map(|c| if is_safe(c) { c } else { '_' }).collect();
-    with_suffix(safe.trim_matches(|c: char| c == '.' || c.is_whitespace()), suffix)
+    no_device(with_suffix(safe.trim_matches(|c: char| c == '.' || c.is_whitespace()), suffix))
+}
+
+/// The name, changed where Windows would take it for a device.
+fn no_device(name: String) -> String {
+    if files::is_device_name(&name) { format!("_{name}") } else { name }
 }
 
 /// A name with something before its extension, short enough for every file system.
@@ -273,11 +278,11 @@ fn safe_part(value: &str) -> String {
 /// A part of a path that file systems take: not hidden, not empty, not too long. What is cut off still counts.
 fn shortened(part: &str) -> String {
     let part = part.trim_start_matches('.').trim_end_matches(['.', ' ']).trim_start();
-    match part.len() {
+    no_device(match part.len() {
         0 => "document".into(),
         1..=LONGEST_NAME => part.into(),
         _ => with_suffix(part, &format!("-{}", sha256_hex(part.as_bytes()).get(..16).unwrap_or_default())),
-    }
+    })
 }
 
 fn is_safe(c: char) -> bool {
@@ -449,6 +454,15 @@ mod tests {
     fn a_name_that_is_too_long_is_cut_and_still_tells_documents_apart() {
         let (one, other) = (shortened(&format!("{}1.json", "x".repeat(400))), shortened(&format!("{}2.json", "x".repeat(400))));
         assert!(one != other && one.len() <= LONGEST_NAME && one.ends_with(".json"), "{one}");
+    }
+
+    #[test]
+    fn no_name_is_that_of_a_device() {
+        let (case, mut deliveries) = Case::new(&[("CON.json", b"one"), ("nul", b"two")]);
+        deliveries.iter_mut().for_each(|delivery| delivery.committed.documents[0].attributes = vec![("serial".into(), "aux".into())]);
+        case.carry("{attribute.serial}/{name}", &deliveries);
+        let names: Vec<String> = case.files().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["_aux/_CON.json", "_aux/_nul"]);
     }
 
     #[test]

@@ -265,18 +265,22 @@ impl Way<'_> {
     /// Where the source is, if it was moved before a crash that came ahead of the record of it.
     fn moved_already(&self) -> io::Result<Option<PathBuf>> {
         for target in self.targets() {
-            let Some(found) = identity_at(&target)? else { break };
-            if found == self.job.job.identity || self.is_copy(&target) {
+            if identity_at(&target)?.is_none() {
+                break;
+            }
+            if self.is_second_name(&target) || self.is_copy(&target) {
                 return Ok(Some(target));
             }
         }
         Ok(None)
     }
 
-    /// Whether a file is the source under a second name. Other platforms' numbers do not tell two files apart for certain, and their renames
-    /// have no halves.
+    /// Whether a file is the source, under this name too or alone. Other platforms' numbers do not tell two files apart for certain: there,
+    /// its bytes do.
     fn is_second_name(&self, path: &Path) -> bool {
-        cfg!(unix) && identity_at(path).is_ok_and(|found| found == Some(self.job.job.identity))
+        let job = &self.job.job;
+        identity_at(path).is_ok_and(|found| found == Some(job.identity))
+            && (cfg!(unix) || digest_of(path).is_ok_and(|digest| digest == job.digest))
     }
 
     /// Whether a file is the source, compressed, or copied from another file system: that has its size, time and bytes, and not its number.
@@ -286,7 +290,9 @@ impl Way<'_> {
             return archive::is_of(path, &job.id);
         }
         let like = |found: FileIdentity| {
-            found.device != job.identity.device && (found.size, found.modified_ns) == (job.identity.size, job.identity.modified_ns)
+            // Where devices have no numbers, a copy of equal bytes may be from anywhere.
+            (found.device != job.identity.device || !cfg!(unix))
+                && (found.size, found.modified_ns) == (job.identity.size, job.identity.modified_ns)
         };
         identity_at(path).is_ok_and(|found| found.is_some_and(like)) && digest_of(path).is_ok_and(|digest| digest == job.digest)
     }

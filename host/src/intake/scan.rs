@@ -21,6 +21,11 @@ const SCAN_SHARE: u32 = 20;
 /// How many unreadable places a scan remembers. Beyond it, it takes nothing for gone.
 const MAX_HIDDEN: usize = 1_000;
 
+/// From the end of a scan that took so long to the next one, where they are to be `every` apart.
+fn pause(every: Duration, took: Duration) -> Duration {
+    every.max(took.saturating_mul(SCAN_SHARE))
+}
+
 impl Folder {
     /// Opens the folder if need be, and scans it.
     pub(super) fn rescan(&mut self) {
@@ -34,7 +39,7 @@ impl Folder {
         }
         let took = started.elapsed();
         self.may_scan = Instant::now() + took;
-        self.next_scan = Instant::now() + self.rescan_every.max(took.saturating_mul(SCAN_SHARE));
+        self.next_scan = Instant::now() + pause(self.rescan_every, took);
     }
 
     /// Makes sure that the folder is there, and that it is the one that is watched.
@@ -172,5 +177,24 @@ impl Folder {
             );
         }
         self.full = full;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_that_takes_long_stretches_the_pause_to_twenty_times_that() {
+        let seconds = Duration::from_secs;
+        for (took, expected) in [
+            (Duration::ZERO, seconds(5)),
+            (Duration::from_millis(250), seconds(5)),
+            (Duration::from_millis(251), Duration::from_millis(5_020)),
+            (seconds(60), seconds(1_200)),
+            (Duration::MAX, Duration::MAX),
+        ] {
+            assert_eq!(pause(seconds(5), took), expected, "{took:?}");
+        }
     }
 }

@@ -13,11 +13,20 @@ pub fn disk_free_bytes(path: &Path) -> io::Result<u64> {
     Ok(answer.f_bavail.saturating_mul(answer.f_frsize))
 }
 
+/// The bytes that the file system of `path` has left for this process: its quota counts.
+///
+/// # Errors
+/// What the operating system says.
+#[cfg(windows)]
+pub fn disk_free_bytes(path: &Path) -> io::Result<u64> {
+    fs4::available_space(path)
+}
+
 /// The bytes that the file system of `path` has left for this process.
 ///
 /// # Errors
 /// Always `Unsupported`: this build cannot ask.
-#[cfg(not(unix))]
+#[cfg(not(any(unix, windows)))]
 pub fn disk_free_bytes(_path: &Path) -> io::Result<u64> {
     Err(io::ErrorKind::Unsupported.into())
 }

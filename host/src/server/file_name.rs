@@ -31,6 +31,7 @@ pub(super) fn checked(name: &str) -> Result<String, String> {
         "" | "." | ".." => bad("is none"),
         _ if last.len() > MAX_BYTES => bad(&format!("is longer than {MAX_BYTES} bytes")),
         _ if last.contains(reserved) || last.ends_with(['.', ' ']) => bad("has characters that not every file system takes"),
+        _ if crate::files::is_device_name(last) => bad("is that of a device on Windows"),
         _ if last.starts_with(crate::intake::PRIVATE_PREFIX) => bad("begins like those of Dropforge's own files"),
         _ => Ok(last.to_owned()),
     }
