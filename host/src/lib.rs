@@ -1,7 +1,7 @@
 //! Dropforge turns files into documents with sandboxed WebAssembly converters.
 //!
 //! This crate is the host: the library behind the `dropforge` binary. Imports point one way: `cli` → `daemon` → {`intake`, `worker`,
-//! `server`} → {`queue`, `plugins`, `delivery`} → {`sandbox`, `metrics`, `config`}.
+//! `server`} → {`queue`, `plugins`, `cache`, `delivery`, `upstream`} → {`sandbox`, `metrics`, `config`}.
 
 pub mod cache;
 pub mod cli;

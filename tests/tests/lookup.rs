@@ -60,7 +60,9 @@ fn an_operation_code_that_the_server_does_not_know_rejects_the_report() {
     let server = operations();
     let setup = Setup::new().plugins(&LOADED);
     fs::write(setup.path("token"), "hush-token\n").unwrap();
-    let config = upstream(&server) + "token_file = '{dir}/token'\n" + GRANTED + &route("in", "opcheck", "");
+    // What the server says is not kept here: every request is to be seen.
+    let config =
+        "enable_cache = false\n".to_owned() + &upstream(&server) + "token_file = '{dir}/token'\n" + GRANTED + &route("in", "opcheck", "");
     let daemon = setup.config(&config).start();
     daemon.drop_file("known.report.json", report(10));
     daemon.wait_for_settled("done", "known.report.json");

@@ -1,9 +1,14 @@
-//! The cache of conversion results: what a converter made of the same input before is not made again. It knows neither queue nor folders;
-//! whether a conversion may be cached at all, its caller knows.
+//! What was made or asked for before: results of conversions, and in [`responses`] answers of servers.
+//!
+//! A conversion's result: what a converter made of the same input before is not made again. This knows neither queue nor folders; whether a
+//! conversion may be cached at all, its caller knows.
 
 mod keep;
 mod key;
+mod stats;
 mod stored;
+
+pub mod responses;
 
 use std::collections::HashSet;
 use std::io;
@@ -11,10 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 pub use key::Question;
+pub use stats::CacheStats;
 pub use stored::Held;
 
 use crate::config::ResultCacheConfig;
@@ -36,6 +41,8 @@ pub struct ResultCache {
     flights: Mutex<HashSet<Key>>,
     landed: Condvar,
     folder: PathBuf,
+    max_entries: u64,
+    max_bytes: u64,
     metrics: CacheMetrics,
 }
 
@@ -56,6 +63,9 @@ pub struct Flight<'a> {
 }
 
 impl ResultCache {
+    /// Its name in metrics and commands.
+    pub const NAME: &str = "conversion";
+
     /// An empty cache, which keeps large documents in `folder`; none where it is switched off.
     ///
     /// # Errors
@@ -69,7 +79,7 @@ impl ResultCache {
             return Ok(None);
         }
         std::fs::create_dir_all(&folder)?;
-        let metrics = metrics.cache("conversion", config.max_entries);
+        let metrics = metrics.cache(Self::NAME, config.max_entries);
         let on_removal = metrics.clone();
         // Every entry weighs as much as its share, so that neither bound is exceeded.
         let share = u32::try_from(config.max_bytes / config.max_entries.max(1)).unwrap_or(u32::MAX).max(1);
@@ -80,11 +90,12 @@ impl ResultCache {
             .time_to_live(Duration::from_secs_f64(config.ttl_seconds))
             .eviction_listener(move |_, stored: Arc<Stored>, cause| {
                 stored.give_up();
-                on_removal.removed(stored.bytes(), cause != RemovalCause::Replaced);
+                on_removal.removed(stored.bytes(), cause.was_evicted());
             })
             .build();
         let asked = Cache::builder().max_capacity(config.max_entries).time_to_live(Duration::from_secs_f64(config.ttl_seconds)).build();
-        Ok(Some(ResultCache { results, asked, flights: Mutex::default(), landed: Condvar::new(), folder, metrics }))
+        let (flights, landed, max_entries, max_bytes) = (Mutex::default(), Condvar::new(), config.max_entries, config.max_bytes);
+        Ok(Some(ResultCache { results, asked, flights, landed, folder, max_entries, max_bytes, metrics }))
     }
 
     /// Looks for a result. Where an equal conversion runs at this moment, waits for it first.
@@ -106,6 +117,18 @@ impl ResultCache {
             }
             flights = self.landed.wait(flights).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Forgets every result that is there; how many that were. Conversions that run are remembered when they end.
+    pub fn clear(&self) -> u64 {
+        let keys: Vec<Key> = self.results.iter().map(|(key, _)| *key).collect();
+        keys.iter().map(|key| u64::from(self.results.remove(key).is_some())).sum()
+    }
+
+    /// How it is doing.
+    pub fn stats(&self) -> CacheStats {
+        self.report();
+        CacheStats::new(Self::NAME, &self.metrics, self.max_entries, self.max_bytes)
     }
 
     /// Brings the metrics of its size up to date.

@@ -119,7 +119,7 @@ fn execute(command: &ConfigCommand, out: &mut dyn Write, err: &mut dyn Write) ->
             return Ok(2);
         }
     };
-    for warning in loaded.warnings.iter().chain(&loaded.config.not_yet_effective(&loaded.explicit)) {
+    for warning in &loaded.warnings {
         writeln!(err, "warning: {warning}")?;
     }
     match command {
@@ -169,10 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn check_says_ok_and_what_has_no_effect() {
+    fn check_says_ok() {
         let (_folder, path) = file(GOOD);
-        let warning = "warning: `enable_cache` has no effect yet: there are no answers of a server to cache\n";
-        assert_eq!(run(&["check", "-c", &path, "--state", "/s"]), (0, format!("{path}: ok\n"), warning.into()));
+        assert_eq!(run(&["check", "-c", &path, "--state", "/s"]), (0, format!("{path}: ok\n"), String::new()));
         assert_eq!(run(&["check", "--inbox", "/in", "--outbox", "/out", "--state", "/s"]), (0, "command line: ok\n".into(), String::new()));
     }
 

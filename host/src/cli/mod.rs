@@ -1,7 +1,9 @@
 //! The command line: one file per subcommand.
 
+mod api;
 mod backup;
 mod bench;
+mod cache;
 mod config;
 mod convert;
 mod plugin;
@@ -51,6 +53,7 @@ enum Command {
     Plugin(plugin::PluginArgs),
     Queue(queue::QueueArgs),
     Replay(replay::ReplayArgs),
+    Cache(cache::CacheArgs),
     Backup(backup::BackupArgs),
     Bench(bench::BenchArgs),
     #[command(subcommand)]
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Plugin(args) => plugin::run(args),
         Command::Queue(args) => queue::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Cache(args) => cache::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Config(command) => return config::run(&command),

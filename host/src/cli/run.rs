@@ -25,7 +25,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(errors) => return Ok(config::report(&errors)),
     };
-    for warning in loaded.warnings.iter().chain(&loaded.config.not_yet_effective(&loaded.explicit)) {
+    for warning in &loaded.warnings {
         tracing::warn!("configuration: {warning}");
     }
     daemon::run(loaded.config)?;

@@ -1,6 +1,6 @@
 //! From a file, the environment and the command line to one valid configuration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::net::IpAddr;
@@ -72,8 +72,6 @@ pub struct Loaded {
     pub config: Config,
     /// The file that was read, as the user named it.
     pub file: Option<PathBuf>,
-    /// The paths of the keys that the file, the environment or the command line set, such as `routes[0].intake.path`.
-    pub explicit: BTreeSet<String>,
     /// What is allowed and probably not meant: one sentence each, for the log.
     pub warnings: Vec<String>,
 }
@@ -126,8 +124,6 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
         settings.set_from_environment(&key, name, value, &sources.directory);
     }
     settings.apply(&sources.overrides, &sources.directory)?;
-    let mut explicit = BTreeSet::new();
-    key_paths(&settings.value, "", &mut explicit);
     if !settings.value.contains_key("state_dir") {
         let folder = paths::default_state_dir(&sources.environment).map_err(ConfigError::Usage)?;
         settings.value.insert("state_dir".into(), Value::String(utf8(&folder)?));
@@ -146,7 +142,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
 
     let mut warnings = environment.warnings;
     warnings.extend(report.warnings.into_iter().map(|finding| settings.error(finding).to_string()));
-    Ok(Loaded { config, file, explicit, warnings })
+    Ok(Loaded { config, file, warnings })
 }
 
 fn read(file: &Path, directory: &Path) -> Result<Document, ConfigError> {
@@ -156,25 +152,6 @@ fn read(file: &Path, directory: &Path) -> Result<Document, ConfigError> {
         return Err(ConfigError::PyWats { path: file.into() });
     }
     Ok(document)
-}
-
-/// The paths of all keys in `table`, those of tables within included.
-fn key_paths(table: &Map<String, Value>, path: &str, found: &mut BTreeSet<String>) {
-    for (key, value) in table {
-        let path = text::join_key(path, key);
-        match value {
-            Value::Object(table) => key_paths(table, &path, found),
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    if let Value::Object(table) = item {
-                        key_paths(table, &text::join_index(&path, index), found);
-                    }
-                }
-            }
-            _ => {}
-        }
-        found.insert(path);
-    }
 }
 
 fn utf8(path: &Path) -> Result<String, ConfigError> {

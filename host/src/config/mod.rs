@@ -16,7 +16,6 @@ mod intake;
 mod json_lines;
 mod limits;
 mod load;
-mod not_yet;
 mod paths;
 mod patterns;
 mod route;

@@ -40,13 +40,17 @@ pub struct Config {
     pub metrics_port: u16,
     /// Whether `/metrics` speaks Prometheus. If false, the metrics port stays closed and `/metrics` on the health port is JSON.
     pub enable_metrics: bool,
-    /// Whether answers of the upstream server are cached.
+    /// Whether answers of servers to look-ups are cached. What a server forbids to keep is not.
     pub enable_cache: bool,
-    /// How many seconds a cached answer of the upstream server is used.
+    /// How many seconds a cached answer of the upstream server is used at most; fewer where the server says so.
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 31_536_000))]
     pub cache_ttl_seconds: f64,
     /// How many answers of the upstream server are cached at most.
+    #[schemars(range(min = 1))]
     pub cache_max_size: u64,
+    /// How many bytes of memory they take at most.
+    #[schemars(range(min = 1))]
+    pub cache_max_bytes: u64,
     /// The folder of the plugins. A `.wasm` file that is put there is live a moment later.
     pub plugins_dir: PathBuf,
     /// How many files are converted at the same time; one per core if absent.
@@ -145,6 +149,7 @@ impl Default for Config {
             enable_cache: true,
             cache_ttl_seconds: 300.0,
             cache_max_size: 1000,
+            cache_max_bytes: 64 << 20,
             plugins_dir: "plugins".into(),
             workers: None,
             drain_seconds: 30.0,

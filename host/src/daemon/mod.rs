@@ -1,6 +1,7 @@
 //! Wires the parts together: start, drain, stop. It decides nothing about files and converters itself.
 
 mod arrivals;
+mod caches;
 mod clock;
 mod convert_now;
 mod copies;
@@ -38,6 +39,7 @@ use crate::worker::{Context, Workers};
 pub use lock::{LockError, StateLock};
 
 use arrivals::QueueArrivals;
+use caches::DaemonCaches;
 use convert_now::ConvertNow;
 use inlet::DaemonInlet;
 use operator::QueueOperator;
@@ -138,8 +140,19 @@ impl Daemon {
         let lookups: Option<Arc<dyn Lookup>> = lookups.map(|lookups| Arc::new(lookups) as _);
         let convert_now =
             ConvertNow::new(Arc::clone(&config), Arc::clone(&metrics), status.registry_cell(), lookups.clone(), worker_count(&config));
+        let cache = ResultCache::new(&config.result_cache, config.state_dir.join("result-cache"), &metrics)
+            .context("cannot make the folder of the result cache in state_dir")?
+            .map(Arc::new);
+        if let Some(cache) = cache.clone() {
+            metrics.on_scrape(Box::new(move |_| cache.report()));
+        }
         let inlet = Arc::new(DaemonInlet::new(Arc::new(uploads), convert_now, Arc::clone(&draining)));
-        let service = Service { status: Arc::clone(&status) as _, inlet, operator: Arc::new(QueueOperator(Arc::clone(&store))) };
+        let service = Service {
+            status: Arc::clone(&status) as _,
+            inlet,
+            operator: Arc::new(QueueOperator(Arc::clone(&store))),
+            caches: Arc::new(DaemonCaches { responses: client.cache().cloned(), conversions: cache.clone() }),
+        };
         let server = runtime.block_on(Server::start(server_config, service, Arc::clone(&metrics)))?;
         report_queue_at_scrape(&config, &metrics, &store);
         // Not those of the destinations: one on a share that hangs would hold up every scrape.
@@ -165,19 +178,13 @@ impl Daemon {
         }
         status.upstream_is_watched(Arc::clone(&client));
         let deliverer = Deliverer::start(Arc::clone(&config), Arc::clone(&store), spool.clone(), client, Arc::clone(&metrics))?;
-        let cache = ResultCache::new(&config.result_cache, config.state_dir.join("result-cache"), &metrics)
-            .context("cannot make the folder of the result cache in state_dir")?
-            .map(Arc::new);
-        if let Some(cache) = cache.clone() {
-            metrics.on_scrape(Box::new(move |_| cache.report()));
-        }
         let lanes = lanes(&config);
         store.wait_for_routes(&lanes)?;
         let context = Context {
             config: Arc::clone(&config),
             store: Arc::clone(&store),
             lanes,
-            cache: cache.clone(),
+            cache,
             spool,
             registry: plugins.registry(),
             lookups,

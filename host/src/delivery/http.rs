@@ -13,7 +13,7 @@ use super::parts::Parts;
 use crate::config::{Address, Config, Destination, HttpDestination, HttpMethod, MissingPart, Part, without_query};
 use crate::queue::Delivery;
 use crate::sandbox::Document;
-use crate::upstream::{Body, Client, Credentials, Request, RequestErrorKind, Response};
+use crate::upstream::{Body, Caching, Client, Credentials, Request, RequestErrorKind, Response};
 
 /// Requests that are under way at the same time, if all is well.
 const IN_FLIGHT: usize = 8;
@@ -81,6 +81,7 @@ impl HttpCourier {
             repeatable: true,
             until: None,
             most_bytes: ANSWER_BYTES,
+            caching: Caching::Bypassed,
         };
         match self.client.send_blocking(&request) {
             Ok(response) => judged(response, &target.endpoint),

@@ -1,9 +1,11 @@
 //! What a cache counts.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Gauge, IntCounter, IntGauge};
+
+use super::CacheForm;
 
 /// The metrics of one cache.
 #[derive(Clone)]
@@ -15,24 +17,58 @@ pub struct CacheMetrics {
     pub(super) size: IntGauge,
     pub(super) hit_rate: Gauge,
     pub(super) bytes: Arc<AtomicU64>,
+    pub(super) max_entries: u64,
+    /// Held while a question is counted, so that the rate is that of the last one.
+    pub(super) counting: Arc<Mutex<()>>,
 }
 
 impl CacheMetrics {
     /// A question that the cache answered.
     pub fn hit(&self) {
-        self.hits.inc();
-        self.rate();
+        self.count(&self.hits);
     }
 
     /// A question that it could not answer.
     pub fn miss(&self) {
-        self.misses.inc();
-        self.rate();
+        self.count(&self.misses);
     }
 
-    fn rate(&self) {
+    fn count(&self, counter: &IntCounter) {
+        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        counter.inc();
         let (hits, misses) = (self.hits.get() as f64, self.misses.get() as f64);
         self.hit_rate.set(hits / (hits + misses));
+    }
+
+    /// Entries that gave way to others or were too old; for a cache that says what it holds by [`CacheMetrics::holds`].
+    pub fn evicted(&self, entries: u64) {
+        self.evictions.inc_by(entries);
+    }
+
+    /// What there is now: entries, and their bytes.
+    pub fn holds(&self, entries: u64, bytes: u64) {
+        self.entries(entries);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.set_size(bytes);
+    }
+
+    /// What the entries take, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What was counted.
+    pub fn counted(&self) -> CacheForm {
+        CacheForm {
+            enabled: true,
+            size: self.entries.get().cast_unsigned(),
+            max_size: self.max_entries,
+            hit_rate: self.hit_rate.get(),
+            total_requests: self.hits.get() + self.misses.get(),
+            hits: self.hits.get(),
+            misses: self.misses.get(),
+            evictions: self.evictions.get(),
+        }
     }
 
     /// An entry came.

@@ -10,7 +10,7 @@ mod labels;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prometheus::{IntGauge, Registry, TextEncoder};
@@ -28,6 +28,9 @@ use labels::{DELIVERY_STATUSES, INTAKE_RESULTS, LOAD_RESULTS, OTHER_CONVERTERS};
 
 /// Names that the label `converter` takes in the life of the process, so that a folder full of plugins cannot grow the metrics for ever.
 const MAX_CONVERTERS: usize = 256;
+
+/// The cache that [`Metrics::json_form`] speaks of.
+const HTTP_RESPONSES: &str = "http_response";
 
 /// The media type of [`Metrics::exposition`].
 pub const EXPOSITION_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -66,6 +69,8 @@ pub struct Metrics {
     converters: Mutex<HashMap<String, u64>>,
     disks: Mutex<Vec<PathBuf>>,
     destinations_down: Mutex<BTreeSet<String>>,
+    /// What the cache of answers of servers counts, where there is one.
+    http_responses: OnceLock<CacheMetrics>,
     /// Held during a scrape, so that two at once do not set the same gauges by turns.
     hooks: Mutex<Vec<ScrapeHook>>,
 }
@@ -88,6 +93,7 @@ impl Metrics {
             converters: Mutex::default(),
             disks: Mutex::default(),
             destinations_down: Mutex::default(),
+            http_responses: OnceLock::new(),
             hooks: Mutex::default(),
         };
         metrics.init_outcomes(NO_CONVERTER);
@@ -99,7 +105,7 @@ impl Metrics {
     pub fn cache(&self, name: &str, max_entries: u64) -> CacheMetrics {
         let families = &self.families;
         families.cache_max_entries.with_label_values(&[name]).set(max_entries.cast_signed());
-        CacheMetrics {
+        let metrics = CacheMetrics {
             hits: families.cache_hits.with_label_values(&[name]),
             misses: families.cache_misses.with_label_values(&[name]),
             evictions: families.cache_evictions.with_label_values(&[name]),
@@ -107,7 +113,13 @@ impl Metrics {
             size: families.cache_size.with_label_values(&[name]),
             hit_rate: families.cache_hit_rate.with_label_values(&[name]),
             bytes: Arc::default(),
+            max_entries,
+            counting: Arc::default(),
+        };
+        if name == HTTP_RESPONSES {
+            let _ = self.http_responses.set(metrics.clone());
         }
+        metrics
     }
 
     /// Registers something that brings gauges up to date: it is called at the beginning of every scrape, on the thread of the scrape,
@@ -135,8 +147,8 @@ impl Metrics {
         drop(self.refresh());
         let queue = [QueueName::Converter.as_str()];
         JsonForm {
-            // There is no cache for HTTP responses yet, whatever the configuration would like it to be.
-            cache: CacheForm::default(),
+            // It is switched off where nobody has asked for its metrics.
+            cache: self.http_responses.get().map(CacheMetrics::counted).unwrap_or_default(),
             queue: QueueForm {
                 size: self.families.queue_depth.with_label_values(&queue).get(),
                 active_workers: self.families.queue_active_workers.with_label_values(&queue).get(),

@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time;
 
+use super::caches::{self, Caches};
 use super::inlet::Inlet;
 use super::operator::{self, Operator};
 use super::posts;
@@ -24,7 +25,7 @@ use crate::metrics::{EXPOSITION_TYPE, Metrics};
 /// The label `endpoint` of paths that are not there.
 const UNMATCHED: &str = "unmatched";
 
-const API_ENDPOINTS: [&str; 5] = [operator::JOBS, operator::JOB, operator::QUEUE, "/api/v1/plugins", "/api/v1/routes"];
+const API_ENDPOINTS: [&str; 6] = [operator::JOBS, operator::JOB, operator::QUEUE, caches::CACHE, "/api/v1/plugins", "/api/v1/routes"];
 
 /// How long an answer may take to be made.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
@@ -46,6 +47,7 @@ pub(super) struct App {
     pub(super) enable_metrics: bool,
     pub(super) inlet: Arc<dyn Inlet>,
     pub(super) operator: Arc<dyn Operator>,
+    pub(super) caches: Arc<dyn Caches>,
     /// What changes something asks for.
     token: Token,
     /// Whether reading `/api` and the page asks for it, too: not on loopback.
@@ -62,6 +64,7 @@ impl App {
             status: service.status,
             inlet: service.inlet,
             operator: service.operator,
+            caches: service.caches,
             metrics,
             enable_metrics: config.enable_metrics,
             token: config.token.clone(),
@@ -102,16 +105,18 @@ pub(super) fn health(app: App) -> Router {
         .route(operator::JOBS, get(operator::jobs))
         .route(operator::JOB, get(operator::job))
         .route(operator::QUEUE, get(operator::queue))
+        .route(caches::CACHE, get(caches::stats))
         .route("/api/v1/plugins", get(plugins))
         .route("/api/v1/routes", get(routes))
         .layer(middleware::from_fn_with_state(app.clone(), authorize_read));
-    for endpoint in [posts::JOBS, posts::CONVERT, operator::ACTION] {
+    for endpoint in [posts::JOBS, posts::CONVERT, operator::ACTION, caches::ACTION] {
         app.metrics.http_endpoint("POST", endpoint);
     }
     let writing = Router::new()
         .route(posts::JOBS, post(posts::job))
         .route(posts::CONVERT, post(posts::convert))
         .route(operator::ACTION, post(operator::act))
+        .route(caches::ACTION, post(caches::act))
         .layer(middleware::from_fn_with_state(app.clone(), authorize));
     let open = Router::new()
         .route("/health", get(healthy))

@@ -1,6 +1,7 @@
 //! The HTTP side of the service: health, metrics and the API. It knows how to answer; what the service is doing it asks of [`Status`], what is
-//! posted it gives to [`Inlet`], what an operator asks for to [`Operator`], and it must not know of queues, plugins or routes.
+//! posted it gives to [`Inlet`], what an operator asks for to [`Operator`] and [`Caches`], and it must not know of queues, plugins or routes.
 
+mod caches;
 mod endpoints;
 mod file_name;
 mod inlet;
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
+pub use caches::Caches;
 pub use inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Receipt, Refusal, Upload, UploadRequest};
 pub use operator::{Action, Declined, Operator};
 pub use token::{Token, TokenError};
@@ -55,6 +57,8 @@ pub struct Service {
     pub inlet: Arc<dyn Inlet>,
     /// Looks into the queue and acts on it.
     pub operator: Arc<dyn Operator>,
+    /// Looks into the caches and empties them.
+    pub caches: Arc<dyn Caches>,
 }
 
 /// How the upstream server is doing.

@@ -67,7 +67,7 @@ pub enum Declined {
     Failed(anyhow::Error),
 }
 
-fn problem(declined: Declined, what: &str) -> Problem {
+pub(super) fn problem(declined: Declined, what: &str) -> Problem {
     match declined {
         Declined::BadRequest(detail) => Problem::new(StatusCode::BAD_REQUEST, detail),
         Declined::Failed(error) => {

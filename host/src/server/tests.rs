@@ -56,6 +56,18 @@ impl Operator for Service {
     }
 }
 
+impl Caches for Service {
+    fn stats(&self) -> Value {
+        json!([{ "name": "conversion" }])
+    }
+    fn clear(&self, name: Option<&str>) -> Result<u64, Declined> {
+        if name == Some("other") { Err(Declined::BadRequest("no `other`".into())) } else { Ok(if name.is_some() { 1 } else { 2 }) }
+    }
+    fn invalidate(&self, pattern: &str) -> Result<u64, Declined> {
+        Ok(pattern.len() as u64)
+    }
+}
+
 /// Takes nothing.
 struct Closed;
 
@@ -80,7 +92,7 @@ impl Inlet for Closed {
 }
 
 fn with_inlet(status: Arc<Service>) -> super::Service {
-    super::Service { inlet: Arc::new(Closed), operator: Arc::clone(&status) as _, status }
+    super::Service { inlet: Arc::new(Closed), operator: Arc::clone(&status) as _, caches: Arc::clone(&status) as _, status }
 }
 
 fn service() -> Arc<Service> {
@@ -504,4 +516,30 @@ async fn jobs_are_found_shown_and_acted_upon() {
     }
     // Without the token nothing is done, on loopback neither.
     assert_eq!(ask_with(at, "POST", "/api/v1/queue/purge", "Content-Type: application/json\r\n", r#"{"all":true}"#).await.status, 401);
+}
+
+#[tokio::test]
+async fn caches_are_shown_and_emptied() {
+    let server = start(config(), service(), metrics()).await;
+    let address = server.health_addr();
+    assert_eq!(get(address, "/api/v1/cache").await.json(), json!([{ "name": "conversion" }]));
+    let post = async |action: &str, body: &str, token: &str| {
+        let headers = format!("content-type: application/json\r\ncontent-length: {}\r\n{token}", body.len());
+        ask_with(address, "POST", &format!("/api/v1/cache/{action}"), &headers, body).await
+    };
+    let token = format!("authorization: Bearer {SECRET}\r\n");
+    assert_eq!(post("clear", "{}", "").await.status, 401);
+    assert_eq!(post("clear", "{}", &token).await.json(), json!({ "removed": 2 }));
+    assert_eq!(post("clear", r#"{"cache": "conversion"}"#, &token).await.json(), json!({ "removed": 1 }));
+    assert_eq!(post("invalidate", r#"{"pattern": "/api"}"#, &token).await.json(), json!({ "removed": 4 }));
+    for (action, body, status) in [
+        ("clear", r#"{"cache": "other"}"#, 400),
+        ("clear", r#"{"pattern": "/api"}"#, 400),
+        ("invalidate", "{}", 400),
+        ("invalidate", r#"{"patern": "/api"}"#, 400),
+        ("empty", "{}", 404),
+    ] {
+        assert_eq!(post(action, body, &token).await.status, status, "{action} {body}");
+    }
+    server.stop().await;
 }

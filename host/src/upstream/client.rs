@@ -1,4 +1,4 @@
-//! The client itself.
+//! The client itself. What comes from its cache of answers is in `cached`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use super::Credentials;
 use super::error::{ClientError, RequestError, RequestErrorKind};
 use super::health::{Health, Record, Seen};
 use super::host::{Host, Hosts, name_of};
+use crate::cache::responses::{Resource, ResponseCache};
 use crate::config::{Config, Destination, HttpConfig, Upstream, without_query};
 use crate::metrics::Metrics;
 
@@ -35,6 +36,7 @@ pub struct Client {
     metrics: Arc<Metrics>,
     runtime: Handle,
     upstream: Option<Watched>,
+    cache: Option<Arc<ResponseCache>>,
 }
 
 /// The upstream server, and what is known of it.
@@ -64,6 +66,17 @@ pub struct Request<'a> {
     pub most_bytes: usize,
     /// When it must have ended, attempts and pauses included; without it, only the configured times hold.
     pub until: Option<Instant>,
+    /// Whether an earlier answer will do.
+    pub caching: Caching,
+}
+
+/// Whether an earlier answer to a request will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caching {
+    /// Where it is a GET, and the server allows it.
+    Allowed,
+    /// No: the server itself is to answer. Nor is its answer kept.
+    Bypassed,
 }
 
 /// What a request sends.
@@ -90,6 +103,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Whether that is all of it.
     pub whole: bool,
+    /// All headers.
+    pub(super) headers: HeaderMap,
 }
 
 impl Client {
@@ -107,7 +122,11 @@ impl Client {
             config.upstream.as_ref().and_then(|upstream| Url::parse(&upstream.url).ok()).map(|url| url.origin().ascii_serialization());
         let upstream = origin.map(|origin| Watched { origin, record: Record::default() });
         let hosts = Hosts::new(config.http.requests_per_second);
-        Ok(Arc::new(Client { http, hosts, timeout: seconds(config.http.timeout_seconds), metrics, runtime, upstream }))
+        let cache = ResponseCache::new(config, &metrics).map(Arc::new);
+        if let Some(cache) = cache.clone() {
+            metrics.on_scrape(Box::new(move |_| cache.report()));
+        }
+        Ok(Arc::new(Client { http, hosts, timeout: seconds(config.http.timeout_seconds), metrics, runtime, upstream, cache }))
     }
 
     /// Asks the upstream server from time to time whether it is there, as long as there is this client.
@@ -118,6 +137,11 @@ impl Client {
     /// Where its requests run.
     pub fn handle(&self) -> Handle {
         self.runtime.clone()
+    }
+
+    /// Answers to earlier requests; none where the configuration wants none kept.
+    pub fn cache(&self) -> Option<&Arc<ResponseCache>> {
+        self.cache.as_ref()
     }
 
     /// How the upstream server is doing; none where the configuration names none.
@@ -133,11 +157,27 @@ impl Client {
         self.runtime.block_on(self.send(request))
     }
 
-    /// Makes a request; one that may be repeated is tried again after a short while if that can help.
+    /// Makes a request, or answers it from the cache; one that may be repeated is tried again after a short while if that can help.
     ///
     /// # Errors
     /// Where there was no answer. Every answer is none, whatever it says.
     pub async fn send(&self, request: &Request<'_>) -> Result<Response, RequestError> {
+        let Some(cache) = &self.cache else { return self.exchange(request).await };
+        if request.method == Method::GET {
+            let cacheable = request.caching == Caching::Allowed && matches!(request.body, Body::Empty);
+            return if cacheable { self.cached(cache, request).await } else { self.exchange(request).await };
+        }
+        let result = self.exchange(request).await;
+        // RFC 9111, 4.4: also where the answer is that the thing is somewhere else now.
+        let is_write = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&request.method);
+        if is_write && result.as_ref().is_ok_and(|response| (200..400).contains(&response.status)) {
+            cache.written(&Resource::of(&request.url));
+        }
+        result
+    }
+
+    /// Asks the server itself.
+    pub(super) async fn exchange(&self, request: &Request<'_>) -> Result<Response, RequestError> {
         let host = self.hosts.of(&request.url);
         let mut attempt = 1;
         loop {
@@ -233,7 +273,7 @@ async fn exchange(request: reqwest::RequestBuilder, most_bytes: usize) -> Result
     let location = header(reqwest::header::LOCATION).map(|location| without_query(location).to_string());
     let media_type =
         header(CONTENT_TYPE).and_then(|value| value.split(';').next()).map(|media_type| media_type.trim().to_ascii_lowercase());
-    let status = response.status().as_u16();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let (mut body, mut whole) = (Vec::new(), false);
     // An answer counts although its text does not come to its end: the code has said what became of the request.
     while let Ok(chunk) = response.chunk().await {
@@ -247,7 +287,7 @@ async fn exchange(request: reqwest::RequestBuilder, most_bytes: usize) -> Result
             break;
         }
     }
-    Ok(Response { status, retry_after, location, media_type: media_type.unwrap_or_default(), body, whole })
+    Ok(Response { status, retry_after, location, media_type: media_type.unwrap_or_default(), body, whole, headers })
 }
 
 /// `Retry-After`: seconds, or a date.
@@ -305,6 +345,8 @@ async fn ping(client: Weak<Client>, upstream: Upstream) {
                 repeatable: false,
                 most_bytes: PING_BYTES,
                 until: None,
+                // It is about the server, and not about what it says.
+                caching: Caching::Bypassed,
             };
             if let Err(error) = client.send(&request).await {
                 tracing::debug!(%error, "the upstream server does not answer");

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use reqwest::RequestBuilder;
+use sha2::{Digest as _, Sha256};
 
 use super::error::ClientError;
 use crate::config::CredentialKeys;
@@ -64,6 +65,16 @@ impl Credentials {
             Some(user) => request.basic_auth(user, Some(secret)),
             None => request.bearer_auth(secret),
         })
+    }
+
+    /// A digest that differs between what is presented at different times.
+    ///
+    /// # Errors
+    /// As [`Credentials::present`].
+    pub(super) fn digest(&self) -> Result<[u8; 32], ClientError> {
+        let user = self.user.as_deref().unwrap_or_default();
+        let kind = if self.user.is_some() { "user" } else { "token" };
+        Ok(Sha256::digest(format!("{kind} {} {user}{}", user.len(), self.secret()?)).into())
     }
 
     /// The secret. A file is read again when it has changed.
@@ -132,8 +143,11 @@ mod tests {
         fs::write(&path, "hush\n").unwrap();
         let credentials = Credentials::new(CredentialKeys { token_file: Some(&path), ..CredentialKeys::default() }).unwrap();
         assert_eq!(header(&credentials), "Bearer hush");
+        let digest = credentials.digest().unwrap();
+        assert_eq!(credentials.digest().unwrap(), digest);
         fs::write(&path, "hush hush").unwrap();
         assert_eq!(header(&credentials), "Bearer hush hush");
+        assert_ne!(credentials.digest().unwrap(), digest);
         for bad in ["", "\n", "hush\u{7}"] {
             fs::write(&path, bad).unwrap();
             let error = credentials.secret().unwrap_err().to_string();

@@ -90,6 +90,12 @@ impl RequestError {
         RequestError { kind: RequestErrorKind::Timeout, message, retry_after: None }
     }
 
+    /// Somebody else is asking the same, and has no answer yet.
+    pub(super) fn waited(host: &str) -> Self {
+        let message = format!("{host} has not answered the same question, which was asked before, in time");
+        RequestError { kind: RequestErrorKind::Timeout, message, retry_after: None }
+    }
+
     pub(super) fn breaker_open(host: &str, left: Duration, last: &str) -> Self {
         let message =
             format!("{host} failed several times and is left alone for {:.0} s; the last time: {last}", left.as_secs_f64().ceil());

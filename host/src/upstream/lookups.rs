@@ -10,7 +10,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
 use tokio::runtime::Runtime;
 
-use super::client::{Body, Client, Request};
+use super::client::{Body, Caching, Client, Request};
 use super::error::RequestErrorKind;
 use super::{Credentials, Response};
 use crate::config::{Config, Upstream, path_pattern};
@@ -98,6 +98,7 @@ impl Lookup for Lookups {
             repeatable: true,
             most_bytes,
             until: Some(until),
+            caching: Caching::Allowed,
         };
         match self.client.send_blocking(&request) {
             Ok(Response { status, media_type, body, whole: true, .. }) => Ok(LookupResponse { status, media_type, body }),

@@ -1,6 +1,5 @@
 //! `dropforge plugin list`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use crate::config::Config;
 use crate::plugins::{LoadSettings, PluginStatus, load_folder};
 use crate::sandbox::Sandbox;
 
+use super::super::api::base_url;
 use super::super::print;
 use super::super::table::{align, printable};
 use super::CompiledDir;
@@ -92,13 +92,7 @@ pub(super) enum Silence {
 }
 
 pub(super) fn plugins_url(config: &Config) -> String {
-    // An address that means every interface is no address to connect to.
-    let address = match config.bind_address {
-        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        address => address,
-    };
-    format!("http://{}/api/v1/plugins", SocketAddr::new(address, config.health_port))
+    format!("{}/api/v1/plugins", base_url(config))
 }
 
 pub(super) fn ask(url: &str) -> Result<Vec<PluginStatus>, Silence> {
@@ -204,13 +198,5 @@ csv     1.2.0    0123456789ab  sick.wasm  suspended until 2026-11-22T10:00:00Z: 
 -       -        -             x.wasm     refused: the file is empty
 ";
         assert_eq!(table(&plugins), expected);
-    }
-
-    #[test]
-    fn every_interface_is_asked_on_loopback() {
-        let config = |bind: &str| Config { bind_address: bind.parse().unwrap_or(IpAddr::V4(Ipv4Addr::BROADCAST)), ..Config::default() };
-        assert_eq!(plugins_url(&config("0.0.0.0")), "http://127.0.0.1:8080/api/v1/plugins");
-        assert_eq!(plugins_url(&config("::")), "http://[::1]:8080/api/v1/plugins");
-        assert_eq!(plugins_url(&config("10.0.0.5")), "http://10.0.0.5:8080/api/v1/plugins");
     }
 }
