@@ -27,6 +27,7 @@ pub(super) struct CacheArgs {
 #[derive(Debug, Subcommand)]
 enum CacheCommand {
     /// How full each cache is, and how often it could answer since the daemon's start
+    #[command(after_help = "Example:\n  dropforge cache stats --json")]
     Stats {
         #[command(flatten)]
         daemon: DaemonArgs,
@@ -35,6 +36,7 @@ enum CacheCommand {
         json: bool,
     },
     /// Forget everything in one cache, or in all
+    #[command(after_help = "Example:\n  dropforge cache clear conversion")]
     Clear {
         #[command(flatten)]
         daemon: DaemonArgs,
@@ -43,10 +45,10 @@ enum CacheCommand {
         cache: Option<String>,
     },
     /// Forget the upstream server's answers whose path matches
-    #[command(
-        after_help = "The pattern is that of `lookup_paths`: a path below `upstream.url` that begins with /; `*` stands for any part between two \
-                      /, `**` for any number of them. What follows a `?` in an address does not matter."
-    )]
+    ///
+    /// The pattern is that of `lookup_paths`: a path below `upstream.url` that begins with `/`; `*` stands for any part between two `/`, `**` for
+    /// any number of them. What follows a `?` in an address does not matter.
+    #[command(after_help = "Example:\n  dropforge cache invalidate '/api/operations/*'")]
     Invalidate {
         #[command(flatten)]
         daemon: DaemonArgs,
