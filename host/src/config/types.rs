@@ -56,6 +56,10 @@ pub struct Config {
     /// How many files are converted at the same time; one per core if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<NonZeroUsize>,
+    /// How many seconds a worker may be late, beyond what a conversion may take at most, before it is given up and another is started in its
+    /// place. A converter cannot make a worker late; a disk or a share that hangs can.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 31_536_000))]
+    pub overdue_seconds: f64,
     /// How many seconds running conversions have to end when the daemon stops. What has not ended then is converted after the next start.
     #[schemars(extend("minimum" = 0, "maximum" = 31_536_000))]
     pub drain_seconds: f64,
@@ -152,6 +156,7 @@ impl Default for Config {
             cache_max_bytes: 64 << 20,
             plugins_dir: "plugins".into(),
             workers: None,
+            overdue_seconds: 60.0,
             drain_seconds: 30.0,
             min_free_bytes: 1 << 30,
             max_queued: 1_000_000,

@@ -191,6 +191,7 @@ impl Daemon {
             metrics: Arc::clone(&metrics),
         };
         let workers = Workers::start(context, worker_count(&config)).context("cannot start the workers")?;
+        status.workers_are_watched(workers.watchdog());
         upkeep::plugins_changed(&store, &status.registry_cell());
         let upkeep = Upkeep::start(Arc::clone(&config), Arc::clone(&store)).context("cannot start the upkeep")?;
         let arrivals = Arc::new(QueueArrivals::new(

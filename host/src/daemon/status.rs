@@ -13,6 +13,7 @@ use crate::plugins::Registry;
 use crate::queue::Store;
 use crate::server::{ApiStatus, Status};
 use crate::upstream::{Client, Health};
+use crate::worker::Watchdog;
 
 /// The registry, once the plugins that were there at start are loaded or refused.
 pub(super) type RegistryCell = Arc<OnceLock<Arc<Registry>>>;
@@ -25,6 +26,7 @@ pub(super) struct DaemonStatus {
     pressure: Arc<Pressure>,
     registry: RegistryCell,
     client: OnceLock<Arc<Client>>,
+    watchdog: OnceLock<Arc<Watchdog>>,
     /// What each route's intake tells, in the order of the routes.
     intakes: Vec<Arc<Report>>,
 }
@@ -38,7 +40,17 @@ impl DaemonStatus {
         pressure: Arc<Pressure>,
     ) -> Self {
         let intakes = config.routes.iter().map(|_| Arc::default()).collect();
-        DaemonStatus { config, store, metrics, draining, pressure, registry: Arc::default(), client: OnceLock::new(), intakes }
+        DaemonStatus {
+            config,
+            store,
+            metrics,
+            draining,
+            pressure,
+            registry: Arc::default(),
+            client: OnceLock::new(),
+            watchdog: OnceLock::new(),
+            intakes,
+        }
     }
 
     /// Where the intakes write what is to be seen of them, in the order of the routes.
@@ -52,6 +64,11 @@ impl DaemonStatus {
 
     pub(super) fn plugins_are_loaded(&self, registry: Arc<Registry>) {
         let _ = self.registry.set(registry);
+    }
+
+    /// From now on it is known whether workers come back.
+    pub(super) fn workers_are_watched(&self, watchdog: Arc<Watchdog>) {
+        let _ = self.watchdog.set(watchdog);
     }
 
     /// From now on it is known how the upstream server is doing, if there is one.
@@ -81,6 +98,7 @@ impl Status for DaemonStatus {
         if let Err(error) = self.store.check_writable() {
             reasons.push(error.to_string());
         }
+        reasons.extend(self.watchdog.get().and_then(|watchdog| watchdog.reason()));
         reasons.extend(self.pressure.reasons());
         reasons
     }

@@ -8,7 +8,7 @@ pub(super) const DURATION_BUCKETS: [f64; 21] = [
 ];
 
 /// Every family that the host has or will have, whether it is exposed yet or not: a converter's own metric may take none of these names.
-pub(super) const RESERVED: [&str; 46] = [
+pub(super) const RESERVED: [&str; 47] = [
     "build_info",
     "cache_entries",
     "cache_evictions_total",
@@ -48,6 +48,7 @@ pub(super) const RESERVED: [&str; 46] = [
     "queue_processing_duration_seconds",
     "queue_waiting",
     "queue_workers",
+    "queue_workers_lost_total",
     "route_expected_interval_seconds",
     "route_paused",
     "scrape_duration_seconds",
@@ -72,6 +73,7 @@ pub(super) struct Families {
     pub(super) queue_oldest_age: GaugeVec,
     pub(super) queue_workers: IntGaugeVec,
     pub(super) queue_active_workers: IntGaugeVec,
+    pub(super) queue_workers_lost: IntCounterVec,
     pub(super) queue_processed: IntCounterVec,
     pub(super) queue_duration: HistogramVec,
     pub(super) conversions: IntCounterVec,
@@ -137,6 +139,12 @@ impl Families {
             ),
             queue_workers: gauge(r, "queue_workers", "Workers that take items from this queue.", &["queue_name"]),
             queue_active_workers: gauge(r, "queue_active_workers", "Workers that have an item in hand.", &["queue_name"]),
+            queue_workers_lost: counter(
+                r,
+                "queue_workers_lost_total",
+                "Workers that did not come back from a call of the system's, and were replaced.",
+                &["queue_name"],
+            ),
             queue_processed: counter(r, "queue_items_processed_total", "Items that are settled, whatever came of them.", &["queue_name"]),
             queue_duration: durations(
                 r,

@@ -216,6 +216,7 @@ impl Metrics {
         families.queue_depth.with_label_values(&[name]);
         families.queue_oldest_age.with_label_values(&[name]);
         families.queue_workers.with_label_values(&[name]);
+        families.queue_workers_lost.with_label_values(&[name]);
         families.queue_active_workers.with_label_values(&[name]);
         families.queue_processed.with_label_values(&[name]);
         families.queue_duration.with_label_values(&[name]);
@@ -241,6 +242,11 @@ impl Metrics {
     /// Counts a worker as active until the guard is dropped.
     pub fn worker_busy(&self, queue: QueueName) -> BusyGuard {
         BusyGuard::new(self.families.queue_active_workers.with_label_values(&[queue.as_str()]))
+    }
+
+    /// Counts a worker that does not come back, and was replaced.
+    pub fn queue_worker_lost(&self, queue: QueueName) {
+        self.families.queue_workers_lost.with_label_values(&[queue.as_str()]).inc();
     }
 
     /// Counts an item as settled, `duration` after a worker claimed it.

@@ -11,7 +11,7 @@ use super::*;
 use crate::sandbox::MetricKind;
 
 /// The families of this version, as the design has them: name, type, labels.
-const FAMILIES: [(&str, &str, &[&str]); 35] = [
+const FAMILIES: [(&str, &str, &[&str]); 36] = [
     ("build_info", "gauge", &["version"]),
     ("conversion_documents_total", "counter", &["converter"]),
     ("conversion_duration_seconds", "histogram", &["converter"]),
@@ -44,6 +44,7 @@ const FAMILIES: [(&str, &str, &[&str]); 35] = [
     ("queue_processing_duration_seconds", "histogram", &["queue_name"]),
     ("queue_waiting", "gauge", &["queue_name", "reason"]),
     ("queue_workers", "gauge", &["queue_name"]),
+    ("queue_workers_lost_total", "counter", &["queue_name"]),
     ("spool_bytes", "gauge", &[]),
     ("spool_limit_bytes", "gauge", &[]),
     ("upstream_up", "gauge", &[]),

@@ -10,8 +10,10 @@ mod run;
 pub mod suspect;
 mod suspension;
 mod verdict;
+mod watchdog;
 
 pub use once::Once;
+pub use watchdog::Watchdog;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -36,6 +38,8 @@ const QUEUE_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
 /// How often the files that suspended jobs await are looked for.
 const AWAIT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often workers that do not come back are looked for.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a worker works with.
 pub struct Context {
@@ -64,15 +68,17 @@ pub struct Workers {
 
 struct Shared {
     context: Context,
+    watchdog: Arc<Watchdog>,
     stopping: AtomicBool,
     running: AtomicUsize,
     ended: Wakeup,
-    /// Wakes the thread that looks for awaited files, to end.
+    /// Wakes the threads that look for something now and then, to end.
     pause: Wakeup,
 }
 
 impl Workers {
-    /// Starts the workers, the thread that makes durable what they have made, and the one that looks for files which suspended jobs await.
+    /// Starts the workers, the thread that makes durable what they have made, the one that looks for files which suspended jobs await, and the
+    /// watchdog.
     ///
     /// # Errors
     /// Where a thread cannot be started.
@@ -80,6 +86,7 @@ impl Workers {
         context.metrics.queue_workers(QueueName::Converter, count);
         let shared = Arc::new(Shared {
             context,
+            watchdog: Arc::new(Watchdog::new(count)),
             stopping: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             ended: Wakeup::default(),
@@ -87,12 +94,17 @@ impl Workers {
         });
         let (ended, finished) = bounded(finish::AT_ONCE);
         for number in 0..count {
-            let ended = ended.clone();
-            spawn(&shared, &format!("worker {number}"), move |shared| shared.work(&ended))?;
+            spawn_worker(&shared, number, &ended)?;
         }
         spawn(&shared, "finishing", move |shared| finish::run(shared, &finished))?;
-        spawn(&shared, "awaiting", Shared::resume_awaiting)?;
+        spawn(&shared, "awaiting", |shared| shared.resume_awaiting())?;
+        spawn(&shared, "watchdog", move |shared| shared.replace_lost(count, &ended))?;
         Ok(Workers { shared })
+    }
+
+    /// What tells whether workers are lost.
+    pub fn watchdog(&self) -> Arc<Watchdog> {
+        Arc::clone(&self.shared.watchdog)
     }
 
     /// Claims nothing new and waits, at most this long, until what runs has ended. False where something still runs: it is abandoned, and
@@ -113,7 +125,12 @@ impl Workers {
     }
 }
 
-fn spawn(shared: &Arc<Shared>, name: &str, body: impl FnOnce(&Shared) + Send + 'static) -> std::io::Result<()> {
+fn spawn_worker(shared: &Arc<Shared>, number: usize, ended: &Sender<(Job, Box<Committed>)>) -> std::io::Result<()> {
+    let ended = ended.clone();
+    spawn(shared, &format!("worker {number}"), move |shared| shared.work(&ended))
+}
+
+fn spawn(shared: &Arc<Shared>, name: &str, body: impl FnOnce(&Arc<Shared>) + Send + 'static) -> std::io::Result<()> {
     let running = Arc::clone(shared);
     shared.running.fetch_add(1, Ordering::AcqRel);
     let spawned = thread::Builder::new().name(name.into()).stack_size(THREAD_STACK).spawn(move || {
@@ -141,13 +158,51 @@ impl Shared {
         while !self.stopping() {
             let seen = work.generation();
             match self.context.store.claim(&self.context.lanes) {
-                Ok(Some(job)) => self.process(job, ended),
+                Ok(Some(job)) => {
+                    let watched = self.watchdog.begin(&job.path, self.longest(&job));
+                    self.process(job, ended);
+                    if watched.end() {
+                        tracing::info!("a worker that was given up has come back; the one in its place stays");
+                        return;
+                    }
+                }
                 Ok(None) => work.wait(seen, self.idle_time()),
                 Err(error) => {
                     tracing::error!(%error, "cannot claim a job; trying again");
                     work.wait(seen, QUEUE_RETRY);
                 }
             }
+        }
+    }
+
+    /// When a job should have ended, whatever its converter does.
+    fn longest(&self, job: &Job) -> Duration {
+        let config = &self.context.config;
+        let longest = if job.crashes > 0 { suspect::longest(config, &job.route) } else { run::longest(config, &job.route) };
+        longest + Duration::from_secs_f64(config.overdue_seconds)
+    }
+
+    /// Starts workers in the place of those that do not come back.
+    fn replace_lost(self: &Arc<Self>, count: usize, ended: &Sender<(Job, Box<Committed>)>) {
+        let mut number = count;
+        loop {
+            let seen = self.pause.generation();
+            if self.stopping() {
+                return;
+            }
+            for file in self.watchdog.give_up_overdue() {
+                tracing::error!(
+                    file,
+                    "a worker does not come back from this file, beyond every limit: a call of the system's hangs. Check the disk \
+                    or share that the file is on. Another worker is started in its place; the file is converted again after the next start"
+                );
+                self.context.metrics.queue_worker_lost(QueueName::Converter);
+                if let Err(error) = spawn_worker(self, number, ended) {
+                    tracing::error!(%error, "cannot start a worker in the place of the one that is lost");
+                }
+                number += 1;
+            }
+            self.pause.wait(seen, WATCH_INTERVAL);
         }
     }
 

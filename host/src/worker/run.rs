@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +12,7 @@ use super::members;
 use super::suspension;
 use super::verdict::{Decision, Detail, due_in, failed, host_error};
 use crate::cache::{Answer, Question};
-use crate::config::{ConverterChoice, OnProblem, Route};
+use crate::config::{Config, ConverterChoice, OnProblem, Route};
 use crate::crash;
 use crate::identity::FileIdentity;
 use crate::metrics::ConversionStatus;
@@ -34,6 +35,12 @@ pub(super) fn convert(context: &Context, job: &Job) -> Decision {
             failed(job, None, &host_error(ErrorType::Io, "source", message), Detail::default())
         }
     }
+}
+
+/// What a job of a route takes at most, whichever converter has it: one that skips the file may have had it before.
+pub(super) fn longest(config: &Config, route: &str) -> Duration {
+    let route = config.routes.iter().find(|other| other.name == route);
+    config.all_limits_for(route).map(|limits| limits.to_limits().wall_time).max().unwrap_or_default().saturating_mul(2)
 }
 
 fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> {

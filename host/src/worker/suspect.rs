@@ -24,7 +24,7 @@ use crate::upstream::Lookups;
 
 /// The hidden subcommand.
 const SUBCOMMAND: &str = "convert-suspect";
-/// What the child may take beyond the wall time of a conversion: it loads the plugins, and candidates before the last may skip the file.
+/// What the child may take beyond what a conversion may: it loads the plugins.
 const GRACE: Duration = Duration::from_secs(60);
 /// How often the child is looked after.
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -113,15 +113,18 @@ fn in_child(context: &Context, job: &Job) -> Result<Decision, Failure> {
         }
         Ok(answer)
     });
-    let route = context.config.routes.iter().find(|route| route.name == job.route);
-    let limit = context.config.all_limits_for(route).map(|limits| limits.to_limits().wall_time).max().unwrap_or_default();
-    let status = wait(&mut child, limit.saturating_mul(2) + GRACE)?;
+    let status = wait(&mut child, longest(&context.config, &job.route))?;
     let answer = reader.join().map_err(|_| io::Error::other("the answer could not be read"))??;
     if !status.success() {
         return Err(Failure::Ended(status));
     }
     written?;
     serde_json::from_slice(&answer).map_err(|error| Failure::Io(error.into()))
+}
+
+/// What the child may take.
+pub(super) fn longest(config: &Config, route: &str) -> Duration {
+    run::longest(config, route) + GRACE
 }
 
 fn wait(child: &mut Child, at_most: Duration) -> Result<ExitStatus, Failure> {
