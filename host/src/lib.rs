@@ -23,3 +23,5 @@ pub mod server;
 pub mod toolchain;
 pub mod upstream;
 pub mod worker;
+
+pub use metrics::MetricsCollector;

@@ -409,6 +409,11 @@ fn objects_go_to_a_folder_and_to_a_server_that_speaks_s3() {
         assert!(received.headers.contains_key("x-amz-meta-dropforge-id") && received.headers.contains_key("content-type"));
     }
     assert!(!daemon.log().contains("hush"));
+    // The store's own client counts as ours does: what the server saw.
+    for (status, count) in [("503", 1.0), ("201", 3.0)] {
+        daemon.assert_metric(&format!("http_requests_total{{endpoint=\"s3://bucket/prefix\",method=\"PUT\",status=\"{status}\"}}"), count);
+    }
+    daemon.assert_metric("http_requests_active{endpoint=\"s3://bucket/prefix\",method=\"PUT\"}", 0.0);
 }
 
 /// Holds whoever comes to a point until it is released.

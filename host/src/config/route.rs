@@ -61,6 +61,11 @@ pub struct Route {
     #[serde(default = "middle")]
     #[schemars(range(min = 1, max = 10))]
     pub priority: u8,
+    /// The longest that this route is expected to be without a new file, in seconds. It is exposed as the metric
+    /// `route_expected_interval_seconds`, so that an alert can tell a silent station from one that has nothing to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub expected_interval_seconds: Option<f64>,
 }
 
 /// Who converts the files of a route. As text: `auto`, `spea` or `spea@sha256:…`.
@@ -154,6 +159,7 @@ impl Route {
             allow: Capabilities::new(),
             concurrency: None,
             priority: middle(),
+            expected_interval_seconds: None,
         }
     }
 }

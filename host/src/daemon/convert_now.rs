@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::status::RegistryCell;
 use crate::config::{Config, ConverterChoice, Route};
 use crate::digest::sha256_hex;
-use crate::metrics::{ConversionStatus, Metrics};
+use crate::metrics::{ConversionStatus, Metrics, NO_CONVERTER};
 use crate::plugins::{Admission, Change, Plugin, Registry, ask};
 use crate::queue::JobId;
 use crate::sandbox::{
@@ -145,6 +145,7 @@ impl ConvertNow {
             }
             return converted(plugin, conversion, &made);
         }
+        self.metrics.conversion(NO_CONVERTER, ConversionStatus::Error, Some(ErrorType::NoConverter));
         let asked: Vec<String> = registry.all().iter().map(|plugin| plugin.descriptor.name.clone()).collect();
         let detail = format!("No converter takes this file (asked: {}).", asked.join(", "));
         Err(Refusal::Unprocessable(detail, fields("error", Some(ErrorType::NoConverter), Value::Null)))

@@ -89,11 +89,9 @@ struct Daemon {
 
 impl Daemon {
     fn start(config: Arc<Config>, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Daemon> {
-        let metrics = Arc::new(Metrics::new(&Instance {
-            instance_id: config.instance_id.clone(),
-            station: config.station.clone(),
-            location: config.location.clone(),
-        }));
+        let instance =
+            Instance { instance_id: config.instance_id.clone(), station: config.station.clone(), location: config.location.clone() };
+        let metrics = Arc::new(Metrics::new(&instance).with_custom(config.enable_metrics));
         let opened = Store::open(&config.state_dir.join(QUEUE_FILE))?;
         let store = Arc::new(opened.store);
         let spool = Spool::open(config.state_dir.join(SPOOL_FOLDER)).context("cannot open the spool in state_dir")?;
@@ -155,6 +153,7 @@ impl Daemon {
         };
         let server = runtime.block_on(Server::start(server_config, service, Arc::clone(&metrics)))?;
         report_queue_at_scrape(&config, &metrics, &store);
+        report_routes(&config, &metrics, &store)?;
         // Not those of the destinations: one on a share that hangs would hold up every scrape.
         metrics.watch_disks(vec![config.state_dir.clone()]);
 
@@ -232,6 +231,19 @@ impl Daemon {
         runtime.block_on(self.server.stop());
         tracing::info!("stopped");
     }
+}
+
+/// What is known of the routes before their intakes have started.
+fn report_routes(config: &Config, metrics: &Metrics, store: &Store) -> anyhow::Result<()> {
+    for route in &config.routes {
+        if let Some(seconds) = route.expected_interval_seconds {
+            metrics.route_expected_interval(&route.name, seconds);
+        }
+        // A station that was silent before a restart is silent after it.
+        let last = store.last_arrival_ms(&route.name).context("cannot read from the queue when files arrived last")?;
+        metrics.intake_last_file(&route.name, last.unwrap_or_default() as f64 / 1e3);
+    }
+    Ok(())
 }
 
 /// How old the depth of the queues may be that a scrape is told: the jobs are counted for it, and whoever asks all the time must not keep the

@@ -49,7 +49,7 @@ impl Deliverer {
         store.end_finished()?;
         spool.clean(&store.committed_ids()?)?;
         let landing = Arc::new(Landing::open(&config.state_dir).context("cannot read what is known of destinations in state_dir")?);
-        let couriers = couriers(&config, &spool, &client, &landing)?;
+        let couriers = couriers(&config, &spool, &client, &metrics, &landing)?;
         for (label, jobs) in store.awaited_destinations()?.into_iter().filter(|(label, _)| !couriers.contains_key(label)) {
             tracing::warn!(
                 destination = label,
@@ -105,6 +105,7 @@ fn couriers(
     config: &Arc<Config>,
     spool: &Spool,
     client: &Arc<Client>,
+    metrics: &Arc<Metrics>,
     landing: &Arc<Landing>,
 ) -> anyhow::Result<BTreeMap<String, Arc<dyn Courier>>> {
     let mut couriers: BTreeMap<String, Arc<dyn Courier>> = BTreeMap::new();
@@ -124,7 +125,7 @@ fn couriers(
             }
             Destination::Http(_) => Arc::new(HttpCourier::new(Arc::clone(config), spool.clone(), Arc::clone(client), &label)?),
             Destination::ObjectStore(settings) => {
-                Arc::new(StoreCourier::new(Arc::clone(config), spool.clone(), client.handle(), &label, settings)?)
+                Arc::new(StoreCourier::new(Arc::clone(config), spool.clone(), client.handle(), metrics, &label, settings)?)
             }
         };
         couriers.insert(label, courier);

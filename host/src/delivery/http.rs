@@ -51,7 +51,9 @@ impl HttpCourier {
                 if let Destination::Http(http) = destination
                     && destination.label() == label
                 {
-                    targets.insert(route.name.clone(), Target::new(http, &config)?);
+                    let target = Target::new(http, &config)?;
+                    client.expect(target.method.as_str(), &target.endpoint);
+                    targets.insert(route.name.clone(), target);
                 }
             }
         }

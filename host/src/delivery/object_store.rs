@@ -18,9 +18,11 @@ use super::Spool;
 use super::courier::{Attempt, Courier, DocumentError, Failure, each_document};
 use super::pace::Trouble;
 use super::parts::Parts;
-use crate::config::{Address, Config, Destination, HttpConfig, ObjectStoreDestination};
+use crate::config::{Address, Config, Destination, HttpConfig, ObjectStoreDestination, without_query};
+use crate::metrics::Metrics;
 use crate::queue::Delivery;
 use crate::sandbox::Document;
+use crate::upstream::CountingConnector;
 
 /// Requests that are under way at the same time, if all is well.
 const IN_FLIGHT: usize = 8;
@@ -52,9 +54,16 @@ impl StoreCourier {
     ///
     /// # Errors
     /// Where the URL, or what the environment says of the store, cannot be used.
-    pub fn new(config: Arc<Config>, spool: Spool, runtime: Handle, label: &str, settings: &ObjectStoreDestination) -> anyhow::Result<Self> {
+    pub fn new(
+        config: Arc<Config>,
+        spool: Spool,
+        runtime: Handle,
+        metrics: &Arc<Metrics>,
+        label: &str,
+        settings: &ObjectStoreDestination,
+    ) -> anyhow::Result<Self> {
         let url = settings.url.clone();
-        let (store, prefix, keeps_attributes) = open(&url, &config.http).with_context(|| {
+        let (store, prefix, keeps_attributes) = open(&url, &config.http, metrics).with_context(|| {
             format!(
                 "cannot use the object store {url}; check its URL, and the variables of the environment with its region and credentials"
             )
@@ -185,7 +194,8 @@ fn attributes(parts: &Parts<'_>, document: &Document) -> Attributes {
 }
 
 /// The store of a URL, the prefix, and whether it keeps attributes.
-fn open(url: &str, http: &HttpConfig) -> anyhow::Result<(Arc<dyn ObjectStore>, Path, bool)> {
+fn open(url: &str, http: &HttpConfig, metrics: &Arc<Metrics>) -> anyhow::Result<(Arc<dyn ObjectStore>, Path, bool)> {
+    let connector = || CountingConnector::new(Arc::clone(metrics), without_query(url));
     let parsed = Url::parse(url)?;
     let (scheme, prefix) = ObjectStoreScheme::parse(&parsed)?;
     let retry = RetryConfig { max_retries: RETRIES, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() };
@@ -195,6 +205,7 @@ fn open(url: &str, http: &HttpConfig) -> anyhow::Result<(Arc<dyn ObjectStore>, P
             object_store::aws::AmazonS3Builder::from_env()
                 .with_url(url)
                 .with_retry(retry)
+                .with_http_connector(connector())
                 .with_client_options(options(http, std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value == "true"))?)
                 .build()?,
         ),
@@ -202,6 +213,7 @@ fn open(url: &str, http: &HttpConfig) -> anyhow::Result<(Arc<dyn ObjectStore>, P
             object_store::gcp::GoogleCloudStorageBuilder::from_env()
                 .with_url(url)
                 .with_retry(retry)
+                .with_http_connector(connector())
                 .with_client_options(options(http, false)?)
                 .build()?,
         ),
@@ -209,6 +221,7 @@ fn open(url: &str, http: &HttpConfig) -> anyhow::Result<(Arc<dyn ObjectStore>, P
             object_store::azure::MicrosoftAzureBuilder::from_env()
                 .with_url(url)
                 .with_retry(retry)
+                .with_http_connector(connector())
                 .with_client_options(options(http, false)?)
                 .build()?,
         ),
@@ -259,13 +272,15 @@ fn causes(error: &Error) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::metrics::Instance;
 
     #[test]
     fn documents_of_every_size_arrive_whole_and_replace_their_own() {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let url = Url::from_directory_path(folder.path()).unwrap();
-        let (store, prefix, keeps_attributes) = open(url.as_str(), &HttpConfig::default()).unwrap();
+        let (store, prefix, keeps_attributes) =
+            open(url.as_str(), &HttpConfig::default(), &Arc::new(Metrics::new(&Instance::default()))).unwrap();
         assert!(!keeps_attributes);
         let path: Path = prefix.parts().chain(Path::from("a/b.bin").parts()).collect();
         let spooled = folder.path().join("spooled");

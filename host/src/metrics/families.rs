@@ -8,7 +8,7 @@ pub(super) const DURATION_BUCKETS: [f64; 21] = [
 ];
 
 /// Every family that the host has or will have, whether it is exposed yet or not: a converter's own metric may take none of these names.
-pub(super) const RESERVED: [&str; 47] = [
+pub(super) const RESERVED: [&str; 57] = [
     "build_info",
     "cache_entries",
     "cache_evictions_total",
@@ -41,6 +41,13 @@ pub(super) const RESERVED: [&str; 47] = [
     "plugin_load_duration_seconds",
     "plugin_loads_total",
     "plugin_suspended",
+    "process_cpu_seconds_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_threads",
+    "process_virtual_memory_bytes",
     "queue_active_workers",
     "queue_depth",
     "queue_items_processed_total",
@@ -52,6 +59,9 @@ pub(super) const RESERVED: [&str; 47] = [
     "route_expected_interval_seconds",
     "route_paused",
     "scrape_duration_seconds",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_samples_scraped",
+    "scrape_series_added",
     "spool_bytes",
     "spool_limit_bytes",
     "up",
@@ -90,6 +100,7 @@ pub(super) struct Families {
     pub(super) intake_files: IntCounterVec,
     pub(super) intake_last_file: GaugeVec,
     pub(super) intake_up: IntGaugeVec,
+    pub(super) route_expected_interval: GaugeVec,
     pub(super) delivery_documents: IntCounterVec,
     pub(super) delivery_duration: HistogramVec,
     pub(super) delivery_breaker: IntGaugeVec,
@@ -202,10 +213,16 @@ impl Families {
             intake_last_file: seconds(
                 r,
                 "intake_last_file_timestamp_seconds",
-                "When the last file arrived, in seconds since 1970; 0 before the first.",
+                "When the last file arrived, in seconds since 1970, this start or an earlier one; 0 before the first.",
                 &["route"],
             ),
             intake_up: gauge(r, "intake_up", "1 while the intake can be watched and read.", &["route"]),
+            route_expected_interval: seconds(
+                r,
+                "route_expected_interval_seconds",
+                "The longest that this route is expected to be without a new file, where the configuration says so.",
+                &["route"],
+            ),
             delivery_documents: counter(
                 r,
                 "delivery_documents_total",
@@ -225,7 +242,12 @@ impl Families {
                 &["destination"],
             ),
             upstream_up: gauge(r, "upstream_up", "1 while the upstream server answers.", &[]),
-            dead_letters: gauge(r, "dead_letters", "Jobs and documents that were given up and wait for a person.", &["route"]),
+            dead_letters: gauge(
+                r,
+                "dead_letters",
+                "Jobs that wait for a person: their file was not converted, or a destination refused documents of theirs.",
+                &["route"],
+            ),
             spool_bytes: gauge(r, "spool_bytes", "Bytes of documents that wait for delivery.", &[]),
             cache_size: gauge(r, "cache_size_bytes", "Bytes that the entries of this cache take, in memory and on disk.", &["cache_name"]),
             cache_entries: gauge(r, "cache_entries", "Entries of this cache.", &["cache_name"]),

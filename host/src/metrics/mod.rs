@@ -2,32 +2,44 @@
 //! everybody else's to know.
 
 mod cache;
+mod collector;
+mod converters;
 mod custom;
+mod declared;
 mod disk;
 mod families;
 mod json;
 mod labels;
+mod names;
+mod process;
+mod queues;
+mod scrape;
+mod summary;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use prometheus::{IntGauge, Registry, TextEncoder};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use prometheus::{IntGauge, Registry};
 
 pub use cache::CacheMetrics;
+pub use collector::{Counter, Gauge, Histogram, MetricsCollector, Summary};
 pub use custom::{MetricsError, check_declarations};
 pub use disk::disk_free_bytes;
 pub use json::{CacheForm, JsonForm, QueueForm};
 pub use labels::{ConversionStatus, Instance, NO_CONVERTER, QueueName};
 
 use crate::sandbox::{ErrorType, MetricDeclaration, Observation, Usage};
+use converters::{Converters, MAX_CONVERTERS};
 use custom::CustomMetrics;
 use families::Families;
 use labels::{DELIVERY_STATUSES, INTAKE_RESULTS, LOAD_RESULTS, OTHER_CONVERTERS};
-
-/// Names that the label `converter` takes in the life of the process, so that a folder full of plugins cannot grow the metrics for ever.
-const MAX_CONVERTERS: usize = 256;
+use process::ProcessCollector;
+use queues::Queues;
+use scrape::Scrapes;
 
 /// The cache that [`Metrics::json_form`] speaks of.
 const HTTP_RESPONSES: &str = "http_response";
@@ -58,17 +70,19 @@ impl Drop for BusyGuard {
 /// Brings gauges up to date at the moment of a scrape.
 pub type ScrapeHook = Box<dyn Fn(&Metrics) + Send + Sync>;
 
-/// Every metric of the process. Recording is a few atomic operations and short locks: cheap beside a conversion.
+/// Every metric of the process. What workers record is a few atomic operations on series that are held ready, so that they and a scrape do not
+/// wait for each other. (The first request or delivery of its kind makes a series, and waits for a scrape that is copying that very family.)
 ///
 /// Series whose labels are known when a part starts are there from then on, at 0.
 pub struct Metrics {
     registry: Registry,
     families: Families,
     custom: CustomMetrics,
-    /// The names that the label `converter` has, with the highest memory peak of each.
-    converters: Mutex<HashMap<String, u64>>,
+    converters: Converters,
+    queues: Queues,
+    scrapes: Scrapes,
     disks: Mutex<Vec<PathBuf>>,
-    destinations_down: Mutex<BTreeSet<String>>,
+    destinations_down: ArcSwap<BTreeSet<String>>,
     /// What the cache of answers of servers counts, where there is one.
     http_responses: OnceLock<CacheMetrics>,
     /// Held during a scrape, so that two at once do not set the same gauges by turns.
@@ -80,6 +94,11 @@ impl Metrics {
     pub fn new(instance: &Instance) -> Metrics {
         let registry = Registry::new();
         let families = Families::register(&registry);
+        if let Some(process) = ProcessCollector::new()
+            && let Err(error) = registry.register(Box::new(process))
+        {
+            tracing::error!(%error, "The metrics of the process cannot be exposed");
+        }
         families.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         families.instance_info.with_label_values(&[&instance.instance_id, &instance.station, &instance.location]).set(1);
         for result in LOAD_RESULTS {
@@ -88,17 +107,23 @@ impl Metrics {
         families.plugin_load_duration.with_label_values::<&str>(&[]);
         let metrics = Metrics {
             registry,
+            converters: Converters::new(&families),
+            queues: Queues::default(),
             families,
-            custom: CustomMetrics::default(),
-            converters: Mutex::default(),
+            custom: CustomMetrics::new(true),
+            scrapes: Scrapes::new(),
             disks: Mutex::default(),
-            destinations_down: Mutex::default(),
+            destinations_down: ArcSwap::default(),
             http_responses: OnceLock::new(),
             hooks: Mutex::default(),
         };
-        metrics.init_outcomes(NO_CONVERTER);
-        metrics.queue(QueueName::Converter);
+        metrics.queues.of(&metrics.families, QueueName::Converter);
         metrics
+    }
+
+    /// Where metrics are switched off, those that converters declare for themselves are not kept: nobody could read them.
+    pub fn with_custom(self, enabled: bool) -> Metrics {
+        Metrics { custom: CustomMetrics::new(enabled), ..self }
     }
 
     /// What the cache of this name counts, from 0.
@@ -134,12 +159,12 @@ impl Metrics {
         let mut families = self.registry.gather();
         families.extend(self.custom.gather());
         drop(hooks);
-        let mut text = String::with_capacity(64 * 1024);
-        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
-            // It fails only for a family without a name or without series, and neither of the two sources gives one.
-            tracing::error!(%error, "The metrics could not be written out completely");
-        }
-        text
+        collector::encode(&families)
+    }
+
+    /// The same for whoever scrapes: beyond 20 a second it is the last text again, which is at most about 50 ms old.
+    pub fn scrape(&self) -> Bytes {
+        self.scrapes.text(|| self.exposition())
     }
 
     /// What `/metrics` answers where metrics are switched off. It runs the hooks, so it may block.
@@ -192,6 +217,16 @@ impl Metrics {
         }
     }
 
+    /// Tells when the last file of a route arrived before this process was started, in seconds since 1970.
+    pub fn intake_last_file(&self, route: &str, seconds: f64) {
+        self.families.intake_last_file.with_label_values(&[route]).set(seconds);
+    }
+
+    /// Tells how long a route is expected to be without a new file at most.
+    pub fn route_expected_interval(&self, route: &str, seconds: f64) {
+        self.families.route_expected_interval.with_label_values(&[route]).set(seconds);
+    }
+
     /// Says whether a route's intake can be watched and read. The first call for a route makes its other series known.
     pub fn intake_up(&self, route: &str, up: bool) {
         for result in INTAKE_RESULTS {
@@ -209,19 +244,6 @@ impl Metrics {
 
 /// Queues.
 impl Metrics {
-    /// Makes the series of a queue known.
-    fn queue(&self, queue: QueueName) {
-        let name = queue.as_str();
-        let families = &self.families;
-        families.queue_depth.with_label_values(&[name]);
-        families.queue_oldest_age.with_label_values(&[name]);
-        families.queue_workers.with_label_values(&[name]);
-        families.queue_workers_lost.with_label_values(&[name]);
-        families.queue_active_workers.with_label_values(&[name]);
-        families.queue_processed.with_label_values(&[name]);
-        families.queue_duration.with_label_values(&[name]);
-    }
-
     /// Sets what a queue holds: `depth` items are due and unclaimed, the oldest of them for `oldest_age`; `waiting` has the others by reason.
     /// Give every reason that the queue knows each time, those without items too: one that is left out keeps its last value.
     pub fn queue_sizes(&self, queue: QueueName, depth: u64, waiting: &[(&str, u64)], oldest_age: Duration) {
@@ -235,13 +257,13 @@ impl Metrics {
 
     /// Sets how many workers take items from a queue. The first call for a queue makes its other series known.
     pub fn queue_workers(&self, queue: QueueName, workers: usize) {
-        self.queue(queue);
+        self.queues.of(&self.families, queue);
         self.families.queue_workers.with_label_values(&[queue.as_str()]).set(signed(workers as u64));
     }
 
     /// Counts a worker as active until the guard is dropped.
     pub fn worker_busy(&self, queue: QueueName) -> BusyGuard {
-        BusyGuard::new(self.families.queue_active_workers.with_label_values(&[queue.as_str()]))
+        BusyGuard::new(self.queues.of(&self.families, queue).active_workers.clone())
     }
 
     /// Counts a worker that does not come back, and was replaced.
@@ -251,72 +273,27 @@ impl Metrics {
 
     /// Counts an item as settled, `duration` after a worker claimed it.
     pub fn queue_processed(&self, queue: QueueName, duration: Duration) {
-        self.families.queue_processed.with_label_values(&[queue.as_str()]).inc();
-        self.families.queue_duration.with_label_values(&[queue.as_str()]).observe(duration.as_secs_f64());
+        let series = self.queues.of(&self.families, queue);
+        series.processed.inc();
+        series.duration.observe(duration.as_secs_f64());
     }
 }
 
 /// Conversions.
 impl Metrics {
-    fn init_outcomes(&self, converter: &str) {
-        for status in ConversionStatus::ALL {
-            self.families.conversions.with_label_values(&[converter, status.as_str()]);
-        }
-        for error_type in ErrorType::ALL {
-            self.families.conversion_errors.with_label_values(&[converter, error_type.as_str()]);
-        }
-    }
-
-    fn has_room(&self, name: &str) -> bool {
-        let converters = lock(&self.converters);
-        converters.contains_key(name) || converters.len() < MAX_CONVERTERS
-    }
-
-    /// The label value for a converter. A name that is new gets its series, while there is room.
-    fn converter<'a>(&self, name: &'a str) -> &'a str {
-        if name == NO_CONVERTER {
-            return name;
-        }
-        let mut converters = lock(&self.converters);
-        if converters.contains_key(name) {
-            return name;
-        }
-        let label = if converters.len() < MAX_CONVERTERS { name } else { OTHER_CONVERTERS };
-        if converters.insert(label.to_owned(), 0).is_none() {
-            self.init_outcomes(label);
-            self.families.conversion_duration.with_label_values(&[label]);
-            self.families.conversion_input_bytes.with_label_values(&[label]);
-            self.families.conversion_output_bytes.with_label_values(&[label]);
-            self.families.conversion_documents.with_label_values(&[label]);
-            self.families.conversion_peak_memory.with_label_values(&[label]);
-        }
-        label
-    }
-
     /// Counts how a conversion ended. `error_type` is given with [`ConversionStatus::Error`] and only then; where no converter took the
     /// file, `converter` is [`NO_CONVERTER`].
     pub fn conversion(&self, converter: &str, status: ConversionStatus, error_type: Option<ErrorType>) {
-        let converter = self.converter(converter);
-        self.families.conversions.with_label_values(&[converter, status.as_str()]).inc();
-        if status == ConversionStatus::Error {
-            // An error without a type would break the sum over the types.
-            let error_type = error_type.unwrap_or(ErrorType::Internal);
-            self.families.conversion_errors.with_label_values(&[converter, error_type.as_str()]).inc();
+        if converter == NO_CONVERTER {
+            self.converters.none.count(status, error_type);
+        } else {
+            self.converters.of(&self.families, converter).outcomes.count(status, error_type);
         }
     }
 
     /// Records what one run of `convert` in the sandbox used, and how many documents it finished.
     pub fn conversion_run(&self, converter: &str, usage: &Usage, documents: u64) {
-        let converter = self.converter(converter);
-        let label = [converter];
-        self.families.conversion_duration.with_label_values(&label).observe(usage.duration.as_secs_f64());
-        self.families.conversion_input_bytes.with_label_values(&label).inc_by(usage.input_bytes);
-        self.families.conversion_output_bytes.with_label_values(&label).inc_by(usage.output_bytes);
-        self.families.conversion_documents.with_label_values(&label).inc_by(documents);
-        if let Some(peak) = lock(&self.converters).get_mut(converter) {
-            *peak = (*peak).max(usage.peak_memory_bytes);
-            self.families.conversion_peak_memory.with_label_values(&label).set(signed(*peak));
-        }
+        self.converters.of(&self.families, converter).ran(usage, documents);
     }
 
     /// Records what a conversion observed of the converter's own metrics; `declarations` are those of the version that ran.
@@ -336,7 +313,7 @@ impl Metrics {
         if [NO_CONVERTER, OTHER_CONVERTERS].contains(&name) {
             return Err(MetricsError::ReservedConverter(name.to_owned()));
         }
-        if !self.has_room(name) {
+        if !self.converters.has_room(name) {
             tracing::warn!(
                 converter = name,
                 "The metrics have had {MAX_CONVERTERS} converters since start, the most that they tell apart: this one counts as \
@@ -345,7 +322,7 @@ impl Metrics {
             return Ok(());
         }
         self.custom.declare(name, digest, declarations)?;
-        self.converter(name);
+        self.converters.of(&self.families, name);
         self.families.plugin_info.with_label_values(&[name, version, digest]).set(1);
         self.plugin_suspended(name, false);
         Ok(())
@@ -361,7 +338,8 @@ impl Metrics {
 
     /// Says whether a plugin is suspended. A plugin that is loaded or unloaded is not.
     pub fn plugin_suspended(&self, name: &str, suspended: bool) {
-        self.families.plugin_suspended.with_label_values(&[self.converter(name)]).set(suspended.into());
+        let series = self.converters.of(&self.families, name);
+        self.families.plugin_suspended.with_label_values(&[&series.label]).set(suspended.into());
     }
 
     /// Counts a change in the plugins folder: `loaded`, `unchanged`, `refused` or `unloaded`. The first three took `duration`.
@@ -392,17 +370,22 @@ impl Metrics {
     /// Says whether a destination has failed for some time.
     pub fn delivery_breaker(&self, destination: &str, open: bool) {
         self.families.delivery_breaker.with_label_values(&[destination]).set(open.into());
-        let mut down = lock(&self.destinations_down);
-        if open {
-            down.insert(destination.to_owned());
-        } else {
-            down.remove(destination);
+        if self.destinations_down.load().contains(destination) != open {
+            self.destinations_down.rcu(|down| {
+                let mut down = BTreeSet::clone(down);
+                if open {
+                    down.insert(destination.to_owned());
+                } else {
+                    down.remove(destination);
+                }
+                down
+            });
         }
     }
 
     /// The destinations that [`Metrics::delivery_breaker`] was told have failed for some time.
     pub fn destinations_down(&self) -> Vec<String> {
-        lock(&self.destinations_down).iter().cloned().collect()
+        self.destinations_down.load().iter().cloned().collect()
     }
 
     /// Says whether the upstream server answers. Not called where there is none.
@@ -416,7 +399,7 @@ impl Metrics {
         self.families.delivery_duration.with_label_values(&[destination]).observe(duration.as_secs_f64());
     }
 
-    /// Sets how many jobs and documents of a route were given up.
+    /// Sets how many jobs of a route wait for a person.
     pub fn dead_letters(&self, route: &str, letters: u64) {
         self.families.dead_letters.with_label_values(&[route]).set(signed(letters));
     }
@@ -434,7 +417,7 @@ impl Metrics {
 
 /// HTTP. Methods and endpoints come from closed sets: the caller gives route templates, never paths.
 impl Metrics {
-    /// Makes the series of an endpoint under `/api` known.
+    /// Makes the series of an endpoint known: one under `/api`, or one that the upstream client is going to ask.
     pub fn http_endpoint(&self, method: &str, endpoint: &str) {
         self.families.http_requests.with_label_values(&[method, endpoint, "200"]);
         self.families.http_duration.with_label_values(&[method, endpoint]);

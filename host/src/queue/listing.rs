@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::ToSql;
+use rusqlite::{OptionalExtension as _, ToSql};
 
 use super::transitions::now_ms;
 use super::{QueueError, Store, Waiting};
@@ -137,6 +137,19 @@ impl Store {
                 spool_bytes: spool_bytes.cast_unsigned(),
                 dead_letters,
             })
+        })
+    }
+
+    /// When the file of the job that was settled last arrived, in milliseconds since the epoch; none where a route has no such job.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn last_arrival_ms(&self, route: &str) -> Result<Option<i64>, QueueError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT created_ms FROM jobs WHERE state = 'settled' AND route = ?1 ORDER BY finished_ms DESC LIMIT 1")?
+                .query_row([route], |row| row.get(0))
+                .optional()
         })
     }
 

@@ -159,7 +159,10 @@ fn a_job_ends_when_every_destination_has_it_or_somebody_gave_that_up() {
     assert_eq!(store.retry(&Filter { path: Some("first".into()), ..Filter::default() }).unwrap().delivered_again, 1);
     let again = store.due_deliveries("b", 10).unwrap().0.remove(0);
     assert_eq!((again.next_document, again.refused.as_deref(), again.attempts, again.alone), (2, Some("[]"), 0, true));
+    assert_eq!(store.last_arrival_ms("r").unwrap(), None);
     assert_eq!(record(&store, [delivered(&first, "b")]), [first]);
+    assert!(store.last_arrival_ms("r").unwrap().is_some_and(|ms| ms <= now_ms()));
+    assert_eq!(store.last_arrival_ms("another").unwrap(), None);
 
     // Given up: it ends with the last of the rest, or at once.
     assert_eq!(store.give_up_deliveries(&Filter::default()).unwrap(), 1);

@@ -245,7 +245,7 @@ async fn ready(State(app): State<App>) -> Result<Response, Problem> {
 
 async fn exposition(State(app): State<App>) -> Result<Response, Problem> {
     if app.enable_metrics {
-        let text = app.blocking(|app| app.metrics.exposition()).await?;
+        let text = app.blocking(|app| app.metrics.scrape()).await?;
         Ok(([(header::CONTENT_TYPE, EXPOSITION_TYPE)], text).into_response())
     } else {
         Ok(Json(app.blocking(|app| app.metrics.json_form()).await?).into_response())

@@ -131,7 +131,13 @@ impl Client {
 
     /// Asks the upstream server from time to time whether it is there, as long as there is this client.
     pub fn watch(self: &Arc<Self>, upstream: &Upstream) {
+        self.expect(Method::GET.as_str(), without_query(&upstream.url));
         self.runtime.spawn(ping(Arc::downgrade(self), upstream.clone()));
+    }
+
+    /// Makes the metrics of requests known that are going to be made.
+    pub fn expect(&self, method: &str, endpoint: &str) {
+        self.metrics.http_endpoint(method, endpoint);
     }
 
     /// Where its requests run.

@@ -131,7 +131,7 @@ fn root_cause(error: &reqwest::Error) -> String {
 }
 
 /// An `io::Error` hides what it holds from [`Error::source`], and one can hold another.
-fn has_tls_error(error: &(dyn Error + 'static)) -> bool {
+pub(super) fn has_tls_error(error: &(dyn Error + 'static)) -> bool {
     if error.is::<rustls::Error>() {
         return true;
     }

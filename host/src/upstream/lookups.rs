@@ -36,6 +36,7 @@ impl Lookups {
     /// # Errors
     /// Where a path of the configuration is no pattern.
     pub fn new(client: Arc<Client>, upstream: &Upstream) -> anyhow::Result<Lookups> {
+        upstream.lookup_paths.iter().for_each(|pattern| client.expect(Method::GET.as_str(), pattern));
         let matcher = |pattern: &String| {
             Ok(path_pattern(pattern).map_err(|reason| anyhow::anyhow!("upstream.lookup_paths: {reason}"))?.compile_matcher())
         };

@@ -4,6 +4,7 @@
 mod breaker;
 mod cached;
 mod client;
+mod connector;
 mod credentials;
 mod error;
 mod health;
@@ -12,6 +13,7 @@ mod lookups;
 mod rate;
 
 pub use client::{Body, Caching, Client, Request, Response};
+pub use connector::CountingConnector;
 pub use credentials::Credentials;
 pub use error::{ClientError, RequestError, RequestErrorKind};
 pub use health::Health;

@@ -27,10 +27,10 @@ use crate::cache::ResultCache;
 use crate::config::Config;
 use crate::crash;
 use crate::delivery::Spool;
-use crate::metrics::{Metrics, QueueName};
+use crate::metrics::{ConversionStatus, Metrics, NO_CONVERTER, QueueName};
 use crate::plugins::Registry;
 use crate::queue::{Committed, Job, Lane, Queue, Store, Waiting, Wakeup, now_ms};
-use crate::sandbox::{Lookup, THREAD_STACK};
+use crate::sandbox::{ErrorType, Lookup, THREAD_STACK};
 
 /// How long a worker that cannot reach the queue waits before it tries again.
 const QUEUE_RETRY: Duration = Duration::from_secs(1);
@@ -222,6 +222,7 @@ impl Shared {
         crash::point("after_claim");
         let decision = catch_unwind(AssertUnwindSafe(|| convert(&self.context, &job))).unwrap_or_else(|_| {
             tracing::error!(job = %job.id, file = job.path, "a defect of the host interrupted this job");
+            self.context.metrics.conversion(NO_CONVERTER, ConversionStatus::Error, Some(ErrorType::Internal));
             verdict::host_defect(&job)
         });
         match decision {

@@ -15,7 +15,7 @@ use crate::cache::{Answer, Question};
 use crate::config::{Config, ConverterChoice, OnProblem, Route};
 use crate::crash;
 use crate::identity::FileIdentity;
-use crate::metrics::ConversionStatus;
+use crate::metrics::{ConversionStatus, NO_CONVERTER};
 use crate::plugins::{Admission, Plugin};
 use crate::queue::{Job, Outcome, Waiting};
 use crate::sandbox::{self, Conversion, ErrorType, Input, Severity};
@@ -32,6 +32,7 @@ pub(super) fn convert(context: &Context, job: &Job) -> Decision {
         Err(error) => {
             context.spool.discard(&job.id);
             let message = format!("cannot read {}: {error}; check its permissions and its disk", job.location.display());
+            context.metrics.conversion(NO_CONVERTER, ConversionStatus::Error, Some(ErrorType::Io));
             failed(job, None, &host_error(ErrorType::Io, "source", message), Detail::default())
         }
     }
@@ -45,11 +46,11 @@ pub(super) fn longest(config: &Config, route: &str) -> Duration {
 
 fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> {
     let source = match File::open(&job.location) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(source_lost(job, "is gone")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(source_lost(context, NO_CONVERTER, job, "is gone")),
         other => other?,
     };
     if FileIdentity::of(&source.metadata()?) != job.identity {
-        return Ok(source_lost(job, "was replaced by another file"));
+        return Ok(source_lost(context, NO_CONVERTER, job, "was replaced by another file"));
     }
     let attributes = attributes(context, route, &job.path);
     let name = job.path.rsplit('/').next().unwrap_or(&job.path).to_string();
@@ -129,14 +130,17 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             Some(Answer::Unknown(flight)) => (run(flight.keep(sink))?, Some(flight), true),
             None => (run(sink)?, None, true),
         };
-        count(context, plugin, &conversion, ran);
+        // The file could be written to while it was read; then nothing of what was read counts.
+        let changed = FileIdentity::of(&source.metadata()?) != job.identity;
+        if !changed {
+            count(context, plugin, &conversion, ran);
+        }
         if ran && let Some(wait) = suspension::ended(context, job, plugin, pass, &conversion) {
             return Ok(wait);
         }
-        // The file could be written to while it was read; then nothing of what was read counts.
-        if FileIdentity::of(&source.metadata()?) != job.identity {
+        if changed {
             context.spool.discard(&job.id);
-            return Ok(source_lost(job, "changed while it was converted"));
+            return Ok(source_lost(context, converter, job, "changed while it was converted"));
         }
         let whole = matches!(conversion.result, Ok(sandbox::Outcome::Converted)) && conversion.problems.is_empty();
         if !whole {
@@ -222,7 +226,7 @@ fn not_taken(context: &Context, route: &Route, offered: &[std::sync::Arc<Plugin>
         detail.set("error", json!({ "message": message }));
         return detail.end(Outcome::Skipped, None, Some(plugin));
     }
-    context.metrics.conversion("none", ConversionStatus::Error, Some(ErrorType::NoConverter));
+    context.metrics.conversion(NO_CONVERTER, ConversionStatus::Error, Some(ErrorType::NoConverter));
     let asked: Vec<String> = context.registry.all().iter().map(|plugin| plugin.descriptor.name.clone()).collect();
     let message = if asked.is_empty() {
         "no converter is loaded; put one into the plugins folder, and this file is converted".to_string()
@@ -234,7 +238,8 @@ fn not_taken(context: &Context, route: &Route, offered: &[std::sync::Arc<Plugin>
 }
 
 /// The job's file is not there any more. It may be between two names for an instant, so it is looked for again before that is final.
-fn source_lost(job: &Job, what: &str) -> Decision {
+fn source_lost(context: &Context, converter: &str, job: &Job, what: &str) -> Decision {
+    context.metrics.conversion(converter, ConversionStatus::Error, Some(ErrorType::Io));
     let error = host_error(
         ErrorType::Io,
         "source_lost",

@@ -16,7 +16,7 @@ use super::{Context, run};
 use crate::config::Config;
 use crate::crash;
 use crate::delivery::{SPOOL_FOLDER, Spool};
-use crate::metrics::{ConversionStatus, Instance, Metrics};
+use crate::metrics::{ConversionStatus, Instance, Metrics, NO_CONVERTER};
 use crate::plugins::{LoadSettings, load_folder};
 use crate::queue::{Job, Outcome, QUEUE_FILE, Store};
 use crate::sandbox::{ErrorType, Sandbox, THREAD_STACK};
@@ -50,7 +50,7 @@ pub(super) fn convert(context: &Context, job: &Job) -> Decision {
             decision
         }
         Err(Failure::Ended(status)) => {
-            context.metrics.conversion("none", ConversionStatus::Error, Some(ErrorType::Internal));
+            context.metrics.conversion(NO_CONVERTER, ConversionStatus::Error, Some(ErrorType::Internal));
             let message = format!(
                 "this file ended the process that converted it, and then a process of its own ({status}): it is not tried again. That is a defect of \
                  Dropforge, please report it with the file"
@@ -60,13 +60,14 @@ pub(super) fn convert(context: &Context, job: &Job) -> Decision {
             failed(&buried, None, &host_error(ErrorType::Internal, "poison", message), Detail::default())
         }
         Err(Failure::Overdue) => {
-            context.metrics.conversion("none", ConversionStatus::Error, Some(ErrorType::Timeout));
+            context.metrics.conversion(NO_CONVERTER, ConversionStatus::Error, Some(ErrorType::Timeout));
             context.spool.discard_from_outside(&job.id);
             let message =
                 "this file was being converted when the process ended, and kept a process of its own busy beyond every limit".to_string();
             failed(job, None, &host_error(ErrorType::Timeout, "poison", message), Detail::default())
         }
         Err(Failure::Io(error)) => {
+            context.metrics.conversion(NO_CONVERTER, ConversionStatus::Error, Some(ErrorType::Io));
             let message = format!("cannot convert this file in a process of its own: {error}");
             failed(job, None, &host_error(ErrorType::Io, "suspect", message), Detail::default())
         }

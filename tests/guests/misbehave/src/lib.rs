@@ -44,6 +44,7 @@ impl Converter for Misbehave {
             .metric(Metric::new(MetricKind::Counter, "misbehave_rows_total", "Rows seen.").labels(["kind"]))
             .metric(Metric::new(MetricKind::Gauge, "misbehave_level", "The last level."))
             .metric(Metric::new(MetricKind::Histogram, "misbehave_size_bytes", "Sizes.").unit("bytes").buckets([1.0, 10.0, 100.0]))
+            .metric(Metric::new(MetricKind::Summary, "misbehave_step_seconds", "Steps.").unit("seconds").labels(["kind"]))
     }
 
     fn probe(input: &mut Input) -> Probe {
@@ -125,6 +126,12 @@ impl Converter for Misbehave {
                 metrics::observe("misbehave_level", 4.5, &[]);
                 for size in [0.5, 5.0, 50.0, 500.0] {
                     metrics::observe("misbehave_size_bytes", size, &[]);
+                }
+                for step in 1..=100 {
+                    metrics::observe("misbehave_step_seconds", f64::from(step), &["good"]);
+                }
+                for nonsense in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                    metrics::observe("misbehave_step_seconds", nonsense, &["good"]);
                 }
                 metrics::observe("misbehave_undeclared_total", 1.0, &[]);
                 text_document(output, "metrics.txt", "observed\n")?;
