@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         ("queue", vec![("--folder", target)]),
         ("sandbox", vec![("--converter", copy.as_path())]),
         ("plugin", vec![("--converter", csv.as_path()), ("--input", input.as_path())]),
+        ("scrape", vec![]),
     ];
     for (name, options) in comparisons {
         println!("dropforge bench {name}");

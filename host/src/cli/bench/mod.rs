@@ -6,18 +6,20 @@ mod path;
 mod plugin;
 mod queue;
 mod sandbox;
+mod scrape;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-/// Measure this machine: files through the whole path, and the queue
+/// Measure this machine: files through the whole path, the queue, the sandbox, scrapes
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dropforge bench path --converter plugins/csv.wasm
   dropforge bench queue
   dropforge bench sandbox --converter plugins/csv.wasm
-  dropforge bench plugin --converter plugins/csv.wasm --input report.csv")]
+  dropforge bench plugin --converter plugins/csv.wasm --input report.csv
+  dropforge bench scrape")]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     command: BenchCommand,
@@ -37,6 +39,9 @@ enum BenchCommand {
     /// From a plugin's file to its first conversion, beside a bare compilation; and a start with 20 plugins, with and without the cache
     #[command(after_help = "Example:\n  dropforge bench plugin --converter plugins/csv.wasm --input report.csv")]
     Plugin(plugin::PluginArgs),
+    /// A scrape with 200 plugins, beside one with 10; and what a worker records meanwhile, beside the same without scrapes
+    #[command(after_help = "Example:\n  dropforge bench scrape --many 256")]
+    Scrape(scrape::ScrapeArgs),
 }
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
@@ -45,6 +50,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         BenchCommand::Queue(args) => queue::run(args),
         BenchCommand::Sandbox(args) => sandbox::run(args),
         BenchCommand::Plugin(args) => plugin::run(args),
+        BenchCommand::Scrape(args) => scrape::run(args),
     }?;
     Ok(ExitCode::SUCCESS)
 }
