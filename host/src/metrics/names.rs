@@ -57,8 +57,8 @@ const PREFIXES: [&str; 18] = [
     "peta", "pebi",
 ];
 
-/// Why a metric cannot be declared as it is; one clause.
-pub(super) fn check(declaration: &MetricDeclaration) -> Result<(), String> {
+/// Why a metric cannot be declared as it is; one clause. `owner` is the label that stands in front of its own.
+pub(super) fn check(declaration: &MetricDeclaration, owner: &str) -> Result<(), String> {
     let (name, kind) = (declaration.name.as_str(), declaration.kind);
     if !is_name(name) {
         return Err("a name is of letters, digits and `_`, does not start with a digit, and has at most 128 bytes".to_owned());
@@ -79,7 +79,7 @@ pub(super) fn check(declaration: &MetricDeclaration) -> Result<(), String> {
             return Err(format!("the name holds its type, `{kind}`; leave it out"));
         }
     }
-    labels(&declaration.labels)?;
+    labels(&declaration.labels, owner)?;
     if kind == MetricKind::Histogram {
         buckets(&declaration.buckets)?;
     }
@@ -117,13 +117,13 @@ fn base_unit(part: &str) -> Option<&'static str> {
     known.find_map(|(unit, base)| (unit == rest).then_some(base))
 }
 
-fn labels(labels: &[String]) -> Result<(), String> {
+fn labels(labels: &[String], owner: &str) -> Result<(), String> {
     if labels.len() > MAX_LABELS {
         return Err(format!("it has {} labels; {MAX_LABELS} is the most", labels.len()));
     }
     let mut seen = BTreeSet::new();
     for label in labels {
-        let taken = matches!(label.as_str(), "converter" | "instance_id" | "le" | "quantile");
+        let taken = [owner, "le", "quantile"].contains(&label.as_str());
         if !is_name(label) || label.starts_with("__") || taken || is_camel_case(label) {
             return Err(format!("`{}` cannot be a label", label.escape_debug()));
         }
