@@ -318,6 +318,44 @@ fn every_metric_says_what_happened() {
     durations_have_their_buckets(&found);
 }
 
+#[test]
+fn a_file_that_is_lost_counts_and_the_last_arrival_survives_a_restart() {
+    let setup = Setup::new().plugins(&["csv"]).config(
+        "
+[[routes]]
+name = 'main'
+converter = 'probe-guest'
+intake = { path = '{dir}/in' }
+destinations = [{ type = 'folder', path = '{dir}/out' }]
+[[routes]]
+name = 'other'
+converter = 'csv'
+intake = { path = '{dir}/other', create = true }
+destinations = [{ type = 'folder', path = '{dir}/out' }]
+",
+    );
+    let daemon = setup.start();
+    let last = |daemon: &Daemon, route: &str| daemon.metric(&format!(r#"intake_last_file_timestamp_seconds{{route="{route}"}}"#)).unwrap();
+    assert_eq!(last(&daemon, "other"), 0.0);
+    daemon.drop_into("other", "a.csv", table(1));
+    daemon.wait_for_job("a.csv", "settled");
+    // It waits for its converter, and is taken away meanwhile.
+    daemon.drop_file("lost.script", "x");
+    daemon.wait_for_job("lost.script", "converter");
+    fs::remove_file(daemon.path("in/lost.script")).unwrap();
+    daemon.drop_plugin("probe-guest.wasm", fs::read(plugin("probe-guest")).unwrap());
+    let lost = r#"conversion_errors_total{converter="none",error_type="io"}"#;
+    wait_for("the lost file to be counted", || daemon.metric(lost).filter(|count| *count >= 1.0));
+
+    let before = last(&daemon, "other");
+    assert!(before > 0.0);
+    let daemon = daemon.restart(|setup| setup);
+    daemon.wait_for_log("is ready: drop files");
+    // As the queue has it, which the file reached an instant before it was counted.
+    assert!((last(&daemon, "other") - before).abs() < 60.0, "{before}");
+    assert_eq!(last(&daemon, "main"), 0.0, "its only file is not settled");
+}
+
 fn durations_have_their_buckets(found: &Exposition) {
     for (name, kind, _) in FAMILIES {
         if kind != "histogram" || name == "misbehave_size_bytes" {

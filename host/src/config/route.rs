@@ -64,7 +64,7 @@ pub struct Route {
     /// The longest that this route is expected to be without a new file, in seconds. It is exposed as the metric
     /// `route_expected_interval_seconds`, so that an alert can tell a silent station from one that has nothing to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 31_536_000))]
     pub expected_interval_seconds: Option<f64>,
 }
 

@@ -378,6 +378,10 @@ mod tests {
                 "limits.wall_seconds: expected a number above 0, at most 31536000, found 1000000000.0",
             ),
             (route(json!({ "priority": 11 })), "routes[0].priority: expected a whole number from 1 to 10, found 11"),
+            (
+                route(json!({ "expected_interval_seconds": 0 })),
+                "routes[0].expected_interval_seconds: expected a number above 0, at most 31536000, found 0",
+            ),
             (route(json!({ "limits": { "documents": 0 } })), "routes[0].limits.documents: expected a whole number from 1, found 0"),
             // Formats.
             (

@@ -527,3 +527,13 @@ fn the_series_of_a_converter_are_bounded() {
     assert_eq!(text.lines().filter(|line| line.contains("s_total{converter=\"csv\",n=")).count(), 1_000);
     assert_eq!(value(&metrics, r#"rows_total{converter="csv",n="0"}"#), 2.0);
 }
+
+#[test]
+fn where_metrics_are_off_those_of_converters_are_checked_and_not_kept() {
+    let metrics = Metrics::new(&Instance::default()).with_custom(false);
+    let declared = [declaration("rows_total", MetricKind::Counter, &[])];
+    metrics.plugin_loaded("csv", "1", DIGEST, &declared).unwrap();
+    metrics.custom("csv", &declared, &[observation(0, 1.0, &[])]);
+    assert!(!has(&metrics, "rows_total"));
+    metrics.plugin_loaded("tsv", "1", DIGEST, &[declaration("rows", MetricKind::Counter, &[])]).unwrap_err();
+}

@@ -116,10 +116,6 @@ impl Report {
                 format!("{:?} cannot be the name of a route: it has 1 to 64 of a-z, 0-9, _ and -", route.name),
             );
         }
-        if let Some(seconds) = route.expected_interval_seconds.filter(|seconds| *seconds <= 0.0) {
-            let message = format!("{seconds} is no time to wait for a file; write a number of seconds above 0, or leave it out");
-            self.error(format!("{path}.expected_interval_seconds"), message);
-        }
         if let Some(zone) = &route.timezone {
             self.time_zone(format!("{path}.timezone"), zone);
         }
