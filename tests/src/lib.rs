@@ -132,7 +132,8 @@ pub struct Setup {
     starter: Vec<OsString>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    config: Option<String>,
+    /// The name of the configuration file, and its text.
+    config: Option<(String, String)>,
 }
 
 impl Default for Setup {
@@ -179,8 +180,14 @@ impl Setup {
     }
 
     /// Runs with a configuration file (TOML) instead of the flags; `{dir}` in it stands for the temporary folder.
-    pub fn config(mut self, toml: &str) -> Self {
-        self.config = Some(toml.replace("{dir}", &self.folder.path().display().to_string()));
+    pub fn config(self, toml: &str) -> Self {
+        let text = toml.replace("{dir}", &self.folder.path().display().to_string());
+        self.config_file("dropforge.toml", &text)
+    }
+
+    /// Runs with a configuration file of this name and text.
+    pub fn config_file(mut self, name: &str, text: &str) -> Self {
+        self.config = Some((name.to_owned(), text.to_owned()));
         self
     }
 
@@ -207,9 +214,9 @@ impl Setup {
         let mut command = Command::new(line.next().unwrap());
         command.args(line).arg("run").current_dir(self.folder.path());
         match &self.config {
-            Some(config) => {
-                fs::write(self.path("dropforge.toml"), config).unwrap();
-                command.args(["-c", "dropforge.toml"]);
+            Some((name, text)) => {
+                fs::write(self.path(name), text).unwrap();
+                command.args(["-c", name]);
             }
             None => {
                 command.args(["--inbox", "in", "--outbox", "out"]);

@@ -67,6 +67,7 @@ fn every_command_has_help_with_an_example() {
         "cache stats",
         "config",
         "config check",
+        "config import",
         "config schema",
         "config show",
         "convert",

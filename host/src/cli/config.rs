@@ -1,4 +1,4 @@
-//! `dropforge config`: checks, describes and shows the configuration. Also the flags that say where a configuration comes from, which
+//! `dropforge config`: checks, describes, shows and imports the configuration. Also the flags that say where a configuration comes from, which
 //! other subcommands share.
 
 use std::io::{self, Write};
@@ -60,6 +60,15 @@ pub enum ConfigCommand {
   dropforge config show                               what holds in the working directory
   dropforge config show --inbox in --outbox out       what the flags mean, to begin a file with")]
     Show(ConfigArgs),
+    /// Print the configuration of a pyWATS client as TOML in our form
+    ///
+    /// Keys of its config.json that have a counterpart are taken over; a comment for each other says what to write instead. Paths
+    /// are absolute, so that the result can be put anywhere.
+    #[command(after_help = "Example:\n  dropforge config import config.json > dropforge.toml")]
+    Import {
+        /// The file to read; it stays as it is
+        file: PathBuf,
+    },
 }
 
 impl ConfigArgs {
@@ -108,6 +117,21 @@ fn execute(command: &ConfigCommand, out: &mut dyn Write, err: &mut dyn Write) ->
         ConfigCommand::Schema => {
             writeln!(out, "{:#}", config::schema())?;
             return Ok(0);
+        }
+        ConfigCommand::Import { file } => {
+            return match config::import(file) {
+                Ok((text, warnings)) => {
+                    for warning in warnings {
+                        writeln!(err, "warning: {warning}")?;
+                    }
+                    write!(out, "{text}")?;
+                    Ok(0)
+                }
+                Err(errors) => {
+                    write_errors(&errors, err)?;
+                    Ok(2)
+                }
+            };
         }
         ConfigCommand::Check(args) => (args, Need::Routes),
         ConfigCommand::Show(args) => (args, Need::Nothing),

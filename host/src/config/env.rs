@@ -51,7 +51,7 @@ pub(super) fn read(schema: &Value, variables: &[(OsString, OsString)]) -> Enviro
     environment
 }
 
-fn concerns_us(name: &str) -> bool {
+pub(super) fn concerns_us(name: &str) -> bool {
     (name.starts_with(PREFIX) && !ELSEWHERE.contains(&name)) || ALIASES.iter().any(|(alias, _)| *alias == name)
 }
 
@@ -85,7 +85,7 @@ impl Environment {
             None => {
                 self.settings.insert(key.into(), (alias.into(), value));
             }
-            Some((name, ours)) if *ours != value => {
+            Some((name, ours)) if !is_same(ours, &value) => {
                 self.warnings.push(format!("{alias} is ignored: {name} says otherwise, and goes before it"));
             }
             Some(_) => {}
@@ -101,6 +101,11 @@ impl Environment {
         }
         injected
     }
+}
+
+/// Whether two values are the same; `60` is `60.0`.
+fn is_same(one: &Value, other: &Value) -> bool {
+    one == other || one.as_f64().zip(other.as_f64()).is_some_and(|(one, other)| one == other)
 }
 
 /// The value as its key's type, or as text where it is something else.
@@ -219,6 +224,8 @@ mod tests {
         assert_eq!(differing.settings.get("health_port"), Some(&("DROPFORGE_HEALTH_PORT".into(), json!(2))));
         assert_eq!(differing.warnings, ["PYWATS_HEALTH_PORT is ignored: DROPFORGE_HEALTH_PORT says otherwise, and goes before it"]);
         let equal = environment(&[("PYWATS_HEALTH_PORT", "2"), ("DROPFORGE_HEALTH_PORT", "2")]);
+        assert_eq!(equal.warnings, [""; 0]);
+        let equal = environment(&[("PYWATS_CACHE_TTL", "60"), ("DROPFORGE_CACHE_TTL_SECONDS", "60.0")]);
         assert_eq!(equal.warnings, [""; 0]);
     }
 }

@@ -36,15 +36,6 @@ pub enum ConfigError {
         /// What was found or expected.
         message: String,
     },
-    /// The file is the configuration of a pyWATS client.
-    #[error(
-        "{}: this is the configuration of a pyWATS client, which is not read yet; write a dropforge.toml: `dropforge config schema` \
-         describes its keys, and `dropforge run --inbox DIR --outbox DIR --plugins DIR` needs none", path.display()
-    )]
-    PyWats {
-        /// The file.
-        path: PathBuf,
-    },
     /// A key that does not exist, or a value that cannot be.
     #[error("{place}{}{key}: {message}", if matches!(place, Place::Nowhere) { "" } else { ": " })]
     Key {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::error::{ConfigError, ConfigErrors, Place};
 use super::shape::{self, Finding};
 use super::text::{self, Document};
-use super::{Config, env, paths, schema, validate};
+use super::{Config, env, paths, pywats, schema, validate};
 
 /// The file that is read from the working directory if the command line names none.
 pub const DEFAULT_FILE: &str = "dropforge.toml";
@@ -110,9 +110,9 @@ impl Sources {
 /// a wrong type hides which values do not fit each other.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
     let file = sources.file()?;
-    let document = match &file {
+    let (document, pywats) = match &file {
         Some(file) => read(file, &sources.directory)?,
-        None => Document::default(),
+        None => Default::default(),
     };
     let schema = schema();
     let mut settings = Settings { value: document.value, lines: document.lines, file: file.clone(), places: BTreeMap::new() };
@@ -141,17 +141,55 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
     settings.fail_with(report.errors)?;
 
     let mut warnings = environment.warnings;
+    warnings.extend(pywats.into_iter().flatten());
     warnings.extend(report.warnings.into_iter().map(|finding| settings.error(finding).to_string()));
     Ok(Loaded { config, file, warnings })
 }
 
-fn read(file: &Path, directory: &Path) -> Result<Document, ConfigError> {
+/// Reads a file, and what is not taken over of one that is a pyWATS client's.
+fn read(file: &Path, directory: &Path) -> Result<(Document, Option<Vec<String>>), ConfigError> {
     let text = std::fs::read_to_string(directory.join(file)).map_err(|source| ConfigError::Read { path: file.into(), source })?;
     let document = text::parse(file, &text)?;
-    if document.value.contains_key("schema_version") || document.value.contains_key("service_address") {
-        return Err(ConfigError::PyWats { path: file.into() });
+    if !pywats::is_theirs(&document.value) {
+        return Ok((document, None));
     }
-    Ok(document)
+    let path = paths::absolute(directory, file);
+    let translated = pywats::translate(&document, path.parent().unwrap_or(directory));
+    let place = |key: &str| {
+        let line = std::iter::successors(Some(key), |key| text::parent(key)).find_map(|key| document.lines.get(key)).copied();
+        Place::File { path: file.into(), line }
+    };
+    let said = translated.warnings.into_iter();
+    let said = said.map(|found| ConfigError::Key { place: place(&found.path), key: found.path, message: found.message }.to_string());
+    let warnings = said.collect();
+    Ok((Document { value: translated.value, lines: translated.lines }, Some(warnings)))
+}
+
+/// What a pyWATS client's file says, as TOML in our form; whoever reads that has the same configuration. Comments at its top, which are given
+/// besides, say what is not taken over.
+///
+/// # Errors
+/// Where it is no such file, and whatever is wrong with it; see [`load`].
+pub fn import(file: &Path) -> Result<(String, Vec<String>), ConfigErrors> {
+    let failed = |error: &dyn std::fmt::Display| ConfigError::Usage(format!("cannot import {}: {error}", file.display()));
+    // Neither flags nor the environment: they hold for whoever reads the result as well.
+    let mut sources = Sources::of_process(Some(file.into()), Overrides::default(), Need::Nothing).map_err(|error| failed(&error))?;
+    sources.environment.retain(|(name, _)| !env::concerns_us(&name.to_string_lossy()));
+    let (document, theirs) = read(file, &sources.directory)?;
+    if theirs.is_none() {
+        let said =
+            format!("{0} is not a pyWATS client's configuration; `dropforge config show -c {0}` prints ours as TOML", file.display());
+        return Err(ConfigError::Usage(said).into());
+    }
+    let warnings = load(&sources)?.warnings;
+    let mut text = format!("# From {}, by `dropforge config import`.\n", file.display());
+    for warning in &warnings {
+        let warning: String = warning.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+        text.push_str(&format!("# {warning}\n"));
+    }
+    text.push('\n');
+    text.push_str(&toml::to_string(&document.value).map_err(|error| failed(&error))?);
+    Ok((text, warnings))
 }
 
 fn utf8(path: &Path) -> Result<String, ConfigError> {

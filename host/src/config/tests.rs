@@ -267,10 +267,6 @@ fn what_cannot_be_read_is_said() {
     assert_eq!(case().file("c.toml", b"a = '\xff'").errors(), ["cannot read the configuration c.toml: stream did not contain valid UTF-8"]);
     assert_eq!(case().file("c.yaml", "").errors(), ["c.yaml: the name of a configuration file ends in .toml or .json"]);
     assert_eq!(case().file("c.toml", "a = [").errors(), ["c.toml:1:6: unclosed array, expected `]`"]);
-    let pywats = "this is the configuration of a pyWATS client, which is not read yet; write a dropforge.toml: `dropforge config schema` describes its keys, and `dropforge run --inbox DIR --outbox DIR --plugins DIR` needs none";
-    for text in [r#"{"schema_version": "2.0"}"#, r#"{"service_address": "https://x", "converters": []}"#] {
-        assert_eq!(case().file("config.json", text).errors(), [format!("config.json: {pywats}")]);
-    }
     assert_eq!(
         case().overrides(|overrides| overrides.outbox = Some("out".into())).errors(),
         ["--outbox needs --inbox beside it: the two make a route; alone, it changes a route called `default`, and there is none"]
