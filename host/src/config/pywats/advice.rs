@@ -50,7 +50,7 @@ const GENERAL: &[(&str, &str)] = &[
     ("was_connected", "the server is always used when it is there: delete it"),
     ("service_auto_start", "let the system start `dropforge run`: with systemd, or as a task or service on Windows"),
     ("log_level", "set DROPFORGE_LOG in the environment of the service, or give --log-level, such as debug"),
-    ("log_file", "the log goes to standard output: let the service manager keep it, or redirect it"),
+    ("log_file", "the log goes to standard error: let the service manager keep it, or redirect it"),
 ];
 
 /// By key of a converter.
