@@ -61,6 +61,7 @@ fn every_command_has_help_with_an_example() {
         "bench plugin",
         "bench queue",
         "bench sandbox",
+        "bench scrape",
         "cache",
         "cache clear",
         "cache invalidate",
