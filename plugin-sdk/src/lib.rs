@@ -73,8 +73,10 @@ pub mod log;
 pub mod lookup;
 pub mod metrics;
 mod output;
+pub mod report;
 #[cfg(not(target_family = "wasm"))]
 pub mod testkit;
+pub mod text;
 
 pub use converter::{Converter, NoOptions, Outcome, Probe, Suspension};
 pub use descriptor::{Descriptor, Metric, MetricKind};
