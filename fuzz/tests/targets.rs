@@ -11,7 +11,10 @@ use dropforge::plugins::{LoadCause, LoadLimits, LoadSettings, Options, load_file
 use dropforge::sandbox::{Limits, Sandbox, THREAD_STACK};
 use dropforge_fuzz::fuzz;
 use dropforge_plugin_csv::Csv;
+use dropforge_plugin_gr228x::Gr228x;
 use dropforge_plugin_junit::Junit;
+use dropforge_plugin_spea::Spea;
+use dropforge_plugin_takaya::Takaya;
 use dropforge_sdk::Converter;
 use dropforge_sdk::testkit::{self, TestInput};
 use dropforge_tests::attack;
@@ -93,6 +96,47 @@ fn junit() {
     let words =
         ["<testcase", "</testsuite>", "<![CDATA[", "]]>", "&#x0;", "&lt;", "time=\"", "<failure>", "<!DOCTYPE a [", "<?xml", "<!--"];
     fuzz("junit", data("junit", "xml"), &words, 4_000, |bytes| conversions::<Junit>("a.xml", bytes));
+}
+
+/// A converter of reports, with all that its files may not say: every report is valid.
+fn reports<C: Converter>(name: &str, bytes: &[u8]) {
+    conversions::<C>(name, bytes);
+    let options = dropforge_report_checks::options(&json!({"on_length": "truncate"}));
+    for document in testkit::convert::<C>(TestInput::new(name, bytes), options).documents {
+        dropforge_report_checks::report(&document);
+    }
+}
+
+#[test]
+fn spea() {
+    let words = ["START;", "END;PASS;", "SN;\n", "ANL;1;", "FUNC;", "-NAN", "Automatic", ";;;;", "FORMAT;ddmm\n", "1e999", "\r\n"];
+    fuzz("spea", data("spea", "csv"), &words, 4_000, |bytes| reports::<Spea>("a.csv", bytes));
+}
+
+#[test]
+fn gr228x() {
+    let words =
+        ["@31-JUL-12  14:18:51 SN ", "\n/31-JUL-12  14:19:49\n", "(F ", "WATS_partNumber=", "MEG", "(,)", "#", "]", "\"", "[", "1e400"];
+    fuzz("gr228x", data("gr228x", "LOG"), &words, 4_000, |bytes| reports::<Gr228x>("a.log", bytes));
+}
+
+#[test]
+fn takaya() {
+    let words = [
+        "@\n",
+        "* GROUP No.1   *\n",
+        "* NO-TEST *",
+        "* FAIL *",
+        "Serial No.:",
+        "Model:",
+        "DATE 1/3/2023 08:20:27\n",
+        "Group_No.\t",
+        "\t",
+        "+50%",
+        "JP",
+    ];
+    let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/takaya/small.ATD")).unwrap();
+    fuzz("takaya", vec![whole], &words, 3_000, |bytes| reports::<Takaya>("a.atd", bytes));
 }
 
 /// A schema and options for it, parted by a zero byte. What is completed is valid, and complete: completing it again changes nothing.

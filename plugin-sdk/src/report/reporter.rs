@@ -8,6 +8,7 @@ use super::lengths::{self, Texts};
 use super::steps::{Steps, Writer};
 use super::unit::{Asset, Failure, Misc, Repair, SubUnit, Unit};
 use super::{Clock, MEDIA_TYPE, Mode, Moment, ReportOptions, Status, Verdict};
+use crate::text::DecimalSign;
 use crate::{Error, ErrorType, Input, Outcome, Output, Result, Severity};
 
 /// What the outermost step is called in every report.
@@ -74,6 +75,11 @@ impl Reporter {
     /// Makes points in time of what the file says.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// What parts the whole number from its fraction.
+    pub fn decimal_sign(&self) -> DecimalSign {
+        self.options.decimal_sign
     }
 
     /// How many reports were finished.
