@@ -15,7 +15,6 @@ pub(crate) struct Runs {
 }
 
 /// What is learnt of a unit while its run is read.
-#[derive(Default)]
 struct Found {
     unit: Unit,
     ended: bool,
@@ -75,14 +74,14 @@ impl Runs {
     ) -> Result<()> {
         let (began, warning) = self.moment(line, &start.at, reports)?;
         let clock = reports.clock().clone();
-        let mut found = Found::default();
-        found.unit = Unit {
+        let unit = Unit {
             start: Some(began),
             operator: Some(start.operator.clone()),
             sequence_name: Some(start.program.clone()),
             sequence_version: Some(start.version.clone()),
             ..Unit::default()
         };
+        let mut found = Found { unit, ended: false };
         let (dates, sign) = (self.dates.clone(), self.sign);
         let written = reports.test(output, |steps| {
             if let Some(warning) = warning {

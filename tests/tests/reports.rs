@@ -1,0 +1,59 @@
+//! The converters of reports in the real sandbox: real and realistic files go in, and what comes out is exactly what is kept in
+//! `tests/data/golden/`, which the plugins' own tests and eyes have found right. `GOLDEN=write` writes it anew.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use dropforge_tests::{Setup, data, wait_for};
+use serde_json::Value;
+
+/// A converter, its file, and how many reports come of it.
+const FILES: [(&str, &str, usize); 3] =
+    [("gr228x", "gr228x/43420_BIO2_Extended.LOG", 3), ("spea", "spea/three-runs.csv", 3), ("takaya", "takaya/small.ATD", 3)];
+
+fn route(converter: &str) -> String {
+    format!(
+        "[[routes]]\nname = '{converter}'\nconverter = '{converter}'\ntimezone = 'Europe/Oslo'\n\
+         context = {{ station = 'ST-1', location = 'Line 1', purpose = 'Test', operator = 'Somebody' }}\n\
+         intake = {{ path = '{{dir}}/{converter}', create = true }}\n\
+         options = {{ part_number = 'PN-1', revision = 'A', operation_code = 10 }}\n\
+         destinations = [{{ type = 'folder', path = '{{dir}}/out/{converter}', file_name = '{{name}}.{{report_id}}' }}]\n"
+    )
+}
+
+#[test]
+fn reports_come_out_of_the_sandbox_as_they_were_found_right() {
+    let routes: String = FILES.iter().map(|(converter, _, _)| route(converter)).collect();
+    let daemon = Setup::new().plugins(&FILES.map(|(converter, _, _)| converter)).config(&routes).start();
+    for (converter, file, _) in FILES {
+        let name = file.rsplit('/').next().unwrap();
+        wait_for("the inbox", || daemon.path(converter).is_dir().then_some(()));
+        daemon.drop_into(converter, name, fs::read(data(file)).unwrap());
+    }
+    let count = FILES.iter().map(|(_, _, count)| count).sum();
+    let documents = daemon.wait_for_documents(count);
+    assert_eq!(documents.len(), count);
+    let mut found: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for (name, path) in documents {
+        // `a.1.wsjf.json.<report id>`: what the host calls the report, the report calls itself.
+        let (name, id) = name.rsplit_once('.').unwrap();
+        let bytes = fs::read(path).unwrap();
+        let report: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(report["id"], id, "{name}");
+        found.insert(name.to_owned(), bytes);
+    }
+    let golden = data("golden");
+    if std::env::var_os("GOLDEN").is_some_and(|what| what == "write") {
+        for (name, bytes) in &found {
+            let path = golden.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    for (name, bytes) in &found {
+        let expected = fs::read_to_string(golden.join(name)).unwrap_or_else(|error| panic!("golden/{name}: {error}"));
+        assert_eq!(String::from_utf8_lossy(bytes), expected, "{name}");
+    }
+}
