@@ -15,6 +15,7 @@ use dropforge_plugin_gr228x::Gr228x;
 use dropforge_plugin_junit::Junit;
 use dropforge_plugin_spea::Spea;
 use dropforge_plugin_takaya::Takaya;
+use dropforge_plugin_wats::Wats;
 use dropforge_sdk::Converter;
 use dropforge_sdk::testkit::{self, TestInput};
 use dropforge_tests::attack;
@@ -137,6 +138,12 @@ fn takaya() {
     ];
     let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/takaya/small.ATD")).unwrap();
     fuzz("takaya", vec![whole], &words, 3_000, |bytes| reports::<Takaya>("a.atd", bytes));
+}
+
+#[test]
+fn wats() {
+    let words = ["{", "}", "[", "]", ",", ":", "\"", "\\u12", "null", "1e5", "\"steps\":[", "\"status\":\"F\"", "\"root\":{", "\u{feff}"];
+    fuzz("wats", data("wats", "json"), &words, 4_000, |bytes| conversions::<Wats>("a.json", bytes));
 }
 
 /// A schema and options for it, parted by a zero byte. What is completed is valid, and complete: completing it again changes nothing.
