@@ -1,7 +1,7 @@
 //! Every metric of the daemon: each is caused here, and read back with its value. No family is exposed that is not in the table below, and
 //! none is in the table that is not exposed.
 
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};

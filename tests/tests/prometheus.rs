@@ -150,7 +150,7 @@ after_failures = 100
 name = 'main'
 intake = {{ path = '{{dir}}/in' }}
 destinations = [{{ type = 'folder', path = '{{dir}}/out', name = 'out' }}]
-limits = {{ wall_seconds = 6 }}
+limits = {{ wall_seconds = 8 }}
 [[routes]]
 name = 'sent'
 converter = 'csv'
