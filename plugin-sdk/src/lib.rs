@@ -52,6 +52,11 @@
 //! `dropforge plugin new NAME` makes a crate of it, `dropforge plugin build` a plugin. Converters are plain Rust: `cargo test` runs them
 //! without WebAssembly, against [`testkit`].
 //!
+//! # Test reports
+//!
+//! Converters for the files of test stations write their reports through [`report`], which cannot make an invalid one, and read them with [`text`]:
+//! lines with their places, encodings, numbers with suffixes, dates in a format.
+//!
 //! # What the host does
 //!
 //! Every call gets a fresh instance: keep nothing in statics. A panic reaches the job's log with its message and source line, and fails that

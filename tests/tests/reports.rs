@@ -18,6 +18,11 @@ const FILES: [(&str, &str, usize); 4] = [
 ];
 
 fn route(converter: &str) -> String {
+    route_with(converter, "")
+}
+
+/// The same with another line of configuration.
+fn route_with(converter: &str, more: &str) -> String {
     // What is a report already says all of it itself.
     let options = if converter == "wats" { "{}" } else { "{ part_number = 'PN-1', revision = 'A', operation_code = 10 }" };
     format!(
@@ -25,7 +30,7 @@ fn route(converter: &str) -> String {
          context = {{ station = 'ST-1', location = 'Line 1', purpose = 'Test', operator = 'Somebody' }}\n\
          intake = {{ path = '{{dir}}/{converter}', create = true }}\n\
          options = {options}\n\
-         destinations = [{{ type = 'folder', path = '{{dir}}/out/{converter}', file_name = '{{name}}.{{report_id}}' }}]\n"
+         destinations = [{{ type = 'folder', path = '{{dir}}/out/{converter}', file_name = '{{name}}.{{report_id}}' }}]\n{more}\n"
     )
 }
 
@@ -64,4 +69,29 @@ fn reports_come_out_of_the_sandbox_as_they_were_found_right() {
         let expected = fs::read_to_string(golden.join(name)).unwrap_or_else(|error| panic!("golden/{name}: {error}"));
         assert_eq!(String::from_utf8_lossy(bytes), expected, "{name}");
     }
+}
+
+/// A run of 100,000 tests makes a report that is much larger than the memory that the converter may have: steps are written as they are read.
+#[test]
+fn a_report_of_100_000_steps_needs_no_more_memory_than_a_small_one() {
+    const STEPS: usize = 100_000;
+    let mut file = String::from("FORMAT;ddmm\nSTART;Programme;P;1;P;O;03/11/2026;08:15:03\nLOT;L\n");
+    for index in 0..STEPS {
+        let value = if index == 70_000 { 2.0 } else { 0.5 };
+        file += &format!("ANL;1;R{};{};{index};Resistor {index};;PASS;{value:e};0.1;1.0;ohm;12 40 ;{index}\n", index / 10, index / 10);
+    }
+    file += "SN;S1\nBOARDRESULT;FAIL\nEND;FAIL;03/11/2026;08:25:03\n";
+    let config = route_with("spea", "limits = { memory_bytes = 4194304 }").replace("revision", "mode = 'active', revision");
+    let daemon = Setup::new().plugins(&["spea"]).config(&config).start();
+    wait_for("the inbox", || daemon.path("spea").is_dir().then_some(()));
+    daemon.drop_into("spea", "long.csv", &file);
+    let documents = daemon.wait_for_documents(1);
+    let bytes = fs::read(documents.values().next().unwrap()).unwrap();
+    assert!(bytes.len() > 3 * 4_194_304, "{} bytes", bytes.len());
+    let report: Value = serde_json::from_slice(&bytes).unwrap();
+    let groups = report["root"]["steps"].as_array().unwrap();
+    assert_eq!(groups.iter().map(|group| group["steps"].as_array().unwrap().len()).sum::<usize>(), STEPS);
+    let failed: Vec<&Value> = groups.iter().filter(|group| group["status"] == "F").collect();
+    assert_eq!((failed.len(), &failed[0]["name"], &report["result"]), (1, &"R7000".into(), &"F".into()));
+    assert_eq!(report["uut"]["stepIdCausedUUTFailure"], failed[0]["steps"][0]["id"]);
 }
