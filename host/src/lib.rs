@@ -22,6 +22,7 @@ pub mod sandbox;
 pub mod server;
 pub mod toolchain;
 pub mod upstream;
+pub mod validation;
 pub mod worker;
 
 pub use metrics::MetricsCollector;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::OnInvalid;
 use crate::digest::Hasher;
 use crate::sandbox::{Asked, Limits};
 
@@ -27,6 +28,8 @@ pub struct Question<'a> {
     pub options: &'a str,
     /// What it may use: a guest can notice where its memory ends.
     pub limits: &'a Limits,
+    /// What becomes of documents that do not fit their schema: it may be the result.
+    pub on_invalid: OnInvalid,
     /// SHA-256 of the input's bytes.
     pub input: &'a str,
     /// The job's id.
@@ -68,7 +71,7 @@ impl Question<'_> {
     /// Of what every conversion depends on.
     pub(super) fn base(&self) -> Key {
         let mut parts = Parts::default();
-        for part in [CONTRACT, self.plugin, self.options, &format!("{:?}", self.limits), self.input] {
+        for part in [CONTRACT, self.plugin, self.options, &format!("{:?}", self.limits), &format!("{:?}", self.on_invalid), self.input] {
             parts.add(part.as_bytes());
         }
         parts.finish()

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
+use crate::config::OnInvalid;
 use crate::metrics::Instance;
 use crate::sandbox::{Document, DocumentWriter, Limits, Outcome, Usage};
 
@@ -22,6 +23,7 @@ fn asking<T>(change: impl FnOnce(&mut Question<'_>), with: impl FnOnce(&Question
         plugin: "p",
         options: "{}",
         limits: &limits,
+        on_invalid: OnInvalid::Fail,
         input: "i",
         id: "j",
         name: "a.csv",
@@ -43,6 +45,7 @@ fn what_every_conversion_depends_on_is_in_every_key() {
     assert_ne!(same, key(|question| question.plugin = "q"));
     assert_ne!(same, key(|question| question.options = "{\"a\":1}"));
     assert_ne!(same, key(|question| question.input = "other"));
+    assert_ne!(same, key(|question| question.on_invalid = OnInvalid::Warn));
     assert_ne!(same, asking(|question| question.limits = small, |question| question.key(&Asked::default()).unwrap()));
     for change in OTHERS {
         assert_eq!(same, key(change), "nobody asked for it");

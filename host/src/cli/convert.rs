@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::progress::{Watched, bar};
 use super::{Usage, is_broken_pipe, print, sentence};
-use crate::config::{Config, Need, Overrides, Sources, load};
+use crate::config::{Config, Need, OnInvalid, Overrides, Sources, load};
 use crate::delivery::{plain_file_name, unique_file_name};
 use crate::digest::sha256_reader;
 use crate::files;
@@ -26,6 +26,7 @@ use crate::sandbox::{
     Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Lookup, Outcome, Sandbox, Severity, THREAD_STACK,
 };
 use crate::upstream::Lookups;
+use crate::validation;
 
 /// Arguments of `dropforge convert`.
 #[derive(Debug, Args)]
@@ -192,7 +193,8 @@ fn convert_one(
         let (sink, written) = output.begin(path)?;
         let granted = reach.config.granted(None, &descriptor.name);
         let converter = plugin.granted(&granted, None, reach.lookups.clone())?;
-        let conversion = converter.convert(input(&bar)?, &completed, &descriptor.metrics, sink, &limits);
+        let mut conversion = converter.convert(input(&bar)?, &completed, &descriptor.metrics, sink, &limits);
+        validation::check(&mut conversion, OnInvalid::default(), |number| File::open(written.document(number)));
         if let (Ok(Outcome::Skipped(_)), true) = (&conversion.result, plugins.len() > 1) {
             continue;
         }
@@ -280,6 +282,12 @@ enum Output {
 /// Where the documents of one conversion are until it has succeeded: nothing shows before.
 struct Written(tempfile::TempDir);
 
+impl Written {
+    fn document(&self, number: u32) -> PathBuf {
+        self.0.path().join(number.to_string())
+    }
+}
+
 impl Output {
     fn of(argument: Option<&Path>) -> anyhow::Result<Output> {
         match argument {
@@ -317,7 +325,7 @@ impl Output {
     }
 
     fn publish(&self, input: &Path, document: &Document, written: &Written, names: &mut Names, id: &JobId) -> anyhow::Result<()> {
-        let from = written.0.path().join(document.number.to_string());
+        let from = written.document(document.number);
         if self.is_standard() {
             let mut standard = io::stdout().lock();
             io::copy(&mut File::open(&from)?, &mut standard)?;

@@ -41,7 +41,7 @@ pub use intake::{Bundle, Intake, Take, Watch};
 pub use limits::{LimitsConfig, LimitsOverrides, LoadingConfig};
 pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, import, load};
 pub use patterns::{PatternError, Patterns, path_pattern};
-pub use route::{After, AfterAction, ConverterChoice, OnProblem, ParseConverterChoiceError, Route};
+pub use route::{After, AfterAction, ConverterChoice, OnInvalid, OnProblem, ParseConverterChoiceError, Route};
 pub use schema::schema;
 pub use signatures::{SignaturePolicy, SignaturesConfig};
 pub use suspension::SuspensionConfig;

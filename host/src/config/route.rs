@@ -47,6 +47,9 @@ pub struct Route {
     /// What happens if a part of a file could not be converted.
     #[serde(default)]
     pub on_problem: OnProblem,
+    /// What happens if a document does not fit the published schema of its media type. There is one for `application/vnd.wats.wsjf+json`.
+    #[serde(default)]
+    pub on_invalid: OnInvalid,
     /// This route's own limits, where they differ from the general ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsOverrides>,
@@ -136,6 +139,19 @@ pub enum OnProblem {
     Hold,
 }
 
+/// What happens if a document does not fit the schema of its media type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnInvalid {
+    /// The conversion has failed, with `bad_output`.
+    #[default]
+    Fail,
+    /// It goes out, and the file has a problem of severity `warning`.
+    Warn,
+    /// It goes out; nobody looks.
+    Ignore,
+}
+
 impl Default for After {
     fn default() -> Self {
         After { success: AfterAction::Move, error: AfterAction::Move, keep_days: 90, keep_bytes: None }
@@ -155,6 +171,7 @@ impl Route {
             destinations: vec![Destination::folder(outbox)],
             after: After::default(),
             on_problem: OnProblem::default(),
+            on_invalid: OnInvalid::default(),
             limits: None,
             allow: Capabilities::new(),
             concurrency: None,

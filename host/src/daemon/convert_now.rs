@@ -18,6 +18,7 @@ use crate::sandbox::{
     THREAD_STACK,
 };
 use crate::server::{ConvertRequest, Converted, ConvertedDocument, Refusal};
+use crate::validation;
 
 /// The bytes of a file that is converted at once.
 pub(super) const MAX_INPUT: u64 = 16 << 20;
@@ -132,7 +133,8 @@ impl ConvertNow {
             let sink = Box::new(made.clone());
             let converter = plugin.granted(&self.config.granted(route, name), request.route.as_deref(), self.lookups.clone());
             let converter = converter.map_err(|error| Refusal::Bad(format!("{error}.")))?;
-            let conversion = converter.convert(input, &options, &plugin.descriptor.metrics, sink, &limits);
+            let mut conversion = converter.convert(input, &options, &plugin.descriptor.metrics, sink, &limits);
+            validation::check(&mut conversion, route.map(|route| route.on_invalid).unwrap_or_default(), |number| Ok(made.reader(number)));
             self.count(plugin, &conversion);
             let error = conversion.result.as_ref().err();
             match pass.ended(error.map(|error| (error.error_type, error.message.as_str()))) {
@@ -273,6 +275,11 @@ fn fields(outcome: &str, error_type: Option<ErrorType>, problems: Value) -> Map<
 struct Made(Arc<Mutex<BTreeMap<u32, Vec<u8>>>>);
 
 impl Made {
+    fn reader(&self, number: u32) -> io::Cursor<Vec<u8>> {
+        let documents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        io::Cursor::new(documents.get(&number).cloned().unwrap_or_default())
+    }
+
     fn take(&self) -> BTreeMap<u32, Vec<u8>> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

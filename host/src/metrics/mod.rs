@@ -266,9 +266,9 @@ impl Metrics {
         BusyGuard::new(self.queues.of(&self.families, queue).active_workers.clone())
     }
 
-    /// Counts a worker that does not come back, and was replaced.
-    pub fn queue_worker_lost(&self, queue: QueueName) {
-        self.families.queue_workers_lost.with_label_values(&[queue.as_str()]).inc();
+    /// Counts a worker that does not come back, and was replaced: those of deliveries are not.
+    pub fn converter_worker_lost(&self) {
+        self.families.queue_workers_lost.with_label_values(&[QueueName::Converter.as_str()]).inc();
     }
 
     /// Counts an item as settled, `duration` after a worker claimed it.

@@ -33,7 +33,9 @@ impl Queues {
             families.queue_depth.with_label_values(&name);
             families.queue_oldest_age.with_label_values(&name);
             families.queue_workers.with_label_values(&name);
-            families.queue_workers_lost.with_label_values(&name);
+            if queue == QueueName::Converter {
+                families.queue_workers_lost.with_label_values(&name);
+            }
             QueueSeries {
                 active_workers: families.queue_active_workers.with_label_values(&name),
                 processed: families.queue_processed.with_label_values(&name),

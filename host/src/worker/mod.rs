@@ -196,7 +196,7 @@ impl Shared {
                     "a worker does not come back from this file, beyond every limit: a call of the system's hangs. Check the disk \
                     or share that the file is on. Another worker is started in its place; the file is converted again after the next start"
                 );
-                self.context.metrics.queue_worker_lost(QueueName::Converter);
+                self.context.metrics.converter_worker_lost();
                 if let Err(error) = spawn_worker(self, number, ended) {
                     tracing::error!(%error, "cannot start a worker in the place of the one that is lost");
                 }

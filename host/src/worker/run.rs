@@ -19,6 +19,7 @@ use crate::metrics::{ConversionStatus, NO_CONVERTER};
 use crate::plugins::{Admission, Plugin};
 use crate::queue::{Job, Outcome, Waiting};
 use crate::sandbox::{self, Conversion, ErrorType, Input, Severity};
+use crate::validation;
 
 /// Tries to convert a job's source.
 pub(super) fn convert(context: &Context, job: &Job) -> Decision {
@@ -110,6 +111,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             plugin: &plugin.digest,
             options: &options,
             limits: &limits,
+            on_invalid: route.on_invalid,
             input: &job.digest,
             id: job.id.as_str(),
             name: &name,
@@ -122,7 +124,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
         // What a converter that can reach beyond its input would make of it now, nobody knows.
         let cache = context.cache.as_ref().filter(|_| sandboxed.capabilities().is_empty());
         let run = |sink| -> io::Result<Conversion> { Ok(sandboxed.convert(input()?, &options, &plugin.descriptor.metrics, sink, &limits)) };
-        let (conversion, flight, ran) = match cache.map(|cache| cache.ask(&question)) {
+        let (mut conversion, flight, ran) = match cache.map(|cache| cache.ask(&question)) {
             Some(Answer::Known(stored)) => {
                 detail.set("cached", json!(true));
                 (stored.replay(sink)?, None, false)
@@ -130,6 +132,9 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             Some(Answer::Unknown(flight)) => (run(flight.keep(sink))?, Some(flight), true),
             None => (run(sink)?, None, true),
         };
+        if ran {
+            validation::check(&mut conversion, route.on_invalid, |number| File::open(context.spool.document(&job.id, number)));
+        }
         // The file could be written to while it was read; then nothing of what was read counts.
         let changed = FileIdentity::of(&source.metadata()?) != job.identity;
         if !changed {

@@ -62,6 +62,13 @@ impl Converter for Misbehave {
         match verb(input).as_str() {
             "echo" => json_document(output, "echo.json", &echo(input, &options, &text))?,
 
+            // Says that the text is a test report.
+            "report" => {
+                let mut document = output.document("application/vnd.wats.wsjf+json", "report.json")?;
+                document.write_all(text.as_bytes())?;
+                document.finish()?;
+            }
+
             // Too much of something.
             "spin" => spin(u64::MAX),
             "memory" => exhaust_memory(),
