@@ -104,6 +104,26 @@ fn a_posted_file_goes_the_way_of_every_other() {
 }
 
 #[test]
+fn what_a_client_says_that_a_file_is_reaches_the_converter_every_time() {
+    let daemon = Setup::new().plugins(&["misbehave"]).config(&ROUTES.replace("{top}", "")).start();
+    let said = [("content-type", "Text/X-Station; charset=utf-8")];
+    let path = "/api/v1/routes/default/jobs?name=media-type.1.mis";
+    let answer = post(&daemon, path, &said, b"x");
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    assert_eq!(fs::read_to_string(daemon.wait_for_document("type.json")).unwrap(), "\"text/x-station\"");
+    // What clients send by themselves says nothing.
+    let unsaid = post(&daemon, "/api/v1/convert?name=media-type.2.mis", &[("content-type", "application/x-www-form-urlencoded")], b"x");
+    assert_eq!(unsaid.body, "\"\"");
+    assert_eq!(post(&daemon, "/api/v1/convert?name=media-type.2.mis", &said, b"x").body, "\"text/x-station\"");
+    // It is kept with the job.
+    daemon.wait_for_job("media-type.1.mis", "settled");
+    let (code, text, errors) = run(&daemon.path(""), &["replay", "-c", "dropforge.toml", "--plugins", "plugins", "--state", "state", "--all"]);
+    assert!(code == 0 && text.contains("  same"), "{text}{errors}");
+    let id = answer.json()["job"].as_str().unwrap().to_owned();
+    assert_eq!(daemon.json(&format!("/api/v1/jobs/{id}"))["media_type"], "text/x-station");
+}
+
+#[test]
 fn a_route_may_have_no_folder() {
     let daemon = start("");
     let answer = post(&daemon, "/api/v1/routes/posts/jobs?name=a.csv", &[], TABLE.as_bytes());

@@ -136,6 +136,50 @@ fn a_replay_says_what_would_differ_and_delivers_only_when_told() {
 }
 
 #[test]
+fn archived_sources_are_converted_again_and_archived_dead_letters_are_purged() {
+    let config = ROUTE.replace("name =", "after = { success = 'archive', error = 'archive' }\nname =");
+    let daemon = Setup::new().plugins(&["csv", "junit"]).config(&config).start();
+    daemon.drop_file("a.csv", "x\n1\n");
+    daemon.drop_file("bad.xml", fs::read(data("junit/pytest-corrupt-xml.xml")).unwrap());
+    let (archive, letter) = (daemon.wait_for_settled("done", "a.csv.gz"), daemon.wait_for_settled("failed", "bad.xml.gz"));
+    let replay = |more: &[&str]| {
+        let arguments = ["replay", "-c", "dropforge.toml", "--plugins", "plugins", "--path", "a.csv"];
+        on_state(&daemon, &[&arguments, more].concat())
+    };
+    let (packed, document) = (fs::read(&archive).unwrap(), daemon.wait_for_document("a.jsonl"));
+    let (code, text, errors) = replay(&[]);
+    assert!(code == 0 && text.contains("  same") && fs::read(&archive).unwrap() == packed, "{text}{errors}");
+
+    let before = fs::read(&document).unwrap();
+    let csv = plugin("csv");
+    for (more, said) in [
+        (vec!["--deliver"], "1 jobs queued again"),
+        (vec!["--deliver", "--with", csv.to_str().unwrap()], "converted, 1 documents to deliver"),
+    ] {
+        fs::write(&document, "spoilt").unwrap();
+        let (code, text, errors) = replay(&more);
+        assert!(code == 0 && text.contains(said), "{text}{errors}");
+        wait_for("the document as it was", || (fs::read(&document).unwrap() == before).then_some(()));
+        daemon.wait_for_job("a.csv", "settled");
+        assert_eq!(daemon.documents().len(), 1);
+        // It is archived again, the same, once.
+        let done: Vec<String> = files(&daemon.path("in/done")).into_keys().collect();
+        assert!(done.len() == 1 && done[0].ends_with("/a.csv.gz"), "{done:?}");
+        assert!(fs::read(daemon.path("in/done").join(&done[0])).unwrap() == packed);
+    }
+
+    let (code, text, errors) = on_state(&daemon, &["queue", "purge", "--all", "--yes"]);
+    assert_eq!((code, text.as_str()), (0, "1 dead letters deleted, 0 refused deliveries given up\n"), "{errors}");
+    assert!(!letter.exists() && files(&daemon.path("in/failed")).is_empty());
+    // Whose archive is gone, or is another's, is said.
+    let archive = files(&daemon.path("in/done")).into_values().next().unwrap();
+    fs::write(&archive, &packed[..packed.len() / 2]).unwrap();
+    let (code, text, _) = replay(&["--deliver"]);
+    assert!(code == 1 && text.contains("cannot be converted again") && text.contains("0 jobs queued again"), "{text}");
+    assert_eq!(files(&daemon.path("in/done")).len(), 1, "nothing half unpacked is left");
+}
+
+#[test]
 fn a_backup_that_is_taken_while_it_runs_delivers_what_was_not_delivered() {
     let config = ROUTE.replace("/out'", "/out/blocked'");
     let setup = Setup::new().plugins(&["csv"]).config(&config);
@@ -151,6 +195,9 @@ fn a_backup_that_is_taken_while_it_runs_delivers_what_was_not_delivered() {
     assert!(code == 0 && text.contains("2 jobs"), "{text}{errors}");
     let (code, _, errors) = on_state(&daemon, &["backup", backup.to_str().unwrap()]);
     assert!(code == 1 && errors.contains("not empty"), "{errors}");
+    let versions = |state: &std::path::Path| files(&state.join("plugin-versions")).into_keys().collect::<Vec<_>>();
+    assert!(versions(&backup).contains(&"csv.json".to_owned()), "a rollback is possible from the copy too: {:?}", versions(&backup));
+    assert_eq!(versions(&backup), versions(&daemon.path("state")));
     daemon.terminate();
     // The disk is lost; the copy takes its place.
     fs::remove_dir_all(daemon.path("state")).unwrap();

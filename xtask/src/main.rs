@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod daemon;
 mod demo;
+mod emulators;
 mod http;
 mod languages;
 mod linters;

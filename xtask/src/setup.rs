@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{languages, linters, term};
+use crate::{emulators, languages, linters, term};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Debian's compiler, the source of its standard library, and a linker for WebAssembly.
@@ -28,6 +28,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     rust_components(workspace)?;
     python(workspace)?;
     languages::setup(workspace)?;
+    emulators::setup(workspace)?;
     linters::setup(workspace)?;
     #[cfg(target_os = "linux")]
     fault_tools(workspace)?;

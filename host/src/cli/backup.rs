@@ -12,9 +12,10 @@ use super::print;
 use super::queue::StateArgs;
 use crate::delivery::{SPOOL_FOLDER, Spool};
 use crate::files;
+use crate::plugins::VERSIONS_FOLDER;
 use crate::queue::{COMING, MEMBERS_FOLDER, QUEUE_FILE, UPLOADS_FOLDER};
 
-/// Copy the queue, its history, the spool and posted files to a folder, while the daemon runs
+/// Copy the queue, its history, the spool, posted files and earlier versions of plugins to a folder, while the daemon runs
 ///
 /// The copy is a state folder: `dropforge run --state DIR` starts from it. Files that wait in the inboxes are not in it.
 #[derive(Debug, Args)]
@@ -47,6 +48,10 @@ pub(super) fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     for folder in [UPLOADS_FOLDER, MEMBERS_FOLDER] {
         copy_of_jobs(&config.state_dir.join(folder), &to.join(folder))
             .with_context(|| format!("cannot copy {folder} to {}", to.display()))?;
+    }
+    let versions = config.state_dir.join(VERSIONS_FOLDER);
+    if versions.is_dir() {
+        copy_files(&versions, &to.join(VERSIONS_FOLDER)).with_context(|| format!("cannot copy the plugins' versions to {}", to.display()))?;
     }
     files::sync_folder(to)?;
     print(&format!("The queue and the documents of {jobs} jobs that are not delivered yet are in {}\n", to.display()))?;

@@ -14,7 +14,7 @@ use super::config::ConfigArgs;
 use super::queue::{FilterArgs, chosen};
 use super::{Usage, print};
 use crate::config::{Config, ConverterChoice, Need};
-use crate::delivery::{SPOOL_FOLDER, Spool};
+use crate::delivery::{self, SPOOL_FOLDER, Spool};
 use crate::digest::sha256_reader;
 use crate::identity::FileIdentity;
 use crate::metrics::{Instance, Metrics};
@@ -81,9 +81,6 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         let job = &job?;
         let line = match source(job, folder.path()) {
             Err(error) => Line::failed(format!("cannot be converted again: {error}")),
-            Ok(Source::Archived(_)) if args.deliver => {
-                Line::failed(format!("is archived; put it back into the inbox: gunzip -c {}", job.location.display()))
-            }
             Ok(_) if args.deliver => deliver(&context, job)?,
             Ok(Source::Present) => dry(&context, job)?,
             Ok(Source::Archived(unpacked)) => {
@@ -115,12 +112,16 @@ fn short(job: &Job) -> String {
 
 /// The daemon converts them: with the present plugins, in their turn.
 fn queue_again(store: &Store, filter: &Filter) -> anyhow::Result<ExitCode> {
-    let replayed = store.replay(filter)?;
+    let replayed = delivery::replay(store, filter)?;
     for missing in &replayed.missing {
         print(&format!("cannot be converted again: {missing} is gone, or another file\n"))?;
     }
+    let unnamed = replayed.gone.saturating_sub(replayed.missing.len() as u64);
+    if unnamed > 0 {
+        print(&format!("cannot be converted again: {unnamed} others\n"))?;
+    }
     print(&format!("{} jobs queued again\n", replayed.queued))?;
-    Ok(if replayed.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if replayed.gone == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What a worker of this process works with: the named plugin alone, on every route, or those of the plugins folder.
@@ -196,10 +197,10 @@ fn dry(context: &Context, job: &Job) -> anyhow::Result<Line> {
 }
 
 fn deliver(context: &Context, job: &Job) -> anyhow::Result<Line> {
-    if !context.store.take_settled(&job.id)? {
-        return Ok(Line::failed("is under way already".into()));
-    }
-    Ok(match context.convert_and_record(job)? {
+    let Some(job) = delivery::take(&context.store, job)? else {
+        return Ok(Line::failed("is under way already, or its source is gone".into()));
+    };
+    Ok(match context.convert_and_record(&job)? {
         Once::Later(waiting) => Line::failed(format!("is tried again later by the daemon ({})", waiting.as_str())),
         Once::Ended(committed) => {
             Line { text: format!("{}, {} documents to deliver", committed.outcome.as_str(), committed.documents.len()), same: true }

@@ -78,6 +78,7 @@ impl QueueArrivals {
             priority: route.priority,
             origin: Origin::Folder,
             members,
+            media_type: None,
         })
     }
 

@@ -112,7 +112,7 @@ impl ConvertNow {
                 id: id.to_string(),
                 name: name.clone(),
                 path: name.clone(),
-                media_type: None,
+                media_type: request.media_type.clone(),
                 modified: None,
                 attributes: attributes.clone(),
                 source: Box::new(MemorySource(Arc::clone(&content))),

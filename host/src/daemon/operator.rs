@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::delivery::purge;
+use crate::delivery::{purge, replay};
 use crate::queue::{Filter, QueueError, Store};
 use crate::server::{Action, Declined, Operator};
 
@@ -37,7 +37,7 @@ impl Operator for QueueOperator {
         let filter = filter(which)?;
         let done = match action {
             Action::Retry => json!(self.0.retry(&filter).map_err(failed)?),
-            Action::Replay => json!(self.0.replay(&filter).map_err(failed)?),
+            Action::Replay => json!(replay(&self.0, &filter).map_err(failed)?),
             Action::Purge => json!(purge(&self.0, &filter).context("not everything was deleted").map_err(Declined::Failed)?),
         };
         tracing::info!(?action, ?filter, %done, "the API acted on the queue");

@@ -210,7 +210,7 @@ fn input(route: &Route, record: &JobRecord, name: &str) -> io::Result<Input> {
         id: id.clone(),
         name: name.to_owned(),
         path: path.clone(),
-        media_type: None,
+        media_type: record.media_type.clone(),
         modified: None,
         attributes: route.context_for(path).into_iter().collect(),
         source: Box::new(FileSource::new(file)?),

@@ -37,6 +37,8 @@ struct Posted {
     name: String,
     digest: String,
     priority: u8,
+    #[serde(default)]
+    media_type: Option<String>,
 }
 
 impl Posted {
@@ -53,6 +55,7 @@ impl Posted {
             priority: self.priority,
             origin: Origin::Http,
             members: Vec::new(),
+            media_type: self.media_type,
         })
     }
 }
@@ -83,7 +86,7 @@ impl Uploads {
     }
 
     pub(super) fn begin(self: &Arc<Self>, request: UploadRequest) -> Result<Box<dyn Upload>, Refusal> {
-        let UploadRequest { route, name, key, length } = request;
+        let UploadRequest { route, name, key, length, media_type } = request;
         let Some(route) = self.config.routes.iter().find(|configured| configured.name == route) else {
             return Err(Refusal::NotFound(format!("There is no route `{route}`; /api/v1/routes lists those that there are.")));
         };
@@ -106,6 +109,7 @@ impl Uploads {
             route: route.clone(),
             name,
             key,
+            media_type,
             limit,
             folder,
             path,
@@ -132,6 +136,7 @@ struct Coming {
     route: Route,
     name: String,
     key: Option<String>,
+    media_type: Option<String>,
     limit: u64,
     folder: tempfile::TempDir,
     path: PathBuf,
@@ -189,13 +194,19 @@ impl Upload for Coming {
 impl Coming {
     /// Gives the file its place and queues its job.
     fn queue(self, id: JobId, identity: FileIdentity, digest: String) -> Result<(), Refusal> {
-        let Coming { uploads, route, name, folder, file, bytes, .. } = self;
+        let Coming { uploads, route, name, media_type, folder, file, bytes, .. } = self;
         // Some systems do not rename the folder of an open file.
         drop(file);
         let place = uploads.folder.join(id.as_str());
         let cannot_write = |error: io::Error| cannot_write(&place, &error);
-        let posted =
-            Posted { id: id.to_string(), route: route.name.clone(), name: name.clone(), digest: digest.clone(), priority: route.priority };
+        let posted = Posted {
+            id: id.to_string(),
+            route: route.name.clone(),
+            name: name.clone(),
+            digest: digest.clone(),
+            priority: route.priority,
+            media_type: media_type.clone(),
+        };
         let note = serde_json::to_vec(&posted).map_err(io::Error::from).map_err(cannot_write)?;
         files::write_whole(&folder.path().join(POSTED_FILE), &note).map_err(cannot_write)?;
         // A folder of that name is of a request that was interrupted before its job was queued.
@@ -214,6 +225,7 @@ impl Coming {
             priority: route.priority,
             origin: Origin::Http,
             members: Vec::new(),
+            media_type,
         };
         let (id, path) = (job.id.clone(), job.path.clone());
         if let Err(error) = uploads.store.enqueue_all(vec![job]) {

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
 
+use super::settle::{MOST_NAMES, with_suffix};
 use crate::digest::Hasher;
-use crate::queue::JobId;
+use crate::files;
+use crate::identity::FileIdentity;
+use crate::queue::{Job, JobId};
 
 /// What the names of compressed sources end in.
 const EXTENSION: &str = ".gz";
@@ -54,6 +57,66 @@ pub(super) fn is_of(path: &Path, job: &JobId) -> bool {
     let is_file = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
     let Some(file) = is_file.then(|| File::open(path).ok()).flatten() else { return false };
     GzDecoder::new(file).header().and_then(|header| header.comment()).is_some_and(|comment| comment == job.as_str().as_bytes())
+}
+
+/// Unpacks the source of a job beside its archive, under a name that nothing has, durably, and gives where it is. None where the archive is not
+/// of that job, or holds other bytes.
+///
+/// # Errors
+/// What the file system says.
+pub(super) fn unpack(archive: &Path, job: &Job) -> io::Result<Option<PathBuf>> {
+    if archive.extension() != Some(EXTENSION.trim_start_matches('.').as_ref()) || !is_of(archive, &job.id) {
+        return Ok(None);
+    }
+    let temporary = files::temporary_beside(archive);
+    let written = unpack_to(archive, &temporary).inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+    if written != job.digest || FileIdentity::at(&temporary)?.modified_ns != job.identity.modified_ns {
+        fs::remove_file(&temporary)?;
+        return Ok(None);
+    }
+    let wanted = archive.with_extension("");
+    let short_id: String = job.id.as_str().chars().take(8).collect();
+    for n in 0..=MOST_NAMES {
+        let name = match n {
+            0 => wanted.clone(),
+            1 => with_suffix(&wanted, &format!("-{short_id}")),
+            n => with_suffix(&wanted, &format!("-{short_id}-{n}")),
+        };
+        match files::rename_new(&temporary, &name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => {
+                other?;
+                files::sync_parent(&name)?;
+                return Ok(Some(name));
+            }
+        }
+    }
+    fs::remove_file(&temporary)?;
+    Err(io::Error::other(format!("no free name for {}", wanted.display())))
+}
+
+/// Gives the SHA-256 of what was unpacked. The file has the archive's time, which is that of the source.
+fn unpack_to(archive: &Path, to: &Path) -> io::Result<String> {
+    let modified = fs::metadata(archive)?.modified();
+    let mut target = File::create(to)?;
+    let mut source = GzDecoder::new(File::open(archive)?);
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        let count = match source.read(&mut buffer) {
+            Ok(0) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        let read = buffer.get(..count).unwrap_or_default();
+        hasher.update(read);
+        target.write_all(read)?;
+    }
+    if let Ok(modified) = modified {
+        target.set_modified(modified)?;
+    }
+    target.sync_all()?;
+    Ok(hasher.finish())
 }
 
 #[cfg(test)]

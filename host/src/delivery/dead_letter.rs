@@ -5,7 +5,7 @@ use std::io;
 
 use anyhow::Context as _;
 
-use super::sidecar;
+use super::{archive, sidecar};
 use crate::files;
 use crate::identity::FileIdentity;
 use crate::queue::{Filter, Job, Store};
@@ -41,7 +41,7 @@ pub fn purge(store: &Store, filter: &Filter) -> anyhow::Result<Purged> {
 /// What the file system says.
 fn remove(job: &Job) -> io::Result<()> {
     let same = match FileIdentity::at(&job.location) {
-        Ok(found) => found == job.identity,
+        Ok(found) => found == job.identity || archive::is_of(&job.location, &job.id),
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => return Err(error),
     };

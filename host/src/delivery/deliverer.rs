@@ -1,4 +1,4 @@
-//! Takes committed jobs on their way out: a lane for each destination, and one for the sources. It wires them; how documents get to a
+//! Takes committed jobs on their way out: a lane for each destination, and one for the sources of each route. It wires them; how documents get to a
 //! destination is the couriers' to know.
 
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ impl Deliverer {
                 "documents wait for a destination that the configuration does not have any more; put it back, or give them up"
             );
         }
-        metrics.queue_workers(QueueName::Delivery, couriers.values().map(|courier| courier.in_flight()).sum::<usize>() + 1);
+        metrics.queue_workers(QueueName::Delivery, couriers.values().map(|courier| courier.in_flight()).sum::<usize>() + config.routes.len());
         let shared = Arc::new(Shared { store, spool, metrics, stopping: AtomicBool::new(false) });
         let mut wakeups = Vec::new();
         let mut lanes = Vec::new();
@@ -69,8 +69,8 @@ impl Deliverer {
             wakeups.push(wakeup);
         }
         let wakeup = Arc::new(Wakeup::default());
-        let settler = Settler::new(config, Arc::clone(&shared), Arc::clone(&wakeup));
-        lanes.push(thread::Builder::new().name("sources lane".into()).spawn(move || settler.run())?);
+        let settler = Settler::new(&config, Arc::clone(&shared), Arc::clone(&wakeup))?;
+        lanes.push(thread::Builder::new().name("sources".into()).spawn(move || settler.run())?);
         wakeups.push(wakeup);
         let messenger = messenger(Arc::clone(&shared), wakeups.clone())?;
         Ok(Deliverer { shared, wakeups, lanes, messenger })

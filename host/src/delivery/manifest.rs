@@ -204,6 +204,7 @@ mod tests {
             crashes: 0,
             origin: Origin::Folder,
             members: Vec::new(),
+            media_type: None,
         }
     }
 

@@ -43,8 +43,7 @@ pub(super) struct StoreCourier {
     url: String,
     store: Arc<dyn ObjectStore>,
     prefix: Path,
-    /// A store of files keeps bytes and names, and nothing else.
-    keeps_attributes: bool,
+    kind: Kind,
     /// The keys of objects, by route.
     keys: HashMap<String, Address>,
 }
@@ -63,7 +62,7 @@ impl StoreCourier {
         settings: &ObjectStoreDestination,
     ) -> anyhow::Result<Self> {
         let url = settings.url.clone();
-        let (store, prefix, keeps_attributes) = open(&url, &config.http, metrics).with_context(|| {
+        let (store, prefix, kind) = open(&url, &config.http, metrics).with_context(|| {
             format!(
                 "cannot use the object store {url}; check its URL, and the variables of the environment with its region and credentials"
             )
@@ -80,7 +79,7 @@ impl StoreCourier {
                 _ => None,
             })
             .collect();
-        Ok(StoreCourier { config, spool, runtime, url, store, prefix, keeps_attributes, keys })
+        Ok(StoreCourier { config, spool, runtime, url, store, prefix, kind, keys })
     }
 
     fn deliver(&self, delivery: &Delivery) -> Attempt {
@@ -95,9 +94,9 @@ impl StoreCourier {
             // A part cannot make folders: only the key itself does.
             let escape = |value: &str| value.replace('/', "_");
             let filled = key.fill(|part| parts.value(document, part), escape).map_err(|error| refused(error.to_string()))?;
-            let path = self.prefix.parts().chain(Path::from(filled).parts()).collect();
+            let path = located(&self.prefix, &filled).map_err(|error| refused(error.to_string()))?;
             let spooled = self.spool.document(&job.id, document.number);
-            let attributes = if self.keeps_attributes { attributes(&parts, document) } else { Attributes::new() };
+            let attributes = attributes(self.kind, &parts, document);
             self.runtime.block_on(put(self.store.as_ref(), &path, &spooled, attributes)).map_err(|error| self.failure(&error))
         })
     }
@@ -183,22 +182,54 @@ async fn put(store: &dyn ObjectStore, path: &Path, spooled: &std::path::Path, at
     Ok(())
 }
 
-fn attributes(parts: &Parts<'_>, document: &Document) -> Attributes {
+/// A key below the prefix, as people write it: stores take every letter. What leads elsewhere, and control characters, are replaced.
+fn located(prefix: &Path, key: &str) -> Result<Path, object_store::path::Error> {
+    let part = |part: &str| {
+        let replaced = |c: char| c.is_control() || (c == '.' && matches!(part, "." | ".."));
+        part.chars().map(|c| if replaced(c) { '_' } else { c }).collect::<String>()
+    };
+    let parts: Vec<String> = key.split('/').filter(|part| !part.is_empty()).map(part).collect();
+    Ok(prefix.parts().chain(Path::parse(parts.join("/"))?.parts()).collect())
+}
+
+fn attributes(kind: Kind, parts: &Parts<'_>, document: &Document) -> Attributes {
     let mut attributes = Attributes::new();
+    let [id, report_id] = match kind {
+        Kind::Files => return attributes,
+        // Its names are words of C#.
+        Kind::Azure => ["dropforge_id", "dropforge_report_id"],
+        Kind::Other => ["dropforge-id", "dropforge-report-id"],
+    };
     if !document.media_type.is_empty() {
         attributes.insert(Attribute::ContentType, document.media_type.clone().into());
     }
-    attributes.insert(Attribute::Metadata("dropforge-id".into()), parts.id(document).to_string().into());
-    attributes.insert(Attribute::Metadata("dropforge-report-id".into()), parts.report_id(document).into());
+    attributes.insert(Attribute::Metadata(id.into()), parts.id(document).to_string().into());
+    attributes.insert(Attribute::Metadata(report_id.into()), parts.report_id(document).into());
     attributes
 }
 
-/// The store of a URL, the prefix, and whether it keeps attributes.
-fn open(url: &str, http: &HttpConfig, metrics: &Arc<Metrics>) -> anyhow::Result<(Arc<dyn ObjectStore>, Path, bool)> {
+/// What a store keeps besides bytes and names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Nothing: it is a folder.
+    Files,
+    /// A media type, and metadata under names without hyphens.
+    Azure,
+    /// A media type, and metadata under any name.
+    Other,
+}
+
+/// The store of a URL, the prefix, and what it keeps.
+fn open(url: &str, http: &HttpConfig, metrics: &Arc<Metrics>) -> anyhow::Result<(Arc<dyn ObjectStore>, Path, Kind)> {
     let connector = || CountingConnector::new(Arc::clone(metrics), without_query(url));
     let parsed = Url::parse(url)?;
     let (scheme, prefix) = ObjectStoreScheme::parse(&parsed)?;
     let retry = RetryConfig { max_retries: RETRIES, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() };
+    let kind = match scheme {
+        ObjectStoreScheme::Local => Kind::Files,
+        ObjectStoreScheme::MicrosoftAzure => Kind::Azure,
+        _ => Kind::Other,
+    };
     let store: Arc<dyn ObjectStore> = match scheme {
         ObjectStoreScheme::Local => Arc::new(object_store::local::LocalFileSystem::new().with_fsync(true)),
         ObjectStoreScheme::AmazonS3 => Arc::new(
@@ -227,11 +258,7 @@ fn open(url: &str, http: &HttpConfig, metrics: &Arc<Metrics>) -> anyhow::Result<
         ),
         other => anyhow::bail!("{other:?} is not one of s3, gs, az and file"),
     };
-    Ok((store, prefix, scheme_keeps_attributes(&parsed)))
-}
-
-fn scheme_keeps_attributes(url: &Url) -> bool {
-    url.scheme() != "file"
+    Ok((store, prefix, kind))
 }
 
 /// The settings of `[http]`, for the store's client.
@@ -275,13 +302,23 @@ mod tests {
     use crate::metrics::Instance;
 
     #[test]
+    fn keys_are_as_they_are_written_and_stay_below_the_prefix() {
+        for (key, expected) in [
+            ("a/b.jsonl", "p/a/b.jsonl"),
+            ("M\u{e5}ling 7+8 %[1].csv", "p/M\u{e5}ling 7+8 %[1].csv"),
+            ("../a//./b\n.csv", "p/__/a/_/b_.csv"),
+        ] {
+            assert_eq!(located(&Path::from("p"), key).unwrap().as_ref(), expected);
+        }
+    }
+
+    #[test]
     fn documents_of_every_size_arrive_whole_and_replace_their_own() {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let url = Url::from_directory_path(folder.path()).unwrap();
-        let (store, prefix, keeps_attributes) =
-            open(url.as_str(), &HttpConfig::default(), &Arc::new(Metrics::new(&Instance::default()))).unwrap();
-        assert!(!keeps_attributes);
+        let (store, prefix, kind) = open(url.as_str(), &HttpConfig::default(), &Arc::new(Metrics::new(&Instance::default()))).unwrap();
+        assert_eq!(kind, Kind::Files);
         let path: Path = prefix.parts().chain(Path::from("a/b.bin").parts()).collect();
         let spooled = folder.path().join("spooled");
         for bytes in [0, 1000, PART_BYTES + 1, 2 * PART_BYTES] {

@@ -17,7 +17,7 @@ use crate::queue::{CommittedJob, Outcome};
 use crate::sandbox::ErrorType;
 
 /// Names that are tried for a source whose name is taken in `done/` or `failed/`.
-const MOST_NAMES: u32 = 10_000;
+pub(super) const MOST_NAMES: u32 = 10_000;
 
 /// What became of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -333,11 +333,12 @@ fn remove_old_sidecar(job: &CommittedJob, route: &Route, target: &Path) {
     }
 }
 
-/// The source's path below the intake, or below the dated folder of `failed/` where it was converted from there.
+/// The source's path below the intake, or below the dated folder of `failed/` or `done/` where it was converted from there.
 fn relative(job: &CommittedJob, route: &Route) -> PathBuf {
     let location = &job.job.location;
-    let below_failed = location.strip_prefix(route.intake.failed_dir()).ok().map(|path| path.components().skip(1).collect::<PathBuf>());
-    let below = below_failed.or_else(|| location.strip_prefix(&route.intake.path).ok().map(Path::to_path_buf));
+    let dated = |folder: PathBuf| location.strip_prefix(folder).ok().map(|path| path.components().skip(1).collect::<PathBuf>());
+    let settled_before = dated(route.intake.failed_dir()).or_else(|| dated(route.intake.done_dir()));
+    let below = settled_before.or_else(|| location.strip_prefix(&route.intake.path).ok().map(Path::to_path_buf));
     // A route without a folder has the empty path, which everything is below of.
     let below = below.filter(|path| path.is_relative());
     match below {
@@ -346,7 +347,7 @@ fn relative(job: &CommittedJob, route: &Route) -> PathBuf {
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_stem().map(OsString::from).unwrap_or_default();
     name.push(suffix);
     if let Some(extension) = path.extension() {

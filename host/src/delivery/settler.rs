@@ -1,10 +1,13 @@
-//! The lane of the sources: settles those of committed jobs, many at once, and records it.
+//! The lanes of the sources, one for each route: they settle those of committed jobs, many at once, and record it.
 
 use std::collections::HashMap;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::Shared;
@@ -24,33 +27,64 @@ const MOST_COUNTED: usize = 10_000;
 /// The pause after the queue could not be read.
 const QUEUE_RETRY: Duration = Duration::from_secs(1);
 
-/// The lane of the sources.
+/// Looks of which routes sources are due, and tells their lanes: a folder that is slow, or hangs, holds up its own route alone.
 pub(super) struct Settler {
-    config: Arc<Config>,
     shared: Arc<Shared>,
     wakeup: Arc<Wakeup>,
     looks: Looks,
-    /// How often a source could not be settled.
-    failures: HashMap<JobId, u32>,
+    /// By the route's name.
+    lanes: HashMap<String, Lane>,
+    /// Of routes that are not configured any more: nothing is done with those, so it takes no time.
+    others: Sources,
+}
+
+/// The lane of a route.
+struct Lane {
+    /// Holds one sign besides the one that is being followed: more would say nothing new.
+    signs: SyncSender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Settler {
-    pub fn new(config: Arc<Config>, shared: Arc<Shared>, wakeup: Arc<Wakeup>) -> Self {
-        Settler { config, shared, wakeup, looks: Looks::default(), failures: HashMap::new() }
+    /// Starts the lanes.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn new(config: &Arc<Config>, shared: Arc<Shared>, wakeup: Arc<Wakeup>) -> io::Result<Self> {
+        let sources = || Sources {
+            config: Arc::clone(config),
+            shared: Arc::clone(&shared),
+            wakeup: Arc::clone(&wakeup),
+            failures: HashMap::new(),
+        };
+        let mut lanes = HashMap::new();
+        for route in &config.routes {
+            let (signs, received) = sync_channel(1);
+            let (mut sources, name) = (sources(), route.name.clone());
+            let work = move || received.iter().for_each(|()| sources.settle_due(&name));
+            let thread = thread::Builder::new().name("sources lane".into()).spawn(work)?;
+            lanes.insert(route.name.clone(), Lane { signs, thread });
+        }
+        let others = sources();
+        Ok(Settler { shared, wakeup, looks: Looks::default(), lanes, others })
     }
 
-    /// Settles until told to stop.
+    /// Works until told to stop; what is in hand is finished.
     pub fn run(mut self) {
         while !self.shared.stopping.load(Ordering::Relaxed) {
             let seen = self.wakeup.generation();
             if self.looks.are_due(seen) {
-                match self.shared.store.due_sources(FETCH) {
-                    Ok((jobs, next_due_ms)) => {
-                        self.looks.looked(seen, jobs.len() >= FETCH, next_due_ms);
-                        if jobs.is_empty() {
+                match self.shared.store.routes_to_settle() {
+                    Ok((routes, next_due_ms)) => {
+                        self.looks.looked(seen, false, next_due_ms);
+                        if routes.is_empty() {
                             self.shared.end_given_up();
-                        } else {
-                            self.settle(&jobs);
+                        }
+                        for route in routes {
+                            match self.lanes.get(&route) {
+                                Some(lane) => drop(lane.signs.try_send(())),
+                                None => self.others.settle_due(&route),
+                            }
                         }
                     }
                     Err(error) => {
@@ -61,6 +95,42 @@ impl Settler {
                 }
             }
             self.wakeup.wait(seen, self.looks.patience(seen));
+        }
+        for (_, Lane { signs, thread }) in self.lanes {
+            drop(signs);
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Settles sources.
+struct Sources {
+    config: Arc<Config>,
+    shared: Arc<Shared>,
+    /// That of the settler.
+    wakeup: Arc<Wakeup>,
+    /// How often a source could not be settled.
+    failures: HashMap<JobId, u32>,
+}
+
+impl Sources {
+    /// Settles those of a route that are due.
+    fn settle_due(&mut self, route: &str) {
+        while !self.shared.stopping.load(Ordering::Relaxed) {
+            match self.shared.store.due_sources(route, FETCH) {
+                Ok(jobs) if jobs.is_empty() => return,
+                Ok(jobs) => {
+                    self.settle(&jobs);
+                    if jobs.len() < FETCH {
+                        // Some may have been put off, and the settler does not know until when.
+                        return self.wakeup.notify();
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot read which sources are to be settled; trying again");
+                    thread::sleep(QUEUE_RETRY);
+                }
+            }
         }
     }
 

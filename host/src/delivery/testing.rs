@@ -26,6 +26,7 @@ pub(super) fn delivery(documents: u32) -> Delivery {
         crashes: 0,
         created_ms: 0,
         members: Vec::new(),
+        media_type: None,
         origin: Origin::Folder,
     };
     let committed = CommittedJob {

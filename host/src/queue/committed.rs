@@ -10,6 +10,9 @@ use super::{Job, JobId, Outcome, QueueError, Store};
 use crate::files::path_to_bytes;
 use crate::sandbox::{Document, ErrorType};
 
+/// Of jobs whose sources are to be settled.
+const UNSETTLED: &str = "state = 'committed' AND source_settled = 0";
+
 /// A committed job, with what is left to do for it.
 #[derive(Debug, Clone)]
 pub struct CommittedJob {
@@ -155,24 +158,41 @@ impl Store {
         })
     }
 
-    /// Committed jobs whose sources are due to be settled; and when the next of the others is.
+    /// The routes of which sources are due to be settled; and when the next of the others is.
     ///
     /// # Errors
     /// Where the queue cannot read.
-    pub fn due_sources(&self, limit: usize) -> Result<(Vec<CommittedJob>, Option<i64>), QueueError> {
-        self.read_durable(|connection| {
+    pub fn routes_to_settle(&self) -> Result<(Vec<String>, Option<i64>), QueueError> {
+        self.read(|connection| {
             let now = now_ms();
-            let jobs: Vec<i64> = connection
-                .prepare_cached(
-                    "SELECT seq FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2",
-                )?
-                .query_map(params![now, limit as i64], |row| row.get(0))?
+            // A few steps in the index for each route, however many sources it has.
+            let routes: Vec<(String, bool, Option<i64>)> = connection
+                .prepare_cached(&format!(
+                    "WITH RECURSIVE routes (name) AS (
+                         SELECT min(route) FROM jobs WHERE {UNSETTLED}
+                         UNION ALL SELECT (SELECT min(route) FROM jobs WHERE {UNSETTLED} AND route > name) FROM routes WHERE name IS NOT NULL)
+                     SELECT name, (SELECT min(due_ms) FROM jobs WHERE {UNSETTLED} AND route = name) <= ?1,
+                         (SELECT min(due_ms) FROM jobs WHERE {UNSETTLED} AND route = name AND due_ms > ?1)
+                     FROM routes WHERE name IS NOT NULL"
+                ))?
+                .query_map([now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
                 .collect::<rusqlite::Result<_>>()?;
-            let jobs = jobs.into_iter().map(|job| committed_job(connection, job)).collect::<rusqlite::Result<_>>()?;
-            let next = connection
-                .prepare_cached("SELECT min(due_ms) FROM jobs WHERE state = 'committed' AND source_settled = 0 AND due_ms > ?1")?
-                .query_row([now], |row| row.get(0))?;
-            Ok((jobs, next))
+            let next = routes.iter().filter_map(|(_, _, later)| *later).min();
+            Ok((routes.into_iter().filter(|(_, due, _)| *due).map(|(route, ..)| route).collect(), next))
+        })
+    }
+
+    /// Committed jobs of a route whose sources are due to be settled.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn due_sources(&self, route: &str, limit: usize) -> Result<Vec<CommittedJob>, QueueError> {
+        self.read_durable(|connection| {
+            let jobs: Vec<i64> = connection
+                .prepare_cached(&format!("SELECT seq FROM jobs WHERE {UNSETTLED} AND route = ?1 AND due_ms <= ?2 ORDER BY due_ms LIMIT ?3"))?
+                .query_map(params![route, now_ms(), limit as i64], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            jobs.into_iter().map(|job| committed_job(connection, job)).collect()
         })
     }
 

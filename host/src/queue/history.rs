@@ -97,6 +97,8 @@ pub struct JobRecord {
     pub due_at: Option<String>,
     /// How often the process ended while it ran.
     pub crashes: u32,
+    /// What it was said to be when it was posted.
+    pub media_type: Option<String>,
     /// The options that the converter was given.
     pub options: Option<Value>,
     /// Error, problems, candidates, log lines, duration.
@@ -310,7 +312,7 @@ fn record(connection: &Connection, id: &str) -> rusqlite::Result<Option<JobRecor
         .collect::<rusqlite::Result<_>>()?;
     connection
         .prepare_cached(&format!(
-            "SELECT {SUMMARY}, location, origin, claimed_ms, settled_ms, iif(waiting IS NULL, NULL, due_ms), crashes, options, detail
+            "SELECT {SUMMARY}, location, origin, claimed_ms, settled_ms, iif(waiting IS NULL, NULL, due_ms), crashes, options, detail, media_type
              FROM jobs WHERE jobs.id = ?1"
         ))?
         .query_row([id], |row| {
@@ -324,6 +326,7 @@ fn record(connection: &Connection, id: &str) -> rusqlite::Result<Option<JobRecor
                 crashes: row.get(23)?,
                 options: json(row.get(24)?),
                 detail: json(row.get(25)?),
+                media_type: row.get(26)?,
                 made,
                 deliveries,
             })

@@ -29,6 +29,8 @@ pub struct NewJob {
     pub origin: Origin,
     /// The other files that belong to it, in the order of their names.
     pub members: Vec<Member>,
+    /// What it was said to be when it was posted: lower case, without parameters.
+    pub media_type: Option<String>,
 }
 
 /// What describes a posted file, beside it in its folder, until it is settled: should the queue lose its job, this makes it anew.
@@ -170,6 +172,9 @@ pub struct Job {
     /// The other files that belong to it, in the order of their names.
     #[serde(default)]
     pub members: Vec<Member>,
+    /// What it was said to be when it was posted: lower case, without parameters.
+    #[serde(default)]
+    pub media_type: Option<String>,
 }
 
 impl Job {
@@ -185,6 +190,7 @@ impl Job {
             priority: 5,
             origin: self.origin,
             members: self.members.clone(),
+            media_type: self.media_type.clone(),
         }
     }
 }

@@ -30,7 +30,7 @@ pub use history::{DeliveryRecord, DocumentRecord, Filter, JobRecord, JobSummary}
 pub use ids::{DocumentId, JobId};
 pub use job::{COMING, Committed, Enqueued, Job, MEMBERS_FOLDER, Member, NewJob, Origin, Outcome, POSTED_FILE, UPLOADS_FOLDER, Waiting};
 pub use listing::{Sizes, time};
-pub use operate::{Replayed, Retried, SettledJobs};
+pub use operate::{Place, Retried, SettledJobs};
 pub use store::{Opened, QUEUE_FILE, QueueError, Store};
 pub use transitions::now_ms;
 pub use wakeup::Wakeup;

@@ -153,6 +153,7 @@ fn new_job(file: u8, priority: u8) -> NewJob {
         priority,
         origin: Origin::Folder,
         members: Vec::new(),
+        media_type: None,
     }
 }
 

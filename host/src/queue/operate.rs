@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 
 use super::history::DEAD;
 use super::transitions::{JOB_COLUMNS, commit, insert, job, now_ms, queue_again};
 use super::{Committed, Ended, Filter, Job, JobId, QueueError, Store};
+use crate::files::path_to_bytes;
 use crate::identity::FileIdentity;
 
 /// Jobs that are read or changed in one transaction.
@@ -64,13 +65,13 @@ pub struct Retried {
     pub delivered_again: u64,
 }
 
-/// What a replay set going.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Replayed {
-    /// Jobs that are queued again.
-    pub queued: u64,
-    /// Where sources should be that are not there any more, or are other files now.
-    pub missing: Vec<String>,
+/// Where a source is now, and which file it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where it is.
+    pub location: PathBuf,
+    /// Which file it is.
+    pub identity: FileIdentity,
 }
 
 impl Store {
@@ -168,14 +169,15 @@ impl Store {
         })
     }
 
-    /// Takes a settled job to convert it again here and now, as a worker would that claims it. False where it is not settled any more.
+    /// Takes a settled job to convert it again here and now, as a worker would that claims it; its source may have a new place. False where it
+    /// is not settled any more.
     ///
     /// # Errors
     /// Where the queue cannot write.
-    pub fn take_settled(&self, id: &JobId) -> Result<bool, QueueError> {
+    pub fn take_settled(&self, id: &JobId, place: Option<Place>) -> Result<bool, QueueError> {
         let id = id.clone();
         self.run(move |connection| {
-            if !again(connection, &id)? {
+            if !again(connection, &id, place.as_ref())? {
                 return Ok(false);
             }
             connection
@@ -185,23 +187,14 @@ impl Store {
         })
     }
 
-    /// Converts settled jobs again, from where their sources are now, whatever became of them before. Jobs that are under way are left alone.
+    /// Queues a settled job again, whatever became of it before; its source may have a new place. False where it is not settled any more.
+    /// Workers learn of it when they look next, or are told.
     ///
     /// # Errors
     /// Where the queue cannot write.
-    pub fn replay(&self, filter: &Filter) -> Result<Replayed, QueueError> {
-        let mut replayed = Replayed::default();
-        for job in self.settled(filter) {
-            let job = job?;
-            let there = FileIdentity::at(&job.location).is_ok_and(|identity| identity == job.identity);
-            if !there {
-                replayed.missing.push(job.location.display().to_string());
-            } else if self.run(move |connection| again(connection, &job.id))? {
-                replayed.queued += 1;
-            }
-        }
-        self.work().notify();
-        Ok(replayed)
+    pub fn replay(&self, id: &JobId, place: Option<Place>) -> Result<bool, QueueError> {
+        let id = id.clone();
+        self.run(move |connection| again(connection, &id, place.as_ref()))
     }
 
     /// Which of these jobs the queue does not know, in whatever state.
@@ -262,13 +255,21 @@ impl Store {
 }
 
 /// Queues a settled job again, whatever became of it before.
-fn again(connection: &Connection, id: &JobId) -> rusqlite::Result<bool> {
+fn again(connection: &Connection, id: &JobId, place: Option<&Place>) -> rusqlite::Result<bool> {
     let settled =
         connection.prepare_cached("UPDATE jobs SET origin = 'replay' WHERE id = ?1 AND state = 'settled'")?.execute([id.as_str()])?;
     if settled == 0 {
         return Ok(false);
     }
     queue_again(connection, id.as_str())?;
+    if let Some(Place { location, identity }) = place {
+        connection.prepare_cached("UPDATE jobs SET location = ?2, device = ?3, inode = ?4 WHERE id = ?1")?.execute(params![
+            id.as_str(),
+            path_to_bytes(location),
+            identity.device.cast_signed(),
+            identity.inode.cast_signed()
+        ])?;
+    }
     Ok(true)
 }
 

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::QueueError;
 
 /// What makes a database of version n one of version n + 1. A released step never changes.
-const STEPS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
+const STEPS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// The version of the tables that this program works with.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -310,4 +310,11 @@ CREATE INDEX deliveries_pending ON deliveries (destination, committed_ms, job) W
 CREATE INDEX deliveries_due ON deliveries (due_ms) WHERE state = 'pending' AND due_ms > 0;
 CREATE INDEX deliveries_purged ON deliveries (job) WHERE state = 'purged';
 CREATE INDEX deliveries_dead ON deliveries (destination) WHERE state = 'dead';
+";
+
+/// Posted files have a media type, and the sources of each route are settled for themselves.
+const VERSION_4: &str = "
+ALTER TABLE jobs ADD COLUMN media_type TEXT;  -- what a posted file was said to be
+DROP INDEX jobs_unsettled_source;
+CREATE INDEX jobs_unsettled_source ON jobs (route, due_ms) WHERE state = 'committed' AND source_settled = 0;
 ";

@@ -20,6 +20,7 @@ fn job(path: &str, priority: u8) -> NewJob {
         priority,
         origin: Origin::Folder,
         members: Vec::new(),
+        media_type: None,
     }
 }
 
@@ -115,9 +116,14 @@ fn a_committed_job_survives_a_restart_with_its_documents() {
     assert!(store.committed_ids().unwrap().contains(id.as_str()));
     assert_eq!(record(&store, [delivered(&id, "folder:/out")]), []);
     assert!(store.due_deliveries("folder:/out", 10).unwrap().0.is_empty());
-    assert_eq!(store.due_sources(10).unwrap().0.len(), 1);
+    assert_eq!(store.routes_to_settle().unwrap(), (vec!["r".to_owned()], None));
+    assert_eq!(store.due_sources("r", 10).unwrap().len(), 1);
+    assert!(store.due_sources("other", 10).unwrap().is_empty());
+    let later = now_ms() + 60_000;
+    record(&store, [Progress::SourcePostponed { job: id.clone(), due_ms: later }]);
+    assert_eq!(store.routes_to_settle().unwrap(), (vec![], Some(later)));
     assert_eq!(record(&store, [source_settled(&id, Some("/done/a"), false)]), [id]);
-    assert!(store.due_sources(10).unwrap().0.is_empty() && store.committed_ids().unwrap().is_empty());
+    assert!(store.due_sources("r", 10).unwrap().is_empty() && store.committed_ids().unwrap().is_empty());
 }
 
 fn record<const N: usize>(store: &Store, steps: [Progress; N]) -> Vec<JobId> {
@@ -273,7 +279,7 @@ fn what_no_converter_took_runs_again_when_one_wants_it() {
     let again = claim(&store).unwrap();
     assert_eq!((again.path.as_str(), again.location), ("a.xml", PathBuf::from("/failed/a.xml")));
     ended(&store, &again.id, converted(1));
-    assert_eq!(store.due_sources(10).unwrap().0[0].outcome, Outcome::Converted);
+    assert_eq!(store.due_sources("r", 10).unwrap()[0].outcome, Outcome::Converted);
 }
 
 #[test]
@@ -382,7 +388,7 @@ fn a_newer_database_is_refused_with_both_versions() {
     drop(store);
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = Store::open(&path).err().unwrap().to_string();
-    assert!(error.contains("version 99") && error.contains("up to 3"), "{error}");
+    assert!(error.contains("version 99") && error.contains("up to 4"), "{error}");
 }
 
 #[test]
@@ -522,7 +528,7 @@ fn what_is_done_to_many_jobs_is_done_to_all_of_them() {
     }
     store.flush().unwrap();
     let settle = |job: &CommittedJob| Progress::SourceSettled { job: job.job.id.clone(), location: None, number: None, kept: false };
-    store.record(store.due_sources(MANY).unwrap().0.iter().map(settle).collect(), |_| {}).unwrap();
+    store.record(store.due_sources("r", MANY).unwrap().iter().map(settle).collect(), |_| {}).unwrap();
     let paths: Vec<String> = store.settled(&Filter::default()).map(|job| job.unwrap().path).collect();
     assert_eq!(paths, (0..MANY).map(|number| number.to_string()).collect::<Vec<_>>());
     assert_eq!(store.count_dead(&Filter::default()).unwrap(), (MANY as u64, 0));

@@ -34,7 +34,7 @@ const PRIORITY_STEP_MS: i64 = 3_600_000;
 const MAX_INDEXED_VALUE: usize = 256;
 
 pub(super) const JOB_COLUMNS: &str =
-    "id, route, path, location, device, inode, size, modified_ns, digest, attempts, created_ms, crashes, origin, members";
+    "id, route, path, location, device, inode, size, modified_ns, digest, attempts, created_ms, crashes, origin, members, media_type";
 
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     Ok(Job {
@@ -57,6 +57,7 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
             Some(members) => serde_json::from_str(&members).map_err(json_error)?,
             None => Vec::new(),
         },
+        media_type: row.get(14)?,
     })
 }
 
@@ -164,8 +165,8 @@ pub(super) fn insert(connection: &Connection, new: &NewJob, created_ms: i64, tur
     connection
         .prepare_cached(
             "INSERT INTO jobs (id, route, path, location, device, inode, size, modified_ns, digest, priority, state, due_ms, created_ms, rank,
-                               origin, members)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', 0, ?11, ?13 + (?10 - 1) * ?12, ?14, ?15)",
+                               origin, members, media_type)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', 0, ?11, ?13 + (?10 - 1) * ?12, ?14, ?15, ?16)",
         )?
         .execute(params![
             new.id.as_str(),
@@ -183,6 +184,7 @@ pub(super) fn insert(connection: &Connection, new: &NewJob, created_ms: i64, tur
             turn,
             new.origin.as_str(),
             if new.members.is_empty() { None } else { Some(serde_json::to_string(&new.members).map_err(json_error)?) },
+            new.media_type,
         ])
 }
 

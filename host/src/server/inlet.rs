@@ -46,6 +46,8 @@ pub struct UploadRequest {
     pub key: Option<String>,
     /// Its size, if the client says.
     pub length: Option<u64>,
+    /// What the client says that it is: lower case, without parameters.
+    pub media_type: Option<String>,
 }
 
 /// What became of a posted file.
@@ -72,6 +74,8 @@ pub struct ConvertRequest {
     pub options: Option<String>,
     /// The file's name, without folders.
     pub name: String,
+    /// What the client says that it is: lower case, without parameters.
+    pub media_type: Option<String>,
 }
 
 /// What a file was converted to.

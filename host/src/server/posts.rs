@@ -22,6 +22,7 @@ use super::endpoints::App;
 use super::file_name;
 use super::inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Refusal, Upload, UploadRequest};
 use super::problem::Problem;
+use crate::sandbox::is_media_type;
 
 /// Where files are posted.
 pub(super) const JOBS: &str = "/api/v1/routes/{name}/jobs";
@@ -35,6 +36,9 @@ const DRAINED: usize = 64 << 20;
 
 /// Pieces of a body that wait to be written.
 const PIECES: usize = 8;
+
+/// The longest media type, in bytes.
+const MAX_MEDIA_TYPE: usize = 255;
 
 /// The longest `Idempotency-Key`, in bytes.
 const MAX_KEY: usize = 255;
@@ -65,7 +69,7 @@ pub(super) async fn job(
     let permit = room(&app)?;
     let headers = request.headers();
     let name = file_name::checked(&name(query.name, headers)).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error))?;
-    let upload = UploadRequest { route, name, key: key(headers)?, length: length(headers) };
+    let upload = UploadRequest { route, name, key: key(headers)?, length: length(headers), media_type: media_type(headers) };
     let inlet = Arc::clone(&app.inlet);
     let (pieces, inbox) = mpsc::channel(PIECES);
     let taking = tokio::task::spawn_blocking(move || {
@@ -176,6 +180,7 @@ pub(super) async fn convert(
     let permit = room(&app)?;
     let headers = request.headers();
     let name = file_name::checked(&name(query.name, headers)).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error))?;
+    let media_type = media_type(headers);
     let limit = app.inlet.convert_limit();
     let announced = length(headers).unwrap_or_default();
     let content = collect(request.into_body(), announced, limit).await?;
@@ -185,6 +190,7 @@ pub(super) async fn convert(
         route: query.route,
         options: query.options,
         name,
+        media_type,
     };
     let inlet = Arc::clone(&app.inlet);
     let converting = tokio::task::spawn_blocking(move || {
@@ -300,6 +306,14 @@ fn name(query: Option<String>, headers: &HeaderMap) -> String {
 
 fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// What the client says that the body is, in lower case and without parameters. What clients send that were told nothing says nothing.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let says_nothing = matches!(media_type.as_str(), "application/octet-stream" | "application/x-www-form-urlencoded");
+    (media_type.len() <= MAX_MEDIA_TYPE && is_media_type(&media_type) && !says_nothing).then_some(media_type)
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

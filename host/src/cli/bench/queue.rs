@@ -62,6 +62,7 @@ fn waiting_job(number: usize) -> NewJob {
         priority: 5,
         origin: Origin::Folder,
         members: Vec::new(),
+        media_type: None,
     }
 }
 

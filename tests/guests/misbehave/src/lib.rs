@@ -108,6 +108,7 @@ impl Converter for Misbehave {
 
             // Every other way to end.
             "skip" => return Ok(Outcome::Skipped("not for me after all".into())),
+            "media-type" => json_document(output, "type.json", &json!(input.media_type().unwrap_or_default()))?,
             "reject" => return Ok(Outcome::Rejected(Error::validation("an aborted test").code("aborted").line(7))),
             "upstream" => return Err(Error::upstream("the server is away")),
             "missing-field" => return Err(Error::missing_field("there is no serial number").line(3).column(5)),
