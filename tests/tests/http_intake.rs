@@ -117,7 +117,8 @@ fn what_a_client_says_that_a_file_is_reaches_the_converter_every_time() {
     assert_eq!(post(&daemon, "/api/v1/convert?name=media-type.2.mis", &said, b"x").body, "\"text/x-station\"");
     // It is kept with the job.
     daemon.wait_for_job("media-type.1.mis", "settled");
-    let (code, text, errors) = run(&daemon.path(""), &["replay", "-c", "dropforge.toml", "--plugins", "plugins", "--state", "state", "--all"]);
+    let (code, text, errors) =
+        run(&daemon.path(""), &["replay", "-c", "dropforge.toml", "--plugins", "plugins", "--state", "state", "--all"]);
     assert!(code == 0 && text.contains("  same"), "{text}{errors}");
     let id = answer.json()["job"].as_str().unwrap().to_owned();
     assert_eq!(daemon.json(&format!("/api/v1/jobs/{id}"))["media_type"], "text/x-station");

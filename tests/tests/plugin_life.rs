@@ -191,6 +191,12 @@ fn only_what_a_trusted_key_has_signed_is_loaded_where_that_is_asked_for() {
     let (code, said, errors) = plugin_command(&daemon, "rollback", &[]);
     assert!(code == 0 && said.contains("runs now"), "{said}{errors}");
     assert_eq!(daemon.plugin_status("misbehave.wasm").unwrap()["running"]["signed_by"], "alice");
+    // A key that is not trusted any more stops what runs, the version that was rolled back to too.
+    fs::rename(daemon.path("keys/alice.pub"), daemon.path("alice.pub")).unwrap();
+    assert!(refused("does not run any more")["running"].is_null());
+    fs::rename(daemon.path("alice.pub"), daemon.path("keys/alice.pub")).unwrap();
+    daemon.wait_for_version("misbehave.wasm", &version("AAAA"));
+    assert_eq!(converts(&daemon, "echo.3.mis"), version("AAAA"));
     // Commands ask for signatures as the daemon does.
     fs::write(daemon.path("unsigned.wasm"), misbehave("EEEE")).unwrap();
     fs::write(daemon.path("echo.x.mis"), "x").unwrap();

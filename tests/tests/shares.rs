@@ -92,7 +92,8 @@ fn a_folder_that_hangs_holds_up_the_sources_of_its_own_route_alone() {
     use rustix::process::{Pid, Signal, kill_process};
 
     let Some(starter) = mounts::with_mounts(":", &[]) else { return };
-    let other = "[[routes]]\nname = 'other'\nintake = { path = 'quick', create = true }\ndestinations = [{ type = 'folder', path = 'out' }]";
+    let other =
+        "[[routes]]\nname = 'other'\nintake = { path = 'quick', create = true }\ndestinations = [{ type = 'folder', path = 'out' }]";
     let config = format!("{}\n{other}", CONFIG.replace("path = 'in',", "path = 'in', done = 'slow',"));
     let setup = Setup::new().plugins(&["csv"]).config(&config).through(starter);
     for folder in ["share", "slow"] {

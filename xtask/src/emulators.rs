@@ -40,7 +40,8 @@ pub(crate) fn setup(workspace: &Workspace) -> Result<()> {
         let home = workspace.target.join("emulators");
         let installed = home.join("package.json");
         let there = || {
-            fs::read_to_string(&installed).is_ok_and(|installed| installed == text) && home.join("node_modules/azurite/package.json").exists()
+            fs::read_to_string(&installed).is_ok_and(|installed| installed == text)
+                && home.join("node_modules/azurite/package.json").exists()
         };
         if there() {
             return Ok("found".into());

@@ -51,7 +51,8 @@ pub(super) fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     }
     let versions = config.state_dir.join(VERSIONS_FOLDER);
     if versions.is_dir() {
-        copy_files(&versions, &to.join(VERSIONS_FOLDER)).with_context(|| format!("cannot copy the plugins' versions to {}", to.display()))?;
+        copy_files(&versions, &to.join(VERSIONS_FOLDER))
+            .with_context(|| format!("cannot copy the plugins' versions to {}", to.display()))?;
     }
     files::sync_folder(to)?;
     print(&format!("The queue and the documents of {jobs} jobs that are not delivered yet are in {}\n", to.display()))?;

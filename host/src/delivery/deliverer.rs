@@ -57,7 +57,8 @@ impl Deliverer {
                 "documents wait for a destination that the configuration does not have any more; put it back, or give them up"
             );
         }
-        metrics.queue_workers(QueueName::Delivery, couriers.values().map(|courier| courier.in_flight()).sum::<usize>() + config.routes.len());
+        metrics
+            .queue_workers(QueueName::Delivery, couriers.values().map(|courier| courier.in_flight()).sum::<usize>() + config.routes.len());
         let shared = Arc::new(Shared { store, spool, metrics, stopping: AtomicBool::new(false) });
         let mut wakeups = Vec::new();
         let mut lanes = Vec::new();

@@ -51,12 +51,8 @@ impl Settler {
     /// # Errors
     /// Where no thread can be started.
     pub fn new(config: &Arc<Config>, shared: Arc<Shared>, wakeup: Arc<Wakeup>) -> io::Result<Self> {
-        let sources = || Sources {
-            config: Arc::clone(config),
-            shared: Arc::clone(&shared),
-            wakeup: Arc::clone(&wakeup),
-            failures: HashMap::new(),
-        };
+        let sources =
+            || Sources { config: Arc::clone(config), shared: Arc::clone(&shared), wakeup: Arc::clone(&wakeup), failures: HashMap::new() };
         let mut lanes = HashMap::new();
         for route in &config.routes {
             let (signs, received) = sync_channel(1);

@@ -1,6 +1,8 @@
 //! The state of a plugins folder: which files there are, what runs from each, what was refused and why. One call of
 //! [`Folder::update`] brings it up to date; when to call it is somebody else's business, and so are threads and events.
 
+mod earlier;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -24,7 +26,7 @@ use super::plugin::Plugin;
 use super::registry::{PluginStatus, Present, Registry, Running};
 use super::settings::LoadSettings;
 use super::signing::signature_path;
-use super::versions::{Rollback, Version, Versions};
+use super::versions::{Rollback, Versions};
 use super::watch::PluginsError;
 
 /// A file that two looks see alike, this long apart, is taken; so is one whose writer was seen to close it.
@@ -52,6 +54,8 @@ pub(super) struct Folder {
     versions: Option<Versions>,
     /// What the last look saw, by the digests of the files that they are about.
     rollbacks: BTreeMap<String, Rollback>,
+    /// The trusted keys that the last look saw, if signatures are asked for.
+    keys: Vec<(OsString, Stamp)>,
     /// Only the daemon has them, and only it writes histories.
     metrics: Option<Arc<Metrics>>,
     stop: Arc<AtomicBool>,
@@ -84,6 +88,8 @@ enum Attempt {
         again: Option<Again>,
         /// The digest of what it holds, as far as it could be read.
         content: Option<String>,
+        /// What runs of it must not go on.
+        stops: bool,
     },
     /// It changed or went away meanwhile: the next look decides.
     Moving,
@@ -118,6 +124,7 @@ impl Folder {
             cache,
             versions,
             rollbacks: BTreeMap::new(),
+            keys: Vec::new(),
             metrics,
             stop: Arc::new(AtomicBool::new(false)),
             registry: Arc::default(),
@@ -155,6 +162,7 @@ impl Folder {
     pub(super) fn update(&mut self, closed: &BTreeSet<OsString>) -> io::Result<Update> {
         let present = self.list()?;
         self.look_for_rollbacks();
+        self.look_for_keys();
         let gone: BTreeSet<OsString> = self.files.keys().filter(|name| !present.contains_key(*name)).cloned().collect();
         let mut update = Update::default();
         let due = self.look(present, closed, &mut update);
@@ -196,23 +204,6 @@ impl Folder {
         }
         self.overfull = beyond > 0;
         Ok(present)
-    }
-
-    /// Sees whether somebody has rolled a plugin back, or taken that back: then its file is looked at again.
-    fn look_for_rollbacks(&mut self) {
-        let Some(versions) = &self.versions else { return };
-        let rollbacks = versions.rollbacks();
-        if rollbacks == self.rollbacks {
-            return;
-        }
-        self.rollbacks = rollbacks;
-        for entry in self.files.values_mut() {
-            let Some(content) = &entry.content else { continue };
-            let wanted = self.rollbacks.get(content).map_or(content, |rollback| &rollback.digest);
-            if entry.running.as_ref().is_none_or(|running| running.digest != *wanted) {
-                entry.again = Some(Again::At(Instant::now()));
-            }
-        }
     }
 
     /// Notes what is there, and gives what is to be loaded.
@@ -287,7 +278,10 @@ impl Folder {
             let rollback = self.rollbacks.get(&digest);
             let wanted = rollback.map_or(&digest, |rollback| &rollback.digest);
             let plugin = match rollback {
-                _ if running.is_some_and(|running| running.digest == *wanted) => None,
+                _ if running.is_some_and(|running| running.digest == *wanted) => {
+                    self.check_trust(&loader, &examined, rollback)?;
+                    None
+                }
                 Some(rollback) => Some(self.load_earlier(&loader, rollback)?),
                 None => Some(loader.load(&mut examined)?),
             };
@@ -309,59 +303,14 @@ impl Folder {
             Err(cause) => {
                 let environment = match &cause {
                     // A key may come to be trusted.
-                    LoadCause::Io(_) | LoadCause::Compiled(_) | LoadCause::Signature(_) => true,
+                    LoadCause::Io(_) | LoadCause::Compiled(_) | LoadCause::Signature(_) | LoadCause::Distrusted(_) => true,
                     LoadCause::Compile(error) => error.is_passing(),
                     _ => false,
                 };
                 let again = environment.then(|| Again::At(Instant::now() + TRY_AGAIN));
-                Attempt::Refused { reason: cause.to_string(), again, content }
+                let stops = matches!(cause, LoadCause::Distrusted(_));
+                Attempt::Refused { reason: cause.to_string(), again, content, stops }
             }
-        }
-    }
-
-    /// Loads what a plugin was rolled back to.
-    fn load_earlier(&self, loader: &Loader<'_>, rollback: &Rollback) -> Result<Plugin, LoadCause> {
-        let failed = |reason: String| LoadCause::Rollback { name: rollback.name.clone(), reason };
-        let path = self.versions.as_ref().and_then(|versions| versions.path(&rollback.digest));
-        let path = path.ok_or_else(|| failed("its digest is malformed".to_owned()))?;
-        let mut examined = loader.examine(&path).map_err(|cause| failed(cause.to_string()))?;
-        if examined.digest != rollback.digest {
-            return Err(failed("its bytes are damaged".to_owned()));
-        }
-        let plugin = loader.load(&mut examined).map_err(|cause| failed(cause.to_string()))?;
-        if plugin.descriptor.name != rollback.name {
-            return Err(failed(format!("it is `{}`", plugin.descriptor.name)));
-        }
-        Ok(plugin)
-    }
-
-    /// Writes down what the last update has loaded. It takes time, so everybody who waits for a plugin is told of it first.
-    pub(super) fn remember_all(&mut self) {
-        for (name, held) in std::mem::take(&mut self.to_remember) {
-            self.remember(&name, held);
-        }
-    }
-
-    /// Keeps what runs as the newest version of its plugin, and ends a rollback that was about another file. Where that fails, it runs all
-    /// the same.
-    fn remember(&self, name: &OsStr, mut held: Held) {
-        let Some(versions) = self.versions.as_ref().filter(|_| self.metrics.is_some() && held.rolled_back.is_none()) else { return };
-        let Some(running) = self.files.get(name).and_then(|entry| entry.running.as_ref()) else { return };
-        let converter = &running.descriptor.name;
-        let version = Version {
-            version: running.descriptor.version.clone(),
-            digest: running.digest.clone(),
-            size: running.size,
-            file: name.to_string_lossy().into_owned(),
-            loaded_at: running.loaded_at.to_string(),
-        };
-        if let Err(error) = versions.add(converter, version, &mut held.file, held.signature.as_deref()) {
-            tracing::warn!(converter, %error, "cannot keep this version of the plugin for `dropforge plugin rollback`; it runs all the same");
-        }
-        match versions.end_rollback(converter, Some(&running.digest)) {
-            Ok(true) => tracing::info!(converter, file = %name.display(), "the file has changed: the rollback of its plugin ends"),
-            Ok(false) => {}
-            Err(error) => tracing::warn!(converter, %error, "cannot end the rollback of this plugin, whose file has changed"),
         }
     }
 
@@ -386,10 +335,16 @@ impl Folder {
                 entry.hold(&held.content, held.rolled_back.as_ref());
                 ("unchanged", Some(held))
             }
-            Attempt::Refused { reason, again, content } => {
+            Attempt::Refused { reason, again, content, stops } => {
                 entry.content = content;
                 entry.again = again;
                 entry.refuse(name, reason, took);
+                if stops && self.unload(name) {
+                    if let Some(metrics) = &self.metrics {
+                        metrics.plugin_load("refused", took);
+                    }
+                    return (true, None);
+                }
                 ("refused", None)
             }
             Attempt::Loaded(plugin, held) => {
@@ -415,7 +370,7 @@ impl Folder {
     fn admit(&mut self, name: &OsStr, plugin: Box<Plugin>, held: Held, gone: &BTreeSet<OsString>) -> Attempt {
         let descriptor = &plugin.descriptor;
         if let Err(error) = plugin.check_grants(&self.settings.grants.of(&descriptor.name), None) {
-            return Attempt::Refused { reason: error.to_string(), again: None, content: Some(held.content) };
+            return Attempt::Refused { reason: error.to_string(), again: None, content: Some(held.content), stops: false };
         }
         match self.holder(&descriptor.name, name) {
             Some((holder, running)) if !gone.contains(&holder) => {
@@ -425,7 +380,7 @@ impl Folder {
                     holder.display(),
                     running.descriptor.version
                 );
-                return Attempt::Refused { reason, again: Some(Again::Plugins), content: Some(held.content) };
+                return Attempt::Refused { reason, again: Some(Again::Plugins), content: Some(held.content), stops: false };
             }
             // The file was renamed, or another takes its place.
             Some((holder, _)) => {
@@ -439,7 +394,9 @@ impl Folder {
             .map_or(Ok(()), |metrics| metrics.plugin_loaded(&descriptor.name, &descriptor.version, &plugin.digest, &descriptor.metrics));
         match declared {
             Ok(()) => Attempt::Loaded(plugin, held),
-            Err(error) => Attempt::Refused { reason: error.to_string(), again: Some(Again::Plugins), content: Some(held.content) },
+            Err(error) => {
+                Attempt::Refused { reason: error.to_string(), again: Some(Again::Plugins), content: Some(held.content), stops: false }
+            }
         }
     }
 

@@ -59,6 +59,9 @@ pub enum LoadCause {
     /// It is not signed as the configuration asks.
     #[error("{0}; the configuration asks for signatures (`signatures.policy`)")]
     Signature(SigningError),
+    /// The key of what runs is not trusted any more.
+    #[error("it does not run any more: {0}")]
+    Distrusted(SigningError),
     /// What a plugin was rolled back to is not what it should be.
     #[error(
         "the version that `{name}` was rolled back to cannot be loaded ({reason}): roll back to another with `dropforge plugin rollback {name} DIGEST`"
@@ -180,7 +183,7 @@ impl Loader<'_> {
     }
 
     /// Who has signed an examined file, as far as the configuration wants to know.
-    fn check_signature(&self, examined: &Examined) -> Result<Option<String>, LoadCause> {
+    pub fn check_signature(&self, examined: &Examined) -> Result<Option<String>, LoadCause> {
         let Some(folder) = self.settings.trusted_keys.as_deref().filter(|_| self.settings.signatures != SignaturePolicy::Off) else {
             return Ok(None);
         };

@@ -189,7 +189,9 @@ impl Store {
     pub fn due_sources(&self, route: &str, limit: usize) -> Result<Vec<CommittedJob>, QueueError> {
         self.read_durable(|connection| {
             let jobs: Vec<i64> = connection
-                .prepare_cached(&format!("SELECT seq FROM jobs WHERE {UNSETTLED} AND route = ?1 AND due_ms <= ?2 ORDER BY due_ms LIMIT ?3"))?
+                .prepare_cached(&format!(
+                    "SELECT seq FROM jobs WHERE {UNSETTLED} AND route = ?1 AND due_ms <= ?2 ORDER BY due_ms LIMIT ?3"
+                ))?
                 .query_map(params![route, now_ms(), limit as i64], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             jobs.into_iter().map(|job| committed_job(connection, job)).collect()

@@ -28,11 +28,11 @@ mod wasi_clocks;
 mod wasi_random;
 
 pub use call::Converter;
-pub use media_type::is_valid as is_media_type;
 pub use capability::{Access, Capabilities, Capability, Lookup, LookupError, LookupResponse};
 pub use engine::{MAX_WASM_STACK, Sandbox, THREAD_STACK, compile, engine_config};
 pub use error::SandboxError;
 pub use limits::MemoryLimitExceeded;
+pub use media_type::is_valid as is_media_type;
 pub use source::{FileSource, MemorySource};
 pub use types::*;
 pub use wasi::INTERFACES as WASI_INTERFACES;
