@@ -271,6 +271,8 @@ fn a_posted_file_that_is_kept_is_not_converted_again_when_the_queue_is_lost() {
     assert_eq!(post(&daemon, "/api/v1/routes/posts/jobs?name=a.csv", &[], TABLE.as_bytes()).status, 202);
     daemon.wait_for_job("a.csv", "settled");
     assert_eq!(uploads(&daemon).len(), 1);
+    // It is settled an instant before its documents are gone, and in that instant the spool would bring it back.
+    wait_for("the spool to be empty", || daemon.spooled().is_empty().then_some(()));
     daemon.kill();
     for name in ["queue.db", "queue.db-wal", "queue.db-shm"] {
         let _ = fs::remove_file(daemon.path("state").join(name));
