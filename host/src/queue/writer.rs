@@ -346,3 +346,41 @@ impl Log {
 fn failure(error: &io::Error) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), Some(error.to_string()))
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::queue::Store;
+
+    /// A device that cannot be synced stands in for a log on a disk that fails.
+    #[test]
+    fn nobody_is_answered_well_before_the_log_is_durable_and_a_failed_sync_is_made_good_by_the_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("queue.db");
+        let store = Store::open(&path).unwrap().store;
+        store.check_writable().unwrap();
+        let mut log = Log::open(&path).unwrap();
+        log.file = File::open("/dev/null").unwrap();
+
+        let (sender, committed) = crossbeam_channel::unbounded();
+        let (answer, answers) = mpsc::channel();
+        let (told, tells) = (answer.clone(), answer);
+        let reply: Reply = Box::new(move |result| told.send(("command", result.is_ok())).unwrap());
+        let owed = Owed { record: Box::new(|_| Ok(())), synced: Box::new(move || tells.send(("worker", true)).unwrap()) };
+        sender.send(Unsynced { dirty: true, replies: vec![reply], recorded: vec![owed] }).unwrap();
+        let thread = std::thread::spawn(move || sync_all(log, &committed));
+        // The command fails, and is not tried again; what a worker gave is durable at the second try, when all of the log is in the database.
+        assert_eq!(answers.recv().unwrap(), ("command", false));
+        assert_eq!(answers.recv().unwrap(), ("worker", true));
+        // What was in the log alone is in the database file, without its log.
+        let copy = folder.path().join("copy.db");
+        std::fs::copy(&path, &copy).unwrap();
+        let written = |connection: &Connection| connection.query_row("SELECT count(*) FROM heartbeat", [], |row| row.get::<_, i64>(0));
+        assert_eq!(written(&Connection::open(&copy).unwrap()).unwrap(), 1);
+        drop(sender);
+        thread.join().unwrap();
+    }
+}
