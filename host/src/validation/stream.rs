@@ -270,7 +270,7 @@ mod tests {
             let step = |digit: u32, below: Option<Value>| {
                 let names = ["a", "seq", "too long", "b"];
                 let mut step = json!({ "name": names[digit as usize % 4] });
-                if digit % 3 != 0 {
+                if !digit.is_multiple_of(3) {
                     step["steps"] = below.map_or(Value::Null, |below| json!([{ "name": "c" }, below]));
                 }
                 step
