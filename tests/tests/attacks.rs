@@ -196,6 +196,7 @@ fn whatever_a_plugin_does_the_daemon_goes_on_as_before() {
     let daemon = setup.start();
     daemon.drop_into("in/anyone", "before.csv", "a,b\n".to_owned() + &"1,2\n".repeat(50_000));
     daemon.wait_for_job("before.csv", "settled");
+    wait_for("the spool to be empty", || daemon.spooled().is_empty().then_some(()));
     let before = Holdings::of(&daemon);
 
     let mut after = Vec::new();
@@ -218,7 +219,10 @@ fn whatever_a_plugin_does_the_daemon_goes_on_as_before() {
     wait_for(&format!("no more descriptors than the {} before", before.descriptors), || {
         (Holdings::of(&daemon).descriptors <= before.descriptors).then_some(())
     });
-    wait_for("no more files than before", || (Holdings::of(&daemon).files == before.files).then_some(()));
+    wait_for(&format!("no more files than before: {:?}", before.files), || {
+        let files = Holdings::of(&daemon).files;
+        (files == before.files).then_some(())
+    });
     let grown = after.iter().map(|after| after.resident_bytes.saturating_sub(before.resident_bytes)).max().unwrap();
     assert!(grown <= 64 * MEBIBYTE, "the daemon has grown by {grown} bytes: {before:#?} {after:#?}");
     let (second, third) = (after[1].resident_bytes, after[2].resident_bytes);
