@@ -15,6 +15,7 @@ use dropforge_plugin_gr228x::Gr228x;
 use dropforge_plugin_junit::Junit;
 use dropforge_plugin_spea::Spea;
 use dropforge_plugin_takaya::Takaya;
+use dropforge_plugin_teststand::Teststand;
 use dropforge_plugin_wats::Wats;
 use dropforge_sdk::Converter;
 use dropforge_sdk::testkit::{self, TestInput};
@@ -138,6 +139,27 @@ fn takaya() {
     ];
     let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/takaya/small.ATD")).unwrap();
     fuzz("takaya", vec![whole], &words, 3_000, |bytes| reports::<Takaya>("a.atd", bytes));
+}
+
+#[test]
+fn teststand() {
+    let words = [
+        "<Prop Name='Numeric' Type='Number'><Value>",
+        "<Prop Type='TEResult'>",
+        "</Prop>",
+        "<Value ID='[0]'>",
+        "</Value>",
+        "<Report Type='UUT' UUTResult='Passed'>",
+        "</Report>",
+        "Name='Measurement' Type='Array'",
+        "Skipped",
+        "EQT",
+        "1e999",
+        "NAN",
+    ];
+    let whole = |file: &str| fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/teststand").join(file)).unwrap();
+    let seeds = vec![whole("three-units.xml"), whole("TSWithWats.xml")];
+    fuzz("teststand", seeds, &words, 2_000, |bytes| reports::<Teststand>("a.xml", bytes));
 }
 
 #[test]

@@ -323,8 +323,8 @@ impl Reporter {
         let part_number = need("`part_number`", [unit.part_number.as_ref(), options.part_number.as_ref(), None]);
         let revision = need("`revision`", [unit.revision.as_ref(), options.revision.as_ref(), None]);
         let station = need("`station`", [unit.station.as_ref(), options.station.as_ref(), self.station.as_ref()]);
-        let location = need("`location`", [options.location.as_ref(), self.location.as_ref(), None]);
-        let purpose = need("`purpose`", [options.purpose.as_ref(), self.purpose.as_ref(), None]);
+        let location = need("`location`", [unit.location.as_ref(), options.location.as_ref(), self.location.as_ref()]);
+        let purpose = need("`purpose`", [unit.purpose.as_ref(), options.purpose.as_ref(), self.purpose.as_ref()]);
         let operation_code = unit.operation_code.or(operation_code);
         if operation_code.is_none() {
             missing.push("`operation_code`");

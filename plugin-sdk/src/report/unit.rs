@@ -19,6 +19,10 @@ pub struct Unit {
     pub verdict: Option<Verdict>,
     /// The station.
     pub station: Option<String>,
+    /// Where the station stands.
+    pub location: Option<String>,
+    /// What the station is for.
+    pub purpose: Option<String>,
     /// The operator.
     pub operator: Option<String>,
     /// The test program's name.

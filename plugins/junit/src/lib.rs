@@ -2,15 +2,12 @@
 
 mod model;
 mod report;
-mod source;
-mod xml;
 
 use dropforge_sdk::prelude::*;
 use dropforge_sdk::{ErrorType, Metric, MetricKind, metrics};
+use dropforge_xml::{Source, Text, Token, Xml};
 
 use report::Report;
-use source::Source;
-use xml::{Text, Token, Xml};
 
 /// The converter.
 pub struct Junit;

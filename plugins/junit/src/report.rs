@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use dropforge_sdk::{Document, Error, Input, Output, Result};
+use dropforge_xml::{Element, Source, Text, Token, Xml};
 
 use crate::Options;
 use crate::model::{Case, CaseResult, Counts, Head, Kind, Property, Reported, Run, Status, Tail, seconds};
-use crate::source::Source;
-use crate::xml::{Element, Text, Token, Xml};
 
 /// How many bytes the content of one case, or of one suite less its cases, may have.
 const MAX_CONTENT_BYTES: usize = 32 << 20;
@@ -302,14 +301,14 @@ impl<'a, 'i, 'o> Report<'a, 'i, 'o> {
         match element.name.as_str() {
             "properties" => self.properties(content),
             "system-out" if keep => {
-                let before = content.system_out.len();
+                let before = content.system_out.kept_bytes();
                 self.text(&mut content.system_out)?;
-                content.take_room(content.system_out.len() - before, line)
+                content.take_room(content.system_out.kept_bytes() - before, line)
             }
             "system-err" if keep => {
-                let before = content.system_err.len();
+                let before = content.system_err.kept_bytes();
                 self.text(&mut content.system_err)?;
-                content.take_room(content.system_err.len() - before, line)
+                content.take_room(content.system_err.kept_bytes() - before, line)
             }
             _ => self.xml.skip(),
         }

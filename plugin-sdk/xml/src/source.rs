@@ -22,7 +22,7 @@ enum Encoding {
 
 /// A place in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub struct Place {
     /// From 1.
     pub line: u64,
     /// From 1, in characters.
@@ -44,19 +44,19 @@ impl Place {
     }
 
     /// The place after `text`, which begins here.
-    pub(crate) fn after(mut self, text: &[u8]) -> Place {
+    pub fn after(mut self, text: &[u8]) -> Place {
         self.advance(text);
         self
     }
 
     /// Puts this place into an error.
-    pub(crate) fn of(self, error: Error) -> Error {
+    pub fn of(self, error: Error) -> Error {
         error.line(self.line).column(self.column)
     }
 }
 
 /// A reader of the input as UTF-8. What the input holds as UTF-8 is passed on as it is: the XML reader checks it.
-pub(crate) struct Source<'a, 'i> {
+pub struct Source<'a, 'i> {
     input: &'a mut Input<'i>,
     encoding: Encoding,
     place: Place,
@@ -75,7 +75,7 @@ impl<'a, 'i> Source<'a, 'i> {
     ///
     /// # Errors
     /// `Unsupported` for an encoding that is not read; what reading gives.
-    pub(crate) fn open(input: &'a mut Input<'i>) -> Result<Self> {
+    pub fn open(input: &'a mut Input<'i>) -> Result<Self> {
         let mut head = Vec::new();
         input.by_ref().take(DECLARATION).read_to_end(&mut head)?;
         let (encoding, mark) = detect(&head)?;
@@ -85,12 +85,12 @@ impl<'a, 'i> Source<'a, 'i> {
     }
 
     /// Where the next byte stands.
-    pub(crate) fn place(&self) -> Place {
+    pub fn place(&self) -> Place {
         self.place
     }
 
     /// Says that a token begins here.
-    pub(crate) fn begin_token(&mut self) -> Place {
+    pub fn begin_token(&mut self) -> Place {
         self.token_bytes = 0;
         self.place
     }

@@ -1,4 +1,4 @@
-//! XML as start tags, end tags and the text between them, with places. Knows nothing of JUnit.
+//! XML as start tags, end tags and the text between them, with places. Knows no format.
 //!
 //! Entities of a document type are not expanded (a few lines of them can stand for gigabytes): a reference to one stays in the text as it
 //! is written. Characters that XML forbids, such as the escape sequences of terminals, are kept: test output is full of them.
@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 128;
 const MAX_ATTRIBUTES: usize = 256;
 
 /// A start tag.
-pub(crate) struct Element {
+pub struct Element {
     /// Without its prefix.
     pub name: String,
     /// In their order; names without their prefixes.
@@ -32,13 +32,13 @@ pub(crate) struct Element {
 
 impl Element {
     /// Takes an attribute out.
-    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+    pub fn take(&mut self, name: &str) -> Option<String> {
         let index = self.attributes.iter().position(|(key, _)| key == name)?;
         Some(self.attributes.remove(index).1)
     }
 
     /// Takes an attribute out if its value can be read, and leaves it otherwise.
-    pub(crate) fn take_as<T>(&mut self, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    pub fn take_as<T>(&mut self, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
         let (_, text) = self.attributes.iter().find(|(key, _)| key == name)?;
         let value = read(text)?;
         self.take(name);
@@ -47,7 +47,7 @@ impl Element {
 }
 
 /// What stands between the text.
-pub(crate) enum Token {
+pub enum Token {
     /// A start tag. An element without content gives an end as well.
     Start(Element),
     /// The end tag of the element that was begun last.
@@ -57,7 +57,7 @@ pub(crate) enum Token {
 }
 
 /// Collects text up to a limit.
-pub(crate) struct Text {
+pub struct Text {
     value: String,
     limit: usize,
     /// How many bytes went over the limit.
@@ -66,17 +66,17 @@ pub(crate) struct Text {
 
 impl Text {
     /// Keeps at most `limit` bytes.
-    pub(crate) fn new(limit: usize) -> Self {
+    pub fn new(limit: usize) -> Self {
         Text { value: String::new(), limit, dropped: 0 }
     }
 
     /// Keeps nothing.
-    pub(crate) fn ignored() -> Self {
+    pub fn ignored() -> Self {
         Text::new(0)
     }
 
     /// Appends what fits.
-    pub(crate) fn push(&mut self, text: &str) {
+    pub fn push(&mut self, text: &str) {
         let room = self.limit - self.value.len();
         // Once something was left out, nothing that follows may close the gap.
         let fits = if self.dropped > 0 { 0 } else { text.floor_char_boundary(room) };
@@ -85,23 +85,23 @@ impl Text {
     }
 
     /// How many bytes were collected.
-    pub(crate) fn len(&self) -> usize {
+    pub fn kept_bytes(&self) -> usize {
         self.value.len()
     }
 
     /// What was collected.
-    pub(crate) fn into_string(self) -> String {
+    pub fn into_string(self) -> String {
         self.value
     }
 
     /// What was collected; nothing where it is white space only.
-    pub(crate) fn into_value(self) -> Option<String> {
+    pub fn into_value(self) -> Option<String> {
         (!self.value.trim().is_empty()).then_some(self.value)
     }
 }
 
 /// A reader of XML.
-pub(crate) struct Xml<'a, 'i> {
+pub struct Xml<'a, 'i> {
     reader: Reader<Source<'a, 'i>>,
     buffer: Vec<u8>,
     /// The elements that are open, and where they begin.
@@ -113,7 +113,7 @@ pub(crate) struct Xml<'a, 'i> {
 
 impl<'a, 'i> Xml<'a, 'i> {
     /// A reader that is before the root element.
-    pub(crate) fn new(source: Source<'a, 'i>) -> Self {
+    pub fn new(source: Source<'a, 'i>) -> Self {
         let mut reader = Reader::from_reader(source);
         reader.config_mut().expand_empty_elements = true;
         Xml { reader, buffer: Vec::new(), open: Vec::new(), root_seen: false, unknown_entity: None }
@@ -123,7 +123,7 @@ impl<'a, 'i> Xml<'a, 'i> {
     ///
     /// # Errors
     /// `Malformed` or `Encoding` with the place; `Unsupported` for what is too deep or too large.
-    pub(crate) fn next(&mut self, text: &mut Text) -> Result<Token> {
+    pub fn next(&mut self, text: &mut Text) -> Result<Token> {
         loop {
             self.buffer.clear();
             let place = self.reader.get_mut().begin_token();
@@ -184,7 +184,7 @@ impl<'a, 'i> Xml<'a, 'i> {
     ///
     /// # Errors
     /// As [`Xml::next`].
-    pub(crate) fn skip(&mut self) -> Result<()> {
+    pub fn skip(&mut self) -> Result<()> {
         let depth = self.open.len();
         while self.open.len() >= depth {
             self.next(&mut Text::ignored())?;
