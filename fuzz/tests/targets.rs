@@ -13,6 +13,7 @@ use dropforge_fuzz::fuzz;
 use dropforge_plugin_csv::Csv;
 use dropforge_plugin_gr228x::Gr228x;
 use dropforge_plugin_junit::Junit;
+use dropforge_plugin_listen::Listen;
 use dropforge_plugin_spea::Spea;
 use dropforge_plugin_takaya::Takaya;
 use dropforge_plugin_teststand::Teststand;
@@ -160,6 +161,23 @@ fn teststand() {
     let whole = |file: &str| fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/teststand").join(file)).unwrap();
     let seeds = vec![whole("three-units.xml"), whole("TSWithWats.xml")];
     fuzz("teststand", seeds, &words, 2_000, |bytes| reports::<Teststand>("a.xml", bytes));
+}
+
+#[test]
+fn listen() {
+    let words = [
+        "Serial #:\tTime: \tLot #: \tName\tMargin\tUnit\tResult\tTolerance\tLimits\n",
+        "Serial #:\tTime: \tTHD\t\tx data lin\n",
+        "W\t11/2/2020 4:36:07 PM\tL\t",
+        "PASS",
+        "Max/Min\t/",
+        "\t",
+        "\n",
+        "1.0",
+        "1e999",
+        "NaN",
+    ];
+    fuzz("listen", data("listen", "txt"), &words, 4_000, |bytes| reports::<Listen>("a.txt", bytes));
 }
 
 #[test]

@@ -10,8 +10,9 @@ use dropforge_tests::{Setup, data, wait_for};
 use serde_json::Value;
 
 /// A converter, its file, and how many reports come of it.
-const FILES: [(&str, &str, usize); 5] = [
+const FILES: [(&str, &str, usize); 6] = [
     ("gr228x", "gr228x/43420_BIO2_Extended.LOG", 3),
+    ("listen", "listen/three-units.txt", 3),
     ("spea", "spea/three-runs.csv", 3),
     ("takaya", "takaya/small.ATD", 3),
     ("teststand", "teststand/three-units.xml", 3),
