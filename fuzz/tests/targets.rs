@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use dropforge_plugin_gr228x::Gr228x;
 use dropforge_plugin_junit::Junit;
 use dropforge_plugin_listen::Listen;
 use dropforge_plugin_spea::Spea;
+use dropforge_plugin_stdf::Stdf;
 use dropforge_plugin_takaya::Takaya;
 use dropforge_plugin_teststand::Teststand;
 use dropforge_plugin_wats::Wats;
@@ -140,6 +142,31 @@ fn takaya() {
     ];
     let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/takaya/small.ATD")).unwrap();
     fuzz("takaya", vec![whole], &words, 3_000, |bytes| reports::<Takaya>("a.atd", bytes));
+}
+
+/// Both outputs. The seeds are binary, and one of them is packed.
+#[test]
+fn stdf() {
+    let mut seeds = data("stdf", "stdf");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&seeds.concat()).unwrap();
+    seeds.push(gzip.finish().unwrap());
+    let words = [
+        "\u{0}\u{2}\u{5}\n\u{1}\u{0}",
+        "\u{0}\u{0}\u{14}\u{14}",
+        "\u{0}\u{13}\u{5}\u{14}\u{1}\u{0}",
+        "BZh9",
+        "\u{f}\u{f}",
+        "\u{f}\u{14}",
+        "2\n",
+    ];
+    fuzz("stdf", seeds, &words, 4_000, |bytes| {
+        reports::<Stdf>("a.stdf", bytes);
+        let run = testkit::convert::<Stdf>(TestInput::new("a.stdf", bytes), json!({"output": "jsonl"}));
+        for line in run.documents.iter().flat_map(|document| document.bytes.split(|byte| *byte == b'\n')).filter(|line| !line.is_empty()) {
+            assert!(serde_json::from_slice::<Value>(line).is_ok(), "{}", String::from_utf8_lossy(line));
+        }
+    });
 }
 
 #[test]

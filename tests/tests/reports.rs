@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
-use dropforge_tests::{Setup, data, wait_for};
+use dropforge_tests::{Setup, data, python_with_packages, wait_for};
 use serde_json::Value;
 
 /// A converter, its file, and how many reports come of it.
-const FILES: [(&str, &str, usize); 6] = [
+const FILES: [(&str, &str, usize); 7] = [
     ("gr228x", "gr228x/43420_BIO2_Extended.LOG", 3),
     ("listen", "listen/three-units.txt", 3),
     ("spea", "spea/three-runs.csv", 3),
+    ("stdf", "stdf/small.stdf", 4),
     ("takaya", "takaya/small.ATD", 3),
     ("teststand", "teststand/three-units.xml", 3),
     ("wats", "wats/uut-wsjf-export.json", 1),
@@ -96,4 +98,37 @@ fn a_report_of_100_000_steps_needs_no_more_memory_than_a_small_one() {
     let failed: Vec<&Value> = groups.iter().filter(|group| group["status"] == "F").collect();
     assert_eq!((failed.len(), &failed[0]["name"], &report["result"]), (1, &"R7000".into(), &"F".into()));
     assert_eq!(report["uut"]["stepIdCausedUUTFailure"], failed[0]["steps"][0]["id"]);
+}
+
+/// Every field of every record of a real lot, as pystdf reads it.
+#[test]
+fn stdf_records_are_what_pystdf_reads() {
+    let lot = data("stdf/lot2.stdf.bz2");
+    let expected = python_with_packages("stdf_records.py", &[Path::new(&lot)]);
+    let expected = expected.as_array().unwrap();
+    let options = "options = { output = 'jsonl' }";
+    let config = route("stdf").replace("options = { part_number = 'PN-1', revision = 'A', operation_code = 10 }", options);
+    let daemon = Setup::new().plugins(&["stdf"]).config(&config.replace(".{report_id}", "")).start();
+    wait_for("the inbox", || daemon.path("stdf").is_dir().then_some(()));
+    daemon.drop_into("stdf", "lot2.stdf.bz2", fs::read(&lot).unwrap());
+    let documents = daemon.wait_for_documents(1);
+    let text = fs::read_to_string(documents.values().next().unwrap()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), expected.len()), (58_020, 58_020));
+    let mut fields = 0;
+    for (line, expected) in lines.iter().zip(expected) {
+        let mut ours: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
+        assert_eq!(ours.remove("record").as_ref(), Some(&expected["record"]), "{line}");
+        ours.remove("offset");
+        // Python has numbers of single precision as the double that is nearest to them.
+        let single = |value: &Value| value.as_f64().filter(|_| value.is_f64()).map(|value| value as f32);
+        for (name, value) in expected["fields"].as_object().unwrap() {
+            let found = ours.remove(name).unwrap_or(Value::Null);
+            let same = found == *value || single(value).is_some_and(|value| single(&found) == Some(value));
+            assert!(same, "{name} is {found} here and {value} there: {line}");
+            fields += 1;
+        }
+        assert!(ours.is_empty(), "pystdf has not {ours:?}: {line}");
+    }
+    assert!(fields > 700_000, "{fields} fields");
 }

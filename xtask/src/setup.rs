@@ -126,16 +126,18 @@ fn rust_components(workspace: &Workspace) -> Result<()> {
     })
 }
 
-/// A Python with junitparser, for the tests that compare with it. Without one, setting up goes on: those tests say what is missing.
+/// A Python with what `requirements.txt` says, for the tests that compare with it. Without one, setting up goes on: those tests say what is missing.
 fn python(workspace: &Workspace) -> Result<()> {
-    term::step("Python with junitparser", || {
+    term::step("Python with packages to compare with", || {
         let requirements = workspace.root.join("tests/compare/requirements.txt");
         let required = std::fs::read_to_string(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
-        let version = required.trim().rsplit("==").next().unwrap_or_default().to_owned();
-        let check = format!("import importlib.metadata as m; assert m.version('junitparser') == '{version}'");
+        let packages: Vec<(&str, &str)> = required.lines().filter_map(|line| line.trim().split_once("==")).collect();
+        let named = packages.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ");
+        let checks = packages.iter().map(|(name, version)| format!("assert m.version('{name}') == '{version}'"));
+        let check = format!("import importlib.metadata as m; {}", checks.collect::<Vec<_>>().join("; "));
         let ready = || quietly(Command::new(workspace.python()).args(["-c", &check])).is_ok_and(|output| output.status.success());
         if ready() {
-            return Ok(format!("junitparser {version} in {}", workspace.target.join("venv").display()));
+            return Ok(format!("{named} in {}", workspace.target.join("venv").display()));
         }
         let without = "the tests that compare with it will say that it is missing";
         let Some(python) = workspace.program("python3") else { return Ok(format!("no python3 here: {without}")) };
@@ -152,9 +154,10 @@ fn python(workspace: &Workspace) -> Result<()> {
                 return Ok(format!("`python3 -m venv` does not work here (on Debian: install python3-venv): {without}"));
             }
         }
-        let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+        // What pystdf needs for spreadsheets is large, and not for reading.
+        let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"];
         let _ = quietly(Command::new(workspace.python()).args(options).arg(&requirements));
-        Ok(if ready() { format!("junitparser {version} installed now") } else { format!("PyPI cannot be had from here: {without}") })
+        Ok(if ready() { format!("{named} installed now") } else { format!("PyPI cannot be had from here: {without}") })
     })
 }
 

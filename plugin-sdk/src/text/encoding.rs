@@ -42,6 +42,12 @@ impl Encoding {
         }
     }
 
+    /// The text that all of these bytes are; none where they are no text in this encoding.
+    pub fn text(self, bytes: &[u8]) -> Option<String> {
+        let mut text = String::new();
+        self.decode(bytes, &mut text).ok().map(|()| text)
+    }
+
     /// Bytes in one code unit.
     pub(super) fn width(self) -> usize {
         if matches!(self, Encoding::Utf16Le | Encoding::Utf16Be) { 2 } else { 1 }
