@@ -13,6 +13,7 @@ pub mod mounts;
 pub mod receiver;
 #[cfg(target_os = "linux")]
 pub mod record;
+pub mod reports;
 pub mod secure;
 pub mod stream;
 

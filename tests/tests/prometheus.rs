@@ -17,7 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Set where a missing Prometheus is a failure.
-const REQUIRED: &str = "DROPFORGE_REQUIRE_PROMETHEUS";
+const REQUIRED: &str = "REQUIRE_PROMETHEUS";
 
 /// A series of an answer: its labels, and its value.
 type Series = (BTreeMap<String, String>, f64);

@@ -8,16 +8,9 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 
 use dropforge_tests::receiver::{Answer, Received, Receiver};
+use dropforge_tests::reports::{self, FILES, name_of};
 use dropforge_tests::{Daemon, Setup, data, files, wait_for};
 use serde_json::{Value, json};
-
-/// Converters and their files.
-const FILES: [(&str, &str); 4] = [
-    ("gr228x", "gr228x/43420_BIO2_Extended.LOG"),
-    ("spea", "spea/three-runs.csv"),
-    ("takaya", "takaya/small.ATD"),
-    ("wats", "wats/uut-wsjf-export.json"),
-];
 
 /// Why the server refuses a report: what its interface demands, written down here without a look at the schema that the daemon has.
 fn refusal(report: &Value) -> Option<String> {
@@ -102,16 +95,9 @@ fn take(stored: &Stored) -> impl FnMut(&Received) -> Answer + Send + use<> {
 }
 
 fn route(converter: &str, receiver: &Receiver) -> String {
-    // What is a report already says all of it itself, and so does a guest of the tests.
-    let options =
-        if ["wats", "misbehave"].contains(&converter) { "{}" } else { "{ part_number = 'PN-1', revision = 'A', operation_code = 10 }" };
-    format!(
-        "[[routes]]\nname = '{converter}'\nconverter = '{converter}'\ntimezone = 'Europe/Oslo'\n\
-         context = {{ station = 'ST-1', location = 'Line 1', purpose = 'Test', operator = 'Somebody' }}\n\
-         intake = {{ path = '{{dir}}/{converter}', create = true }}\noptions = {options}\non_invalid = 'warn'\n\
-         destinations = [{{ type = 'http', url = '{}/api/Report/WSJF', method = 'POST' }}]\n",
-        receiver.url()
-    )
+    let server = format!("{{ type = 'http', url = '{}/api/Report/WSJF', method = 'POST' }}", receiver.url());
+    // So that it is this server that refuses what is wrong.
+    reports::route(converter, &server, "on_invalid = 'warn'")
 }
 
 fn put(daemon: &Daemon, converter: &str, name: &str, content: &[u8]) {
@@ -125,18 +111,18 @@ fn a_server_has_exactly_the_expected_reports_after_an_outage() {
     let stored = Stored::default();
     receiver.behave(take(&stored));
     let mut config = String::from("[http]\nread_timeout_seconds = 5.0\n");
-    config.extend(FILES.iter().map(|(converter, _)| route(converter, &receiver)));
+    config.extend(FILES.iter().map(|(converter, ..)| route(converter, &receiver)));
     config.push_str(&route("misbehave", &receiver));
-    let mut plugins = FILES.map(|(converter, _)| converter).to_vec();
+    let mut plugins = FILES.map(|(converter, ..)| converter).to_vec();
     plugins.push("misbehave");
     let daemon = Setup::new().plugins(&plugins).config(&config).start();
 
     // The server is down: the reports wait, and their files are settled all the same.
-    for (converter, file) in FILES {
-        put(&daemon, converter, file.rsplit('/').next().unwrap(), &fs::read(data(file)).unwrap());
+    for (converter, file, _) in FILES {
+        put(&daemon, converter, name_of(file), &fs::read(data(file)).unwrap());
     }
-    for (converter, file) in FILES {
-        let name = file.rsplit('/').next().unwrap();
+    for (converter, file, _) in FILES {
+        let name = name_of(file);
         wait_for("the source to be settled", || {
             files(&daemon.path(converter)).keys().any(|path| path.starts_with("done/") && path.ends_with(name)).then_some(())
         });
@@ -147,7 +133,7 @@ fn a_server_has_exactly_the_expected_reports_after_an_outage() {
     receiver.start();
     let expected: BTreeMap<String, String> = FILES
         .iter()
-        .flat_map(|(converter, _)| files(&data("golden").join(converter)).into_values())
+        .flat_map(|(converter, ..)| files(&data("golden").join(converter)).into_values())
         .map(|path| fs::read_to_string(path).unwrap())
         .map(|report| (serde_json::from_str::<Value>(&report).unwrap()["id"].as_str().unwrap().to_owned(), report))
         .collect();

@@ -7,45 +7,22 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use dropforge_tests::reports::{self, FILES, name_of};
 use dropforge_tests::{Setup, data, python_with_packages, wait_for};
 use serde_json::Value;
 
-/// A converter, its file, and how many reports come of it.
-const FILES: [(&str, &str, usize); 7] = [
-    ("gr228x", "gr228x/43420_BIO2_Extended.LOG", 3),
-    ("listen", "listen/three-units.txt", 3),
-    ("spea", "spea/three-runs.csv", 3),
-    ("stdf", "stdf/small.stdf", 4),
-    ("takaya", "takaya/small.ATD", 3),
-    ("teststand", "teststand/three-units.xml", 3),
-    ("wats", "wats/uut-wsjf-export.json", 1),
-];
-
-fn route(converter: &str) -> String {
-    route_with(converter, "")
-}
-
-/// The same with another line of configuration.
-fn route_with(converter: &str, more: &str) -> String {
-    // What is a report already says all of it itself.
-    let options = if converter == "wats" { "{}" } else { "{ part_number = 'PN-1', revision = 'A', operation_code = 10 }" };
-    format!(
-        "[[routes]]\nname = '{converter}'\nconverter = '{converter}'\ntimezone = 'Europe/Oslo'\n\
-         context = {{ station = 'ST-1', location = 'Line 1', purpose = 'Test', operator = 'Somebody' }}\n\
-         intake = {{ path = '{{dir}}/{converter}', create = true }}\n\
-         options = {options}\n\
-         destinations = [{{ type = 'folder', path = '{{dir}}/out/{converter}', file_name = '{{name}}.{{report_id}}' }}]\n{more}\n"
-    )
+fn route(converter: &str, more: &str) -> String {
+    let folder = format!("{{ type = 'folder', path = '{{dir}}/out/{converter}', file_name = '{{name}}.{{report_id}}' }}");
+    reports::route(converter, &folder, more)
 }
 
 #[test]
 fn reports_come_out_of_the_sandbox_as_they_were_found_right() {
-    let routes: String = FILES.iter().map(|(converter, _, _)| route(converter)).collect();
+    let routes: String = FILES.iter().map(|(converter, _, _)| route(converter, "")).collect();
     let daemon = Setup::new().plugins(&FILES.map(|(converter, _, _)| converter)).config(&routes).start();
     for (converter, file, _) in FILES {
-        let name = file.rsplit('/').next().unwrap();
         wait_for("the inbox", || daemon.path(converter).is_dir().then_some(()));
-        daemon.drop_into(converter, name, fs::read(data(file)).unwrap());
+        daemon.drop_into(converter, name_of(file), fs::read(data(file)).unwrap());
     }
     let count = FILES.iter().map(|(_, _, count)| count).sum();
     let documents = daemon.wait_for_documents(count);
@@ -85,7 +62,7 @@ fn a_report_of_100_000_steps_needs_no_more_memory_than_a_small_one() {
         file += &format!("ANL;1;R{};{};{index};Resistor {index};;PASS;{value:e};0.1;1.0;ohm;12 40 ;{index}\n", index / 10, index / 10);
     }
     file += "SN;S1\nBOARDRESULT;FAIL\nEND;FAIL;03/11/2026;08:25:03\n";
-    let config = route_with("spea", "limits = { memory_bytes = 4194304 }").replace("revision", "mode = 'active', revision");
+    let config = route("spea", "limits = { memory_bytes = 4194304 }").replace("revision", "mode = 'active', revision");
     let daemon = Setup::new().plugins(&["spea"]).config(&config).start();
     wait_for("the inbox", || daemon.path("spea").is_dir().then_some(()));
     daemon.drop_into("spea", "long.csv", &file);
@@ -107,7 +84,7 @@ fn stdf_records_are_what_pystdf_reads() {
     let expected = python_with_packages("stdf_records.py", &[Path::new(&lot)]);
     let expected = expected.as_array().unwrap();
     let options = "options = { output = 'jsonl' }";
-    let config = route("stdf").replace("options = { part_number = 'PN-1', revision = 'A', operation_code = 10 }", options);
+    let config = route("stdf", "").replace("options = { part_number = 'PN-1', revision = 'A', operation_code = 10 }", options);
     let daemon = Setup::new().plugins(&["stdf"]).config(&config.replace(".{report_id}", "")).start();
     wait_for("the inbox", || daemon.path("stdf").is_dir().then_some(()));
     daemon.drop_into("stdf", "lot2.stdf.bz2", fs::read(&lot).unwrap());
