@@ -279,7 +279,7 @@ destinations = [{ type = 'folder', path = '{dir}/out' }]
     let limit = (count + 1).to_string();
     let converted = || json(&daemon, &["queue", "list", "--outcome", "converted", "--limit", &limit]).as_array().unwrap().clone();
     let jobs = wait_for("one of the others", || Some(converted()).filter(|jobs| jobs.len() > 1));
-    let finished = |job: &Value| job["finished_at"].as_str().unwrap().to_owned();
+    let finished = |job: &Value| job["finished_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let urgent = finished(jobs.iter().find(|job| job["route"] == "urgent").unwrap());
     let earlier = jobs.iter().filter(|job| job["route"] == "bulk" && finished(job) < urgent).count();
     assert_eq!(earlier, 0, "of {count}");

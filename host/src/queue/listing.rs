@@ -168,5 +168,5 @@ impl Store {
 
 /// A moment as people and programs read it.
 pub fn time(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
+    format!("{:.3}", jiff::Timestamp::from_millisecond(ms).unwrap_or_default())
 }
