@@ -35,6 +35,12 @@ pub fn needs_escape(bytes: &[u8; 16]) -> u32 {
     lanes::needs_escape(bytes).into()
 }
 
+/// Which bytes make a cell of CSV need quotes around it: commas, quotes and line ends; and NULs, which are to be found too.
+#[inline(always)]
+pub fn needs_quotes(bytes: &[u8; 16]) -> u32 {
+    lanes::any_of(bytes, b",\"\r\n\0").into()
+}
+
 /// Which bytes are `0` to `9`.
 #[inline(always)]
 pub fn digits(bytes: &[u8; 16]) -> u32 {

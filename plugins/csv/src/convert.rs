@@ -6,8 +6,8 @@ use dropforge_sdk::{Document, Input, Output, Result};
 
 use crate::head::Head;
 use crate::header::Keys;
-use crate::json::{Found, Inference, Rows};
-use crate::options::{Choice, Options};
+use crate::options::{Choice, Options, Target};
+use crate::output::{Csv, Found, Inference, Json, Table};
 use crate::problems::{Kind, Problems, tell};
 use crate::reader::{Cells, Dialect, Record, Records, Sink, Step};
 use crate::text::Text;
@@ -20,35 +20,28 @@ const PIECE: usize = 64 * 1024;
 /// # Errors
 /// What the host says; nothing in the text is an error, only a problem.
 pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut Output) -> Result<()> {
-    let mut document = output.document("application/x-ndjson", &input.name_with_extension("jsonl"))?;
+    let has_header = head.header.0 && !head.empty;
+    let (media_type, extension) = match options.output {
+        Target::Jsonl => ("application/x-ndjson", "jsonl"),
+        Target::Json => ("application/json", "json"),
+        Target::Csv if has_header => ("text/csv; charset=utf-8; header=present", "csv"),
+        Target::Csv => ("text/csv; charset=utf-8; header=absent", "csv"),
+    };
+    let document = output.document(media_type, &input.name_with_extension(extension))?;
     let dialect = head.table.dialect;
     let text = Text::new(input, head.encoding.map(|(encoding, _)| encoding));
     let mut conversion = Conversion { dialect, text, problems: Problems::default(), output };
     conversion.fill(0)?;
-    let has_header = head.header.0 && !head.empty;
-    let keys = match (head.empty, has_header) {
-        (true, _) => Keys::default(),
-        (false, true) => conversion.names()?,
-        (false, false) => Keys::numbered(head.table.columns),
-    };
-    let mut table = Rows::new(keys, Inference { plain: options.infer, quoted: options.infer && options.infer_quoted });
-    let rows = conversion.rows(&mut table, &mut document)?;
-    if rows == 0 && head.empty {
-        tell(conversion.output, Kind::Empty, (1, 1), "the file has no rows; its document is empty".into())?;
+    let names = if has_header { Some(conversion.names()?) } else { None };
+    let columns = if head.empty { 0 } else { head.table.columns };
+    if options.output == Target::Csv {
+        let table = names.map_or_else(|| Csv::unnamed(columns), Csv::named);
+        return conversion.finish(table, has_header, head, document);
     }
-    conversion.problems.finish(conversion.output)?;
-    for (name, value) in [
-        ("csv.delimiter", Choice::word(Some(dialect.delimiter))),
-        ("csv.quote", Choice::word(dialect.quote)),
-        ("csv.escape", Choice::word(dialect.escape)),
-        ("csv.header", has_header.to_string()),
-        ("csv.encoding", conversion.text.encoding().to_string()),
-        ("csv.rows", rows.to_string()),
-        ("csv.columns", table.columns().to_string()),
-    ] {
-        document.set_attribute(name, &value)?;
-    }
-    document.finish()
+    let keys = names.map_or_else(|| Keys::numbered(columns), Keys::named);
+    let inference = Inference { plain: options.infer, quoted: options.infer && options.infer_quoted };
+    let table = if options.output == Target::Json { Json::array(keys, inference) } else { Json::lines(keys, inference) };
+    conversion.finish(table, has_header, head, document)
 }
 
 struct Conversion<'a, 'i> {
@@ -75,7 +68,7 @@ impl Conversion<'_, '_> {
     }
 
     /// Reads the header row.
-    fn names(&mut self) -> Result<Keys> {
+    fn names(&mut self) -> Result<Vec<String>> {
         loop {
             let mut names = Cells::default();
             let mut records = Records::new(self.dialect, self.text.padded(), self.text.end(), self.text.ended());
@@ -90,16 +83,39 @@ impl Conversion<'_, '_> {
                 Step::Record(record) => {
                     report_quotes(&record, &self.text, &mut self.problems, self.output)?;
                     self.text.skip(at);
-                    return Ok(Keys::named(names.texts()));
+                    return Ok(names.texts());
                 }
                 Step::More => self.fill(at)?,
-                Step::Blank | Step::End => return Ok(Keys::default()),
+                Step::Blank | Step::End => return Ok(Vec::new()),
             }
         }
     }
 
-    /// Reads all other rows; answers how many there are.
-    fn rows(&mut self, table: &mut Rows, document: &mut Document) -> Result<u64> {
+    /// Reads the rows into the document and completes it.
+    fn finish(mut self, mut table: impl Table, has_header: bool, head: &Head, mut document: Document) -> Result<()> {
+        let rows = self.rows(&mut table, &mut document)?;
+        table.finish();
+        document.write_all(table.written())?;
+        if rows == 0 && head.empty {
+            tell(self.output, Kind::Empty, (1, 1), "the file has no rows; nor has its document".into())?;
+        }
+        self.problems.finish(self.output)?;
+        for (name, value) in [
+            ("csv.delimiter", Choice::word(Some(self.dialect.delimiter))),
+            ("csv.quote", Choice::word(self.dialect.quote)),
+            ("csv.escape", Choice::word(self.dialect.escape)),
+            ("csv.header", has_header.to_string()),
+            ("csv.encoding", self.text.encoding().to_string()),
+            ("csv.rows", rows.to_string()),
+            ("csv.columns", table.columns().to_string()),
+        ] {
+            document.set_attribute(name, &value)?;
+        }
+        document.finish()
+    }
+
+    /// Reads all rows below the header; answers how many there are.
+    fn rows(&mut self, table: &mut impl Table, document: &mut Document) -> Result<u64> {
         let mut rows = 0;
         loop {
             let Conversion { text, problems, output, dialect } = self;
@@ -108,10 +124,11 @@ impl Conversion<'_, '_> {
                 match records.next(table) {
                     Step::Record(record) => {
                         rows += 1;
-                        let found = table.end_row();
-                        if record.cells != table.columns() || found.nul.is_some() || record.is_odd() {
+                        let found = table.found();
+                        if record.cells != table.columns() || found != Found::default() || record.is_odd() {
                             report(&record, found, table, text, problems, output)?;
                         }
+                        table.end_row(record.cells);
                         if table.written().len() >= PIECE {
                             document.write_all(table.written())?;
                             table.clear();
@@ -124,7 +141,6 @@ impl Conversion<'_, '_> {
             };
             let at = records.at();
             if ended {
-                document.write_all(table.written())?;
                 return Ok(rows);
             }
             self.fill(at)?;
@@ -134,7 +150,7 @@ impl Conversion<'_, '_> {
 
 /// Reports what is odd about a row.
 #[cold]
-fn report(record: &Record, found: Found, table: &Rows, text: &Text, problems: &mut Problems, output: &mut Output) -> Result<()> {
+fn report(record: &Record, found: Found, table: &impl Table, text: &Text, problems: &mut Problems, output: &mut Output) -> Result<()> {
     report_quotes(record, text, problems, output)?;
     let (cells, columns) = (record.cells, table.columns());
     if let Some(at) = found.extra {
@@ -144,7 +160,7 @@ fn report(record: &Record, found: Found, table: &Rows, text: &Text, problems: &m
             tell(output, Kind::ExtraCells, text.place(at), message)?;
         }
     } else if cells < columns && problems.tells(Kind::MissingCells) {
-        let message = format!("{cells} cells where the table has {columns} columns; from `{}` on, the row has none", table.name(cells));
+        let message = format!("{cells} cells where the table has {columns} columns; none for `{}` and what follows it", table.name(cells));
         tell(output, Kind::MissingCells, text.place(record.end), message)?;
     }
     match found.nul {

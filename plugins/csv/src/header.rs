@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::block::BLOCK;
-use crate::json::quoted;
+use crate::output::quoted;
 
 /// The names of the columns.
 ///
@@ -40,7 +40,7 @@ impl Keys {
                     taken.used = true;
                     keys.add(cell);
                 }
-                _ if cell.is_empty() => keys.add_unique(numbered(column)),
+                _ if cell.is_empty() => keys.add_unique(column_name(column)),
                 _ => keys.add_unique(cell),
             }
         }
@@ -58,7 +58,7 @@ impl Keys {
 
     /// Adds a column that has no name.
     pub fn add_unnamed(&mut self) {
-        self.add_unique(numbered(self.names.len()));
+        self.add_unique(column_name(self.names.len()));
     }
 
     /// How many columns there are.
@@ -76,6 +76,14 @@ impl Keys {
     pub fn prefix(&self, column: usize) -> (&[u8], usize, usize) {
         let start = if column == 0 { 0 } else { self.ends.get(column - 1).copied().unwrap_or_default() };
         (&self.prefixes, start, self.ends.get(column).copied().unwrap_or(start))
+    }
+
+    /// Has rows begin with another text than `{`.
+    pub fn begin_with(&mut self, opening: &[u8]) {
+        if !self.names.is_empty() {
+            self.prefixes.splice(..1, opening.iter().copied());
+            self.ends.iter_mut().for_each(|end| *end += opening.len() - 1);
+        }
     }
 
     fn add_unique(&mut self, name: String) {
@@ -100,7 +108,8 @@ impl Keys {
     }
 }
 
-fn numbered(column: usize) -> String {
+/// What a column without a name is called.
+pub fn column_name(column: usize) -> String {
     format!("column_{}", column + 1)
 }
 

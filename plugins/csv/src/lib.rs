@@ -1,7 +1,7 @@
-//! CSV and TSV to JSON Lines: one JSON object for each row, in constant memory.
+//! CSV and TSV to JSON Lines, to JSON or to clean CSV, in constant memory.
 //!
 //! The path of a file: [`head`] looks at its first 64 KiB and finds [`encoding`] and [`dialect`]; [`text`] moves a window of decoded text
-//! over the file; [`reader`] cuts it into records and cells; [`json`] writes each cell as it comes, typed by [`infer`], under the
+//! over the file; [`reader`] cuts it into records and cells; [`output`] writes each cell as it comes, typed by [`infer`], under the
 //! names of [`header`]; whatever is wrong with the input goes to [`problems`].
 
 pub mod block;
@@ -11,8 +11,8 @@ pub mod encoding;
 pub mod head;
 pub mod header;
 pub mod infer;
-pub mod json;
 pub mod options;
+pub mod output;
 pub mod problems;
 pub mod reader;
 pub mod text;
@@ -21,7 +21,7 @@ use dropforge_sdk::prelude::*;
 use dropforge_sdk::{debug, export};
 
 use crate::head::Head;
-pub use crate::options::{Auto, Choice, EncodingChoice, Header, Options};
+pub use crate::options::{Auto, Choice, EncodingChoice, Header, Options, Target};
 use crate::reader::Dialect;
 
 /// The converter.
@@ -31,10 +31,10 @@ impl Converter for Csv {
     type Options = Options;
 
     fn describe() -> Descriptor {
-        Descriptor::new("csv", env!("CARGO_PKG_VERSION"), "CSV and TSV to JSON Lines: an object for each row")
+        Descriptor::new("csv", env!("CARGO_PKG_VERSION"), "CSV and TSV to JSON Lines, JSON or clean CSV")
             .patterns(["*.{csv,tsv,tab,psv}"])
             .reads(["text/csv", "text/tab-separated-values"])
-            .writes(["application/x-ndjson"])
+            .writes(["application/x-ndjson", "application/json", "text/csv"])
     }
 
     fn probe(input: &mut Input) -> Probe {

@@ -10,6 +10,8 @@ use crate::encoding::Encoding;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Options {
+    /// What comes out: `jsonl`, a JSON object for each row, line by line; `json`, one array of these; `csv`, the table in UTF-8 by RFC 4180.
+    pub output: Target,
     /// What separates the cells: one ASCII character, `tab`, or `auto`.
     #[schemars(with = "String", regex(pattern = r"^(auto|tab|[\x01-\x09\x0b\x0c\x0e-\x7f])$"))]
     pub delimiter: Choice,
@@ -33,6 +35,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
+            output: Target::Jsonl,
             delimiter: Choice::Auto,
             quote: Choice::Auto,
             escape: Choice::Auto,
@@ -112,6 +115,18 @@ impl From<Choice> for String {
             Choice::Is(byte) => char::from(byte).into(),
         }
     }
+}
+
+/// What comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// A JSON object for each row, line by line.
+    Jsonl,
+    /// One JSON array of these objects.
+    Json,
+    /// The table as CSV by RFC 4180, in UTF-8.
+    Csv,
 }
 
 /// Whether there is a header row.

@@ -118,6 +118,12 @@ fn any_table_comes_back_when_told_its_dialect() {
             let (index, _) = got.iter().zip(&rows).enumerate().find(|(_, (got, row))| got != row).expect("a row that differs");
             assert_eq!(got[index], rows[index], "table {table}, row {index}, {options}");
         }
+        let mut options = options;
+        options["output"] = json!("csv");
+        let clean = convert::<Csv>(TestInput::new("table.csv", encoded(&written.table(&rows), encoding, false)), options);
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(clean.documents[0].bytes.as_slice());
+        let got: Vec<Vec<String>> = reader.records().map(|row| row.unwrap().iter().map(String::from).collect()).collect();
+        assert!(got == rows, "table {table} as CSV");
         let unexpected: Vec<_> = run.problems.iter().filter(|(_, error)| !matches!(error.code.as_str(), "nul" | "empty")).collect();
         assert!(unexpected.is_empty(), "table {table}: {unexpected:?}");
     }

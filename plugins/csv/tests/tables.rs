@@ -271,7 +271,7 @@ fn options_have_a_schema_with_defaults() {
     let defaults: serde_json::Map<String, Value> =
         schema["properties"].as_object().unwrap().iter().map(|(name, option)| (name.clone(), option["default"].clone())).collect();
     let expected = json!({
-        "delimiter": "auto", "quote": "auto", "escape": "auto", "header": "auto", "encoding": "auto", "infer": true, "infer_quoted": false
+        "output": "jsonl", "delimiter": "auto", "quote": "auto", "escape": "auto", "header": "auto", "encoding": "auto", "infer": true, "infer_quoted": false
     });
     assert_eq!(Value::from(defaults.clone()), expected);
     assert_eq!(output("a,b\n1,2\n", defaults.into()).0, "{\"a\":1,\"b\":2}\n");

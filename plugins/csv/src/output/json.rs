@@ -1,9 +1,14 @@
-//! Writes rows as JSON Lines, straight from the text that was read: no value is built in between, and nothing is allocated per cell.
-//! Strings are copied 16 bytes at a time, and looked at for what must be escaped while they are in a register.
+//! Writes rows as JSON, one object a line or all in one array, straight from the text that was read: no value is built in between, and
+//! nothing is allocated per cell. Strings are copied 16 bytes at a time, and looked at for what must be escaped while they are in a
+//! register.
+
+use std::borrow::Cow;
 
 use crate::block::{load, needs_escape};
 use crate::header::Keys;
 use crate::infer::is_exact_number;
+use crate::output::bytes::Out;
+use crate::output::{Found, Table};
 use crate::reader::Sink;
 
 /// How cells become values.
@@ -16,64 +21,48 @@ pub struct Inference {
 }
 
 /// The rows that were written and not taken yet.
-pub struct Rows {
+pub struct Json {
     keys: Keys,
     inference: Inference,
+    array: Array,
     out: Out,
     /// Where the row begins that is being written.
     row: usize,
     /// How many columns the table has.
     columns: usize,
-    /// Where in the text the first cell begins that is beyond them.
-    extra: Option<usize>,
-    /// Where in the text the first NUL of the row is.
-    nul: Option<usize>,
+    found: Found,
 }
 
-/// What writing a row found.
+/// Whether the rows are the elements of one array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
-    /// Where in the text the first cell begins that is beyond the table's columns.
-    pub extra: Option<usize>,
-    /// Where in the text the first NUL is.
-    pub nul: Option<usize>,
+enum Array {
+    /// They are not: each is a line.
+    None,
+    /// They are, and there is none yet.
+    Empty,
+    /// They are, and the next one follows another.
+    Begun,
 }
 
-impl Rows {
-    /// Rows with these names.
-    pub fn new(keys: Keys, inference: Inference) -> Self {
+impl Json {
+    /// A line for each row.
+    pub fn lines(keys: Keys, inference: Inference) -> Self {
         let columns = keys.count();
-        Rows { keys, inference, out: Out::default(), row: 0, columns, extra: None, nul: None }
+        Json { keys, inference, array: Array::None, out: Out::default(), row: 0, columns, found: Found::default() }
     }
 
-    /// How many columns the table has, cells beyond it not counted.
-    pub fn columns(&self) -> usize {
-        self.columns
+    /// One array with an element for each row.
+    pub fn array(keys: Keys, inference: Inference) -> Self {
+        let mut rows = Json { array: Array::Empty, ..Json::lines(keys, inference) };
+        rows.put(b"[\n");
+        rows
     }
 
-    /// The name of a column, for messages.
-    pub fn name(&self, column: usize) -> &str {
-        self.keys.name(column)
-    }
-
-    /// Ends the row.
-    #[inline(always)]
-    pub fn end_row(&mut self) -> Found {
-        self.out.reserve(2);
-        self.out.push(b'}');
-        self.out.push(b'\n');
+    /// Writes what stands between rows.
+    fn put(&mut self, text: &[u8]) {
+        self.out.reserve(text.len());
+        text.iter().for_each(|byte| self.out.push(*byte));
         self.row = self.out.length;
-        Found { extra: self.extra.take(), nul: self.nul.take() }
-    }
-
-    /// The whole rows so far.
-    pub fn written(&self) -> &[u8] {
-        self.out.bytes.get(..self.row).unwrap_or_default()
-    }
-
-    /// Forgets the rows so far: they are where they belong.
-    pub fn clear(&mut self) {
-        (self.out.length, self.row) = (0, 0);
     }
 
     #[inline(always)]
@@ -90,7 +79,7 @@ impl Rows {
     #[inline(always)]
     fn string(&mut self, text: &[u8], from: usize, to: usize) {
         if let Some(nul) = self.out.string(text, from, to) {
-            self.nul.get_or_insert(nul);
+            self.found.nul.get_or_insert(nul);
         }
     }
 
@@ -99,14 +88,14 @@ impl Rows {
         while column >= self.keys.count() {
             self.keys.add_unnamed();
         }
-        self.extra.get_or_insert(from);
+        self.found.extra.get_or_insert(from);
     }
 }
 
 /// The text of a null, padded for copying in steps.
 const NULL: &[u8] = b"null            ";
 
-impl Sink for Rows {
+impl Sink for Json {
     #[inline(always)]
     fn cell(&mut self, column: usize, text: &[u8], from: usize, to: usize, quoted: bool) {
         if column >= self.columns {
@@ -125,63 +114,57 @@ impl Sink for Rows {
 
     fn restart(&mut self) {
         self.out.length = self.row;
-        (self.extra, self.nul) = (None, None);
+        self.found = Found::default();
     }
 }
 
-/// Bytes on their way out, with room behind them for whole steps of 16.
-#[derive(Default)]
-struct Out {
-    bytes: Vec<u8>,
-    length: usize,
+impl Table for Json {
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn name(&self, column: usize) -> Cow<'_, str> {
+        self.keys.name(column).into()
+    }
+
+    #[inline(always)]
+    fn found(&self) -> Found {
+        self.found
+    }
+
+    #[inline(always)]
+    fn end_row(&mut self, _: usize) {
+        self.out.reserve(2);
+        self.out.push(b'}');
+        if self.array == Array::None {
+            self.out.push(b'\n');
+        } else if self.array == Array::Empty {
+            self.keys.begin_with(b",\n{");
+            self.array = Array::Begun;
+        }
+        self.row = self.out.length;
+        self.found = Found::default();
+    }
+
+    #[inline(always)]
+    fn written(&self) -> &[u8] {
+        self.out.bytes.get(..self.row).unwrap_or_default()
+    }
+
+    fn clear(&mut self) {
+        (self.out.length, self.row) = (0, 0);
+    }
+
+    fn finish(&mut self) {
+        match self.array {
+            Array::None => {}
+            Array::Empty => self.put(b"]\n"),
+            Array::Begun => self.put(b"\n]\n"),
+        }
+    }
 }
 
 impl Out {
-    /// Makes room for `more` bytes and a step behind them.
-    #[inline(always)]
-    fn reserve(&mut self, more: usize) {
-        let needed = self.length + more + 16;
-        if needed > self.bytes.len() {
-            self.grow(needed);
-        }
-    }
-
-    #[cold]
-    fn grow(&mut self, needed: usize) {
-        self.bytes.resize(needed.max(2 * self.bytes.len()).max(1024), 0);
-    }
-
-    #[inline(always)]
-    fn push(&mut self, byte: u8) {
-        if let Some(to) = self.bytes.get_mut(self.length) {
-            *to = byte;
-            self.length += 1;
-        }
-    }
-
-    /// Writes 16 bytes behind the end without moving it.
-    #[inline(always)]
-    fn store(&mut self, bytes: &[u8; 16]) {
-        if let Some(to) = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut::<16>()) {
-            *to = *bytes;
-        }
-    }
-
-    /// Copies `from[start..end]` as it is.
-    #[inline(always)]
-    fn short(&mut self, from: &[u8], start: usize, end: usize) {
-        let (mut at, target) = (start, self.length + end - start);
-        loop {
-            self.store(&load(from, at));
-            if end - at <= 16 {
-                break;
-            }
-            at += 16;
-            self.length += 16;
-        }
-        self.length = target;
-    }
-
     /// Writes `text[from..to]` as a JSON string. Says where the first NUL is.
     #[inline(always)]
     fn string(&mut self, text: &[u8], from: usize, to: usize) -> Option<usize> {

@@ -1,0 +1,58 @@
+//! Bytes on their way out, written in steps of 16. It knows no format.
+
+use crate::block::load;
+
+/// The bytes, with room behind them for whole steps of 16.
+#[derive(Default)]
+pub(super) struct Out {
+    pub bytes: Vec<u8>,
+    /// How many of them are written.
+    pub length: usize,
+}
+
+impl Out {
+    /// Makes room for `more` bytes and a step behind them.
+    #[inline(always)]
+    pub fn reserve(&mut self, more: usize) {
+        let needed = self.length + more + 16;
+        if needed > self.bytes.len() {
+            self.grow(needed);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize) {
+        self.bytes.resize(needed.max(2 * self.bytes.len()).max(1024), 0);
+    }
+
+    #[inline(always)]
+    pub fn push(&mut self, byte: u8) {
+        if let Some(to) = self.bytes.get_mut(self.length) {
+            *to = byte;
+            self.length += 1;
+        }
+    }
+
+    /// Writes 16 bytes behind the end without moving it.
+    #[inline(always)]
+    pub fn store(&mut self, bytes: &[u8; 16]) {
+        if let Some(to) = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut::<16>()) {
+            *to = *bytes;
+        }
+    }
+
+    /// Copies `from[start..end]` as it is.
+    #[inline(always)]
+    pub fn short(&mut self, from: &[u8], start: usize, end: usize) {
+        let (mut at, target) = (start, self.length + end - start);
+        loop {
+            self.store(&load(from, at));
+            if end - at <= 16 {
+                break;
+            }
+            at += 16;
+            self.length += 16;
+        }
+        self.length = target;
+    }
+}

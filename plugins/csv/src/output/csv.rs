@@ -1,0 +1,146 @@
+//! Writes rows as CSV by RFC 4180: cells between commas, lines that end in CR LF, and quotes around the cells that need them. No text is
+//! changed, no name is made up.
+
+use std::borrow::Cow;
+
+use crate::block::{BLOCK, load, needs_quotes};
+use crate::header::column_name;
+use crate::output::bytes::Out;
+use crate::output::{Found, Table};
+use crate::reader::Sink;
+
+/// The rows that were written and not taken yet.
+pub struct Csv {
+    /// The names, as they stand in the file; none where it has none.
+    names: Vec<String>,
+    out: Out,
+    /// Where the row begins that is being written.
+    row: usize,
+    /// How many columns the table has.
+    columns: usize,
+    found: Found,
+}
+
+impl Csv {
+    /// Rows below a header row of these names.
+    pub fn named(names: Vec<String>) -> Self {
+        let mut rows = Csv { columns: names.len(), ..Csv::unnamed(0) };
+        for (column, name) in names.iter().enumerate() {
+            let padded = [name.as_bytes(), &[0; BLOCK]].concat();
+            rows.cell(column, &padded, 0, name.len(), false);
+        }
+        if !names.is_empty() {
+            rows.end_row(names.len());
+        }
+        rows.names = names;
+        rows
+    }
+
+    /// Rows of a table without a header.
+    pub fn unnamed(columns: usize) -> Self {
+        Csv { names: Vec::new(), out: Out::default(), row: 0, columns, found: Found::default() }
+    }
+
+    /// Copies a cell as it is and says whether that will do; where it needs quotes, what was copied is to be overwritten.
+    #[inline(always)]
+    fn plain(&mut self, text: &[u8], from: usize, to: usize) -> bool {
+        let (mut at, start) = (from, self.out.length);
+        loop {
+            let bytes = load(text, at);
+            self.out.store(&bytes);
+            let step = (to - at).min(16);
+            if needs_quotes(&bytes) & ((1 << step) - 1) != 0 {
+                self.out.length = start;
+                return false;
+            }
+            self.out.length += step;
+            at += step;
+            if at >= to {
+                return true;
+            }
+        }
+    }
+
+    /// Copies a cell with quotes around it, those in it doubled.
+    #[inline(never)]
+    fn quoted(&mut self, text: &[u8], from: usize, to: usize) {
+        let cell = text.get(from..to).unwrap_or_default();
+        let doubled = cell.iter().filter(|byte| **byte == b'"').count();
+        self.out.reserve(cell.len() + doubled + 2);
+        self.out.push(b'"');
+        for (offset, byte) in cell.iter().enumerate() {
+            match byte {
+                b'"' => self.out.push(b'"'),
+                0 => _ = self.found.nul.get_or_insert(from + offset),
+                _ => {}
+            }
+            self.out.push(*byte);
+        }
+        self.out.push(b'"');
+    }
+}
+
+impl Sink for Csv {
+    #[inline(always)]
+    fn cell(&mut self, column: usize, text: &[u8], from: usize, to: usize, quoted: bool) {
+        if column >= self.columns {
+            self.found.extra.get_or_insert(from);
+        }
+        self.out.reserve(to - from + 2);
+        if column > 0 {
+            self.out.push(b',');
+        }
+        // Quotes around nothing say that the text is empty rather than absent.
+        if (quoted && from == to) || !self.plain(text, from, to) {
+            self.quoted(text, from, to);
+        }
+    }
+
+    fn restart(&mut self) {
+        self.out.length = self.row;
+        self.found = Found::default();
+    }
+}
+
+impl Table for Csv {
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn name(&self, column: usize) -> Cow<'_, str> {
+        self.names.get(column).map_or_else(|| column_name(column).into(), |name| name.into())
+    }
+
+    #[inline(always)]
+    fn found(&self) -> Found {
+        self.found
+    }
+
+    #[inline(always)]
+    fn end_row(&mut self, cells: usize) {
+        let missing = self.columns.saturating_sub(cells);
+        self.out.reserve(missing + 4);
+        if self.out.length == self.row && missing == 0 {
+            // Else the line of a lone empty cell would be blank, and no row.
+            self.out.push(b'"');
+            self.out.push(b'"');
+        }
+        // Every row is as wide as the table: readers ask for that.
+        (0..missing).for_each(|_| self.out.push(b','));
+        self.out.push(b'\r');
+        self.out.push(b'\n');
+        self.row = self.out.length;
+        self.found = Found::default();
+    }
+
+    #[inline(always)]
+    fn written(&self) -> &[u8] {
+        self.out.bytes.get(..self.row).unwrap_or_default()
+    }
+
+    fn clear(&mut self) {
+        (self.out.length, self.row) = (0, 0);
+    }
+
+    fn finish(&mut self) {}
+}
