@@ -2,13 +2,13 @@
 
 use std::io::Write;
 
-use dropforge_sdk::{Document, Input, Output, Result};
+use dropforge_sdk::{Document, Error, Input, Output, Result};
 
 use crate::head::Head;
 use crate::header::Keys;
-use crate::options::{Choice, Options, Target};
-use crate::output::{Csv, Found, Inference, Json, Table};
-use crate::problems::{Kind, Problems, tell};
+use crate::options::{Choice, OnError, Options, Target};
+use crate::output::{Csv, Inference, Json, Table};
+use crate::problems::{Fate, Fault, Kind, Problems, Words};
 use crate::reader::{Cells, Dialect, Record, Records, Sink, Step};
 use crate::text::Text;
 
@@ -30,7 +30,8 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
     let document = output.document(media_type, &input.name_with_extension(extension))?;
     let dialect = head.table.dialect;
     let text = Text::new(input, head.encoding.map(|(encoding, _)| encoding));
-    let mut conversion = Conversion { dialect, text, problems: Problems::default(), output };
+    let policy = options.on_error;
+    let mut conversion = Conversion { dialect, text, policy, judges_replaced: false, problems: Problems::new(policy), output };
     conversion.fill(0)?;
     let names = if has_header { Some(conversion.names()?) } else { None };
     let columns = if head.empty { 0 } else { head.table.columns };
@@ -47,23 +48,25 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
 struct Conversion<'a, 'i> {
     dialect: Dialect,
     text: Text<'a, 'i>,
+    policy: OnError,
+    /// Whether rows are looked at for what could not be decoded.
+    judges_replaced: bool,
     problems: Problems,
     output: &'a mut Output,
 }
 
 impl Conversion<'_, '_> {
-    /// Moves the window on by `read` bytes, and says what cannot be decoded in what is new.
+    /// Moves the window on by `read` bytes. What cannot be decoded in what is new is told at once where all of it is kept; otherwise the
+    /// rows that hold it are judged.
     fn fill(&mut self, read: usize) -> Result<()> {
         self.text.refill(read)?;
         let replaced = self.text.take_replaced();
-        let encoding = self.text.encoding();
-        for at in &replaced.first {
-            if self.problems.tells(Kind::Encoding) {
-                let message = format!("bytes that are not {encoding}; the cell has U+FFFD in their place");
-                tell(self.output, Kind::Encoding, self.text.place(*at), message)?;
-            }
+        self.judges_replaced |= replaced.count > 0 && self.policy != OnError::Lenient;
+        if self.policy == OnError::Lenient && replaced.count > 0 {
+            let faults: Vec<Fault> = replaced.first.iter().map(|at| Fault { kind: Kind::Encoding, at: *at }).collect();
+            self.problems.keep(&faults, |fault| words(fault, None, 0, "", &self.text), self.output)?;
+            self.problems.count(Kind::Encoding, replaced.count - replaced.first.len() as u64);
         }
-        self.problems.count(Kind::Encoding, replaced.count - replaced.first.len() as u64);
         Ok(())
     }
 
@@ -81,7 +84,10 @@ impl Conversion<'_, '_> {
             let at = records.at();
             match step {
                 Step::Record(record) => {
-                    report_quotes(&record, &self.text, &mut self.problems, self.output)?;
+                    let nul = names.0.iter().any(|name| name.contains(&0));
+                    let mut faults = faults(&record, nul, self.judges_replaced, record.cells, &self.text);
+                    faults.sort_by_key(|fault| fault.at);
+                    self.problems.keep(&faults, |fault| words(fault, Some(&record), 0, "", &self.text), self.output)?;
                     self.text.skip(at);
                     return Ok(names.texts());
                 }
@@ -97,7 +103,7 @@ impl Conversion<'_, '_> {
         table.finish();
         document.write_all(table.written())?;
         if rows == 0 && head.empty {
-            tell(self.output, Kind::Empty, (1, 1), "the file has no rows; nor has its document".into())?;
+            self.output.warn(Error::malformed("the file has no rows; nor has its document").code("empty").line(1).column(1))?;
         }
         self.problems.finish(self.output)?;
         for (name, value) in [
@@ -111,6 +117,9 @@ impl Conversion<'_, '_> {
         ] {
             document.set_attribute(name, &value)?;
         }
+        if self.policy == OnError::Skip {
+            document.set_attribute("csv.skipped", &self.problems.skipped().to_string())?;
+        }
         document.finish()
     }
 
@@ -118,16 +127,22 @@ impl Conversion<'_, '_> {
     fn rows(&mut self, table: &mut impl Table, document: &mut Document) -> Result<u64> {
         let mut rows = 0;
         loop {
-            let Conversion { text, problems, output, dialect } = self;
-            let mut records = Records::new(*dialect, text.padded(), text.end(), text.ended());
+            let Conversion { text, problems, output, dialect, judges_replaced, .. } = self;
+            let columns = table.columns();
+            let mut records = Records::new(*dialect, text.padded(), text.end(), text.ended()).expecting(columns);
             let ended = loop {
                 match records.next(table) {
                     Step::Record(record) => {
-                        rows += 1;
-                        let found = table.found();
-                        if record.cells != table.columns() || found != Found::default() || record.is_odd() {
-                            report(&record, found, table, text, problems, output)?;
+                        if record.cells != columns || table.has_nul() || record.is_odd() || *judges_replaced {
+                            let mut faults = faults(&record, table.has_nul(), *judges_replaced, columns, text);
+                            let name = || table.name(record.cells.min(columns));
+                            let words = |fault| words(fault, Some(&record), columns, &name(), text);
+                            if problems.judge(&mut faults, words, output)? == Fate::Skipped {
+                                table.restart();
+                                continue;
+                            }
                         }
+                        rows += 1;
                         table.end_row(record.cells);
                         if table.written().len() >= PIECE {
                             document.write_all(table.written())?;
@@ -148,38 +163,44 @@ impl Conversion<'_, '_> {
     }
 }
 
-/// Reports what is odd about a row.
+/// What is wrong with a record of a table of so many columns.
 #[cold]
-fn report(record: &Record, found: Found, table: &impl Table, text: &Text, problems: &mut Problems, output: &mut Output) -> Result<()> {
-    report_quotes(record, text, problems, output)?;
-    let (cells, columns) = (record.cells, table.columns());
-    if let Some(at) = found.extra {
-        if problems.tells(Kind::ExtraCells) {
-            let message =
-                format!("{cells} cells where the table has {columns} columns; the others are kept, from `{}`", table.name(columns));
-            tell(output, Kind::ExtraCells, text.place(at), message)?;
-        }
-    } else if cells < columns && problems.tells(Kind::MissingCells) {
-        let message = format!("{cells} cells where the table has {columns} columns; none for `{}` and what follows it", table.name(cells));
-        tell(output, Kind::MissingCells, text.place(record.end), message)?;
-    }
-    match found.nul {
-        Some(at) if problems.tells(Kind::Nul) => tell(output, Kind::Nul, text.place(at), "a NUL character; the cell keeps it".into()),
-        _ => Ok(()),
-    }
+fn faults(record: &Record, nul: bool, replaced: bool, columns: usize, text: &Text) -> Vec<Fault> {
+    let raw = text.padded().get(record.start..record.end).unwrap_or_default();
+    let nul = nul.then(|| record.start + raw.iter().position(|byte| *byte == 0).unwrap_or_default());
+    let replaced = replaced.then(|| raw.windows(3).position(|bytes| bytes == REPLACEMENT.as_bytes())).flatten();
+    [
+        (Kind::StrayQuote, record.stray),
+        (Kind::UnclosedQuote, record.unclosed.map(|unclosed| unclosed.at)),
+        (Kind::Nul, nul),
+        (Kind::Encoding, replaced.map(|at| record.start + at)),
+        (Kind::ExtraCells, record.extra),
+        (Kind::MissingCells, (record.cells < columns).then_some(record.end)),
+    ]
+    .into_iter()
+    .filter_map(|(kind, at)| Some(Fault { kind, at: at? }))
+    .collect()
 }
 
-fn report_quotes(record: &Record, text: &Text, problems: &mut Problems, output: &mut Output) -> Result<()> {
-    if let Some(at) = record.stray
-        && problems.tells(Kind::StrayQuote)
-    {
-        tell(output, Kind::StrayQuote, text.place(at), "text after a closing quote; it is kept as part of the cell".into())?;
-    }
-    if let Some(unclosed) = record.unclosed
-        && problems.tells(Kind::UnclosedQuote)
-    {
-        let done = if unclosed.as_text { "it is taken as text, and the lines after it as rows" } else { "its cell ends with the file" };
-        tell(output, Kind::UnclosedQuote, text.place(unclosed.at), format!("a quote that never closes; {done}"))?;
-    }
-    Ok(())
+/// What stands for bytes that cannot be decoded.
+const REPLACEMENT: &str = "\u{fffd}";
+
+/// A fault in words, of a record where it is one's; `name` is that of the first column that is missing or too many.
+#[cold]
+fn words(fault: Fault, record: Option<&Record>, columns: usize, name: &str, text: &Text) -> Words {
+    let cells = record.map_or(0, |record| record.cells);
+    let as_text = record.and_then(|record| record.unclosed).is_some_and(|unclosed| unclosed.as_text);
+    let width = || format!("{cells} cells where the table has {columns} columns");
+    let (what, done) = match fault.kind {
+        Kind::StrayQuote => ("text after a closing quote".into(), "it is kept as part of the cell".into()),
+        Kind::UnclosedQuote if as_text => {
+            ("a quote that never closes".into(), "it is taken as text, and the lines after it as rows".into())
+        }
+        Kind::UnclosedQuote => ("a quote that never closes".into(), "its cell ends with the file".into()),
+        Kind::Nul => ("a NUL character".into(), "the cell keeps it".into()),
+        Kind::Encoding => (format!("bytes that are not {}", text.encoding()), "the cell has U+FFFD in their place".into()),
+        Kind::ExtraCells => (width(), format!("the others are kept, from `{name}`")),
+        Kind::MissingCells => (width(), format!("none for `{name}` and what follows it")),
+    };
+    Words { what, done, place: text.place(fault.at) }
 }

@@ -21,7 +21,7 @@ use dropforge_sdk::prelude::*;
 use dropforge_sdk::{debug, export};
 
 use crate::head::Head;
-pub use crate::options::{Auto, Choice, EncodingChoice, Header, Options, Target};
+pub use crate::options::{Auto, Choice, EncodingChoice, Header, OnError, Options, Target};
 use crate::reader::Dialect;
 
 /// The converter.

@@ -12,6 +12,8 @@ use crate::encoding::Encoding;
 pub struct Options {
     /// What comes out: `jsonl`, a JSON object for each row, line by line; `json`, one array of these; `csv`, the table in UTF-8 by RFC 4180.
     pub output: Target,
+    /// What becomes of rows that are broken: `lenient` keeps every cell that is there, `strict` fails at the first, `skip` leaves them out.
+    pub on_error: OnError,
     /// What separates the cells: one ASCII character, `tab`, or `auto`.
     #[schemars(with = "String", regex(pattern = r"^(auto|tab|[\x01-\x09\x0b\x0c\x0e-\x7f])$"))]
     pub delimiter: Choice,
@@ -36,6 +38,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             output: Target::Jsonl,
+            on_error: OnError::Lenient,
             delimiter: Choice::Auto,
             quote: Choice::Auto,
             escape: Choice::Auto,
@@ -127,6 +130,19 @@ pub enum Target {
     Json,
     /// The table as CSV by RFC 4180, in UTF-8.
     Csv,
+}
+
+/// What becomes of rows that are broken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// Every cell that is there is kept, with a warning.
+    #[default]
+    Lenient,
+    /// The first one fails the conversion.
+    Strict,
+    /// They are left out, each with an error among the problems.
+    Skip,
 }
 
 /// Whether there is a header row.

@@ -1,6 +1,9 @@
-//! Says what is wrong with an input: each kind of problem with its first places, then how many more there were.
+//! Says what is wrong with an input, as the option `on_error` has it: each kind of fault with its first places, then how many more there
+//! were.
 
 use dropforge_sdk::{Error, ErrorType, Output, Result, Severity};
+
+use crate::options::OnError;
 
 /// How many problems of a kind are told with their place. Beyond that only their number is.
 const TOLD: u64 = 20;
@@ -20,13 +23,10 @@ pub enum Kind {
     Nul,
     /// Bytes are no text in the encoding.
     Encoding,
-    /// There is not even a header.
-    Empty,
 }
 
 impl Kind {
-    const ALL: [Kind; 7] =
-        [Kind::MissingCells, Kind::ExtraCells, Kind::StrayQuote, Kind::UnclosedQuote, Kind::Nul, Kind::Encoding, Kind::Empty];
+    const ALL: [Kind; 6] = [Kind::MissingCells, Kind::ExtraCells, Kind::StrayQuote, Kind::UnclosedQuote, Kind::Nul, Kind::Encoding];
 
     /// The stable name.
     fn code(self) -> &'static str {
@@ -37,43 +37,103 @@ impl Kind {
             Kind::UnclosedQuote => "unclosed_quote",
             Kind::Nul => "nul",
             Kind::Encoding => "invalid_encoding",
-            Kind::Empty => "empty",
         }
     }
 
     fn error_type(self) -> ErrorType {
         if self == Kind::Encoding { ErrorType::Encoding } else { ErrorType::Malformed }
     }
+}
 
-    /// A quote that never closes leaves in doubt where records end, and a file in which one stands was most likely cut off. After all
-    /// others, everything that could be read stands in the document.
-    fn severity(self) -> Severity {
-        if self == Kind::UnclosedQuote { Severity::Error } else { Severity::Warning }
-    }
+/// One thing that is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Its kind.
+    pub kind: Kind,
+    /// Where it is in the window.
+    pub at: usize,
+}
+
+/// A fault in words.
+#[derive(Debug)]
+pub struct Words {
+    /// What is wrong.
+    pub what: String,
+    /// What becomes of it where every cell is kept.
+    pub done: String,
+    /// The line and the column.
+    pub place: (u64, u64),
+}
+
+/// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes to the document.
+    Kept,
+    /// It does not.
+    Skipped,
 }
 
 /// Counts problems and tells the first of each kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Problems {
+    policy: OnError,
     counts: [u64; Kind::ALL.len()],
-}
-
-/// Tells a problem, at a line and column.
-///
-/// # Errors
-/// What the host says.
-pub fn tell(output: &mut Output, kind: Kind, (line, column): (u64, u64), message: String) -> Result<()> {
-    output.problem(kind.severity(), Error::new(kind.error_type(), message).code(kind.code()).line(line).column(column))
+    skipped: u64,
 }
 
 impl Problems {
-    /// Counts one, and answers whether it is to be told.
-    #[cold]
-    pub fn tells(&mut self, kind: Kind) -> bool {
-        self.add(kind, 1) <= TOLD
+    /// With the policy of the options.
+    pub fn new(policy: OnError) -> Self {
+        Problems { policy, counts: Default::default(), skipped: 0 }
     }
 
-    /// Counts problems that are not told one by one.
+    /// How many rows were left out.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Tells the faults of a row, for which `words` is asked only where they are told, and says what becomes of it.
+    ///
+    /// # Errors
+    /// The first fault, where the policy is strict; what the host says.
+    #[cold]
+    pub fn judge(&mut self, faults: &mut [Fault], words: impl Fn(Fault) -> Words, output: &mut Output) -> Result<Fate> {
+        faults.sort_by_key(|fault| fault.at);
+        let Some(first) = faults.first() else { return Ok(Fate::Kept) };
+        if self.policy != OnError::Skip {
+            return self.keep(faults, words, output).map(|()| Fate::Kept);
+        }
+        self.skipped += 1;
+        if self.add(first.kind, 1) <= TOLD {
+            let Words { what, place, .. } = words(*first);
+            output.problem(Severity::Error, error(first.kind, format!("the row is left out: {what}"), place))?;
+        }
+        Ok(Fate::Skipped)
+    }
+
+    /// Tells faults of what stays whatever the policy is, such as a header row, unless it is strict.
+    ///
+    /// # Errors
+    /// As [`Problems::judge`].
+    pub fn keep(&mut self, faults: &[Fault], words: impl Fn(Fault) -> Words, output: &mut Output) -> Result<()> {
+        for fault in faults {
+            if self.policy == OnError::Strict {
+                let Words { what, place, .. } = words(*fault);
+                return Err(error(fault.kind, what, place));
+            }
+            if self.add(fault.kind, 1) <= TOLD {
+                // A quote that never closes leaves in doubt where records end, and a file in which one stands was most likely cut off.
+                // After all others, everything that could be read stands in the document.
+                let severity = if fault.kind == Kind::UnclosedQuote { Severity::Error } else { Severity::Warning };
+                let Words { what, done, place } = words(*fault);
+                output.problem(severity, error(fault.kind, format!("{what}; {done}"), place))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts faults that are not told one by one.
     pub fn count(&mut self, kind: Kind, more: u64) {
         self.add(kind, more);
     }
@@ -85,8 +145,11 @@ impl Problems {
     pub fn finish(&self, output: &mut Output) -> Result<()> {
         for (kind, count) in Kind::ALL.into_iter().zip(self.counts) {
             if count > TOLD {
-                let message = format!("and {} more of the same kind ({}), {count} in all", count - TOLD, kind.code());
-                output.problem(kind.severity(), Error::new(kind.error_type(), message).code(kind.code()))?;
+                let skips = self.policy == OnError::Skip;
+                let severity = if skips || kind == Kind::UnclosedQuote { Severity::Error } else { Severity::Warning };
+                let rows = if skips { " rows were left out" } else { "" };
+                let message = format!("and {} more{rows} of the same kind ({}), {count} in all", count - TOLD, kind.code());
+                output.problem(severity, Error::new(kind.error_type(), message).code(kind.code()))?;
             }
         }
         Ok(())
@@ -101,4 +164,8 @@ impl Problems {
             None => u64::MAX,
         }
     }
+}
+
+fn error(kind: Kind, message: String, (line, column): (u64, u64)) -> Error {
+    Error::new(kind.error_type(), message).code(kind.code()).line(line).column(column)
 }

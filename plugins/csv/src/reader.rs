@@ -94,10 +94,14 @@ pub enum Step {
 /// What there is to say about a record besides its cells. Positions are in the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
+    /// Where it begins.
+    pub start: usize,
     /// How many cells it has; at least 1.
     pub cells: usize,
     /// Where its last cell ends.
     pub end: usize,
+    /// Where the first cell begins that is beyond those that it should have.
+    pub extra: Option<usize>,
     /// The first byte of text after a closing quote.
     pub stray: Option<usize>,
     /// A quote that no other closes.
@@ -134,6 +138,9 @@ pub struct Records<'t> {
     last: bool,
     at: usize,
     marks: Marks<'t>,
+    /// How many cells a record should have; 0 where that is not known.
+    expected: usize,
+    extra: Option<usize>,
     stray: Option<usize>,
     unclosed: Option<Unclosed>,
     second_readings: u32,
@@ -154,7 +161,27 @@ impl<'t> Records<'t> {
     /// Reads `text[..end]`, after which `text` has [`BLOCK`] bytes of padding. `last` says whether that is the end of the whole text.
     pub fn new(dialect: Dialect, text: &'t [u8], end: usize, last: bool) -> Self {
         let marks = Marks::new(text, dialect.needles());
-        Records { dialect, text, end, last, at: 0, marks, stray: None, unclosed: None, second_readings: 0, scratch: Vec::new() }
+        let (at, expected, extra) = (0, 0, None);
+        Records {
+            dialect,
+            text,
+            end,
+            last,
+            at,
+            marks,
+            expected,
+            extra,
+            stray: None,
+            unclosed: None,
+            second_readings: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Says how many cells a record should have: where one has more, [`Record::extra`] says from where.
+    pub fn expecting(mut self, columns: usize) -> Self {
+        self.expected = columns;
+        self
     }
 
     /// Where the next record begins.
@@ -169,7 +196,7 @@ impl<'t> Records<'t> {
         if self.at >= self.end {
             return if self.last { Step::End } else { Step::More };
         }
-        (self.stray, self.unclosed) = (None, None);
+        (self.extra, self.stray, self.unclosed) = (None, None, None);
         loop {
             if let Some(step) = self.read(sink) {
                 return step;
@@ -206,6 +233,9 @@ impl<'t> Records<'t> {
             if byte == self.dialect.delimiter {
                 column += 1;
                 from = mark + 1;
+                if column == self.expected {
+                    self.extra = Some(from);
+                }
                 continue;
             }
             let mut next = mark + 1;
@@ -222,7 +252,14 @@ impl<'t> Records<'t> {
             if mark == start && column == 0 {
                 return Some(Step::Blank);
             }
-            return Some(Step::Record(Record { cells: column + 1, end: mark, stray: self.stray, unclosed: self.unclosed }));
+            return Some(Step::Record(Record {
+                start,
+                cells: column + 1,
+                end: mark,
+                extra: self.extra,
+                stray: self.stray,
+                unclosed: self.unclosed,
+            }));
         }
     }
 

@@ -271,7 +271,7 @@ fn options_have_a_schema_with_defaults() {
     let defaults: serde_json::Map<String, Value> =
         schema["properties"].as_object().unwrap().iter().map(|(name, option)| (name.clone(), option["default"].clone())).collect();
     let expected = json!({
-        "output": "jsonl", "delimiter": "auto", "quote": "auto", "escape": "auto", "header": "auto", "encoding": "auto", "infer": true, "infer_quoted": false
+        "output": "jsonl", "on_error": "lenient", "delimiter": "auto", "quote": "auto", "escape": "auto", "header": "auto", "encoding": "auto", "infer": true, "infer_quoted": false
     });
     assert_eq!(Value::from(defaults.clone()), expected);
     assert_eq!(output("a,b\n1,2\n", defaults.into()).0, "{\"a\":1,\"b\":2}\n");
@@ -286,7 +286,7 @@ fn what_is_no_text_is_an_error() {
     // A station that lost its power leaves zeros at the end.
     let (rows, problems) = output([b"a,b\n1,2\n3,4\n".as_slice(), &[0; 4096]].concat(), json!({}));
     assert!(rows.starts_with("{\"a\":1,\"b\":2}\n{\"a\":3,\"b\":4}\n"));
-    assert_eq!(problems, ["Warning missing_cells 4:4097", "Warning nul 4:1"]);
+    assert_eq!(problems, ["Warning nul 4:1", "Warning missing_cells 4:4097"]);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use crate::block::{BLOCK, load, needs_quotes};
 use crate::header::column_name;
+use crate::output::Table;
 use crate::output::bytes::Out;
-use crate::output::{Found, Table};
 use crate::reader::Sink;
 
 /// The rows that were written and not taken yet.
@@ -18,7 +18,7 @@ pub struct Csv {
     row: usize,
     /// How many columns the table has.
     columns: usize,
-    found: Found,
+    nul: bool,
 }
 
 impl Csv {
@@ -38,7 +38,7 @@ impl Csv {
 
     /// Rows of a table without a header.
     pub fn unnamed(columns: usize) -> Self {
-        Csv { names: Vec::new(), out: Out::default(), row: 0, columns, found: Found::default() }
+        Csv { names: Vec::new(), out: Out::default(), row: 0, columns, nul: false }
     }
 
     /// Copies a cell as it is and says whether that will do; where it needs quotes, what was copied is to be overwritten.
@@ -68,12 +68,11 @@ impl Csv {
         let doubled = cell.iter().filter(|byte| **byte == b'"').count();
         self.out.reserve(cell.len() + doubled + 2);
         self.out.push(b'"');
-        for (offset, byte) in cell.iter().enumerate() {
-            match byte {
-                b'"' => self.out.push(b'"'),
-                0 => _ = self.found.nul.get_or_insert(from + offset),
-                _ => {}
+        for byte in cell {
+            if *byte == b'"' {
+                self.out.push(b'"');
             }
+            self.nul |= *byte == 0;
             self.out.push(*byte);
         }
         self.out.push(b'"');
@@ -83,9 +82,6 @@ impl Csv {
 impl Sink for Csv {
     #[inline(always)]
     fn cell(&mut self, column: usize, text: &[u8], from: usize, to: usize, quoted: bool) {
-        if column >= self.columns {
-            self.found.extra.get_or_insert(from);
-        }
         self.out.reserve(to - from + 2);
         if column > 0 {
             self.out.push(b',');
@@ -98,7 +94,7 @@ impl Sink for Csv {
 
     fn restart(&mut self) {
         self.out.length = self.row;
-        self.found = Found::default();
+        self.nul = false;
     }
 }
 
@@ -112,8 +108,8 @@ impl Table for Csv {
     }
 
     #[inline(always)]
-    fn found(&self) -> Found {
-        self.found
+    fn has_nul(&self) -> bool {
+        self.nul
     }
 
     #[inline(always)]
@@ -130,7 +126,7 @@ impl Table for Csv {
         self.out.push(b'\r');
         self.out.push(b'\n');
         self.row = self.out.length;
-        self.found = Found::default();
+        self.nul = false;
     }
 
     #[inline(always)]

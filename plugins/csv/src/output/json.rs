@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use crate::block::{load, needs_escape};
 use crate::header::Keys;
 use crate::infer::is_exact_number;
+use crate::output::Table;
 use crate::output::bytes::Out;
-use crate::output::{Found, Table};
 use crate::reader::Sink;
 
 /// How cells become values.
@@ -30,7 +30,7 @@ pub struct Json {
     row: usize,
     /// How many columns the table has.
     columns: usize,
-    found: Found,
+    nul: bool,
 }
 
 /// Whether the rows are the elements of one array.
@@ -48,7 +48,7 @@ impl Json {
     /// A line for each row.
     pub fn lines(keys: Keys, inference: Inference) -> Self {
         let columns = keys.count();
-        Json { keys, inference, array: Array::None, out: Out::default(), row: 0, columns, found: Found::default() }
+        Json { keys, inference, array: Array::None, out: Out::default(), row: 0, columns, nul: false }
     }
 
     /// One array with an element for each row.
@@ -78,17 +78,14 @@ impl Json {
 
     #[inline(always)]
     fn string(&mut self, text: &[u8], from: usize, to: usize) {
-        if let Some(nul) = self.out.string(text, from, to) {
-            self.found.nul.get_or_insert(nul);
-        }
+        self.nul |= self.out.string(text, from, to);
     }
 
     #[cold]
-    fn add_extra(&mut self, column: usize, from: usize) {
+    fn add_extra(&mut self, column: usize) {
         while column >= self.keys.count() {
             self.keys.add_unnamed();
         }
-        self.found.extra.get_or_insert(from);
     }
 }
 
@@ -99,7 +96,7 @@ impl Sink for Json {
     #[inline(always)]
     fn cell(&mut self, column: usize, text: &[u8], from: usize, to: usize, quoted: bool) {
         if column >= self.columns {
-            self.add_extra(column, from);
+            self.add_extra(column);
         }
         let (key, key_from, key_to) = self.keys.prefix(column);
         // Every path below writes at most the key, the text and two quotes, and `string` reserves for what it escapes.
@@ -114,7 +111,7 @@ impl Sink for Json {
 
     fn restart(&mut self) {
         self.out.length = self.row;
-        self.found = Found::default();
+        self.nul = false;
     }
 }
 
@@ -128,8 +125,8 @@ impl Table for Json {
     }
 
     #[inline(always)]
-    fn found(&self) -> Found {
-        self.found
+    fn has_nul(&self) -> bool {
+        self.nul
     }
 
     #[inline(always)]
@@ -143,7 +140,7 @@ impl Table for Json {
             self.array = Array::Begun;
         }
         self.row = self.out.length;
-        self.found = Found::default();
+        self.nul = false;
     }
 
     #[inline(always)]
@@ -165,10 +162,10 @@ impl Table for Json {
 }
 
 impl Out {
-    /// Writes `text[from..to]` as a JSON string. Says where the first NUL is.
+    /// Writes `text[from..to]` as a JSON string. Says whether there is a NUL in it.
     #[inline(always)]
-    fn string(&mut self, text: &[u8], from: usize, to: usize) -> Option<usize> {
-        let (mut at, mut nul) = (from, None);
+    fn string(&mut self, text: &[u8], from: usize, to: usize) -> bool {
+        let (mut at, mut nul) = (from, false);
         self.push(b'"');
         while at < to {
             let bytes = load(text, at);
@@ -183,9 +180,7 @@ impl Out {
                 self.length += clean;
                 at += clean;
                 let byte = text.get(at).copied().unwrap_or_default();
-                if byte == 0 && nul.is_none() {
-                    nul = Some(at);
-                }
+                nul |= byte == 0;
                 self.escape(byte, to - at);
                 at += 1;
             }

@@ -12,15 +12,6 @@ pub use json::{Inference, Json, quoted};
 
 use crate::reader::Sink;
 
-/// What writing a row found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Found {
-    /// Where in the text the first cell begins that is beyond the table's columns.
-    pub extra: Option<usize>,
-    /// Where in the text the first NUL is.
-    pub nul: Option<usize>,
-}
-
 /// Rows on their way into a document. The cells of a row come through [`Sink`]; [`Sink::restart`] takes back those of an unfinished row.
 pub trait Table: Sink {
     /// How many columns the table has, cells beyond them not counted.
@@ -29,8 +20,8 @@ pub trait Table: Sink {
     /// The name of a column, for messages.
     fn name(&self, column: usize) -> Cow<'_, str>;
 
-    /// What was found in the row that is being written.
-    fn found(&self) -> Found;
+    /// Whether the row that is being written has a NUL.
+    fn has_nul(&self) -> bool;
 
     /// Ends a row of so many cells.
     fn end_row(&mut self, cells: usize);
