@@ -20,6 +20,7 @@ use dropforge_plugin_stdf::Stdf;
 use dropforge_plugin_takaya::Takaya;
 use dropforge_plugin_teststand::Teststand;
 use dropforge_plugin_wats::Wats;
+use dropforge_plugin_xjtag::Xjtag;
 use dropforge_sdk::Converter;
 use dropforge_sdk::testkit::{self, TestInput};
 use dropforge_tests::attack;
@@ -211,6 +212,29 @@ fn listen() {
 fn wats() {
     let words = ["{", "}", "[", "]", ",", ":", "\"", "\\u12", "null", "1e5", "\"steps\":[", "\"status\":\"F\"", "\"root\":{", "\u{feff}"];
     fuzz("wats", data("wats", "json"), &words, 4_000, |bytes| conversions::<Wats>("a.json", bytes));
+}
+
+/// Archives and what is in them. A whole small run beside the beginning of a real one, so that reports come out.
+#[test]
+fn xjtag() {
+    let words = [
+        "<testfunction name='f'>",
+        "</testfunction>",
+        "<result value='Passed' />",
+        "<testgroup name='g'>",
+        "<text-output output-type='Error'>",
+        "<html-output>&lt;h2>",
+        "<testruninfo>",
+        "<time-taken>1e999",
+        "PK\u{5}\u{6}",
+        "PK\u{1}\u{2}",
+        "Run 1.xml",
+    ];
+    let small = "<testrun datetime='2019-10-28T13:52:10.8594008Z'><testgroup name='g'><testfunction name='f'><text-output>t</text-output>\
+                 <result value='Passed' /></testfunction></testgroup><testruninfo><serial>1</serial><result>Passed</result></testruninfo></testrun>";
+    let archive = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/xjtag/1234.xjlog")).unwrap();
+    let seeds = data("xjtag", "xml").into_iter().chain([small.into(), archive]).collect();
+    fuzz("xjtag", seeds, &words, 3_000, |bytes| reports::<Xjtag>("a.xjlog", bytes));
 }
 
 /// A schema and options for it, parted by a zero byte. What is completed is valid, and complete: completing it again changes nothing.

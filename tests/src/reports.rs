@@ -1,7 +1,7 @@
 //! Files of stations that the converters of reports are tested with, and routes for them. What comes of each is in `tests/data/golden/`.
 
 /// A converter, its file below `tests/data`, and how many reports come of it.
-pub const FILES: [(&str, &str, usize); 7] = [
+pub const FILES: [(&str, &str, usize); 8] = [
     ("gr228x", "gr228x/43420_BIO2_Extended.LOG", 3),
     ("listen", "listen/three-units.txt", 3),
     ("spea", "spea/three-runs.csv", 3),
@@ -9,6 +9,7 @@ pub const FILES: [(&str, &str, usize); 7] = [
     ("takaya", "takaya/small.ATD", 3),
     ("teststand", "teststand/three-units.xml", 3),
     ("wats", "wats/uut-wsjf-export.json", 1),
+    ("xjtag", "xjtag/demonstration.xjlog", 6),
 ];
 
 /// The name of a file of [`FILES`] without its folder.

@@ -106,7 +106,26 @@ pub fn spans(bytes: &[u8], begin: &str, end: &str) -> Vec<Span> {
     found
 }
 
-/// Converts every prefix of a file: a unit has a report exactly when all of it is there, the same as that of the whole file; and while a unit is
+/// The most prefixes of one file that are tried besides those at the edges of its units.
+const PREFIXES: usize = 1_500;
+
+/// The lengths of the prefixes of a file that are tried: all of a small one. Of a larger one all near `edges`, and of the others as many as a test
+/// has time for, evenly: those that end beside a byte which parts something, and any.
+pub fn prefixes(bytes: &[u8], edges: impl IntoIterator<Item = usize>) -> Vec<usize> {
+    if bytes.len() <= PREFIXES {
+        return (0..bytes.len()).collect();
+    }
+    let parts = |at: &usize| matches!(bytes[*at], b'\n' | b'\r' | b'\t' | b'<' | b'>' | b'"' | b';' | b',' | b'@' | b'{' | b'}');
+    let beside: Vec<usize> = (0..bytes.len()).filter(parts).flat_map(|at| [at, at + 1, at + 2]).collect();
+    let thin = |lengths: Vec<usize>| lengths.iter().step_by(1 + 2 * lengths.len() / PREFIXES).copied().collect::<Vec<_>>();
+    let near = edges.into_iter().flat_map(|edge| edge.saturating_sub(40)..edge + 40);
+    let mut lengths: Vec<usize> = near.chain(thin(beside)).chain(thin((0..bytes.len()).collect())).filter(|at| *at < bytes.len()).collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    lengths
+}
+
+/// Converts prefixes of a file (see [`prefixes`]): a unit has a report exactly when all of it is there, the same as that of the whole file; and while a unit is
 /// incomplete, an error or a problem says where.
 ///
 /// # Panics
@@ -114,7 +133,7 @@ pub fn spans(bytes: &[u8], begin: &str, end: &str) -> Vec<Span> {
 pub fn every_prefix<C: Converter>(name: &str, bytes: &[u8], options: &Value, units: &[Span]) {
     let whole = testkit::convert::<C>(TestInput::new(name, bytes), options.clone());
     assert_eq!(reports(&whole).len(), units.len());
-    for length in 0..bytes.len() {
+    for length in prefixes(bytes, units.iter().flat_map(|unit| [unit.begin, unit.end])) {
         let run = testkit::convert::<C>(TestInput::new(name, &bytes[..length]), options.clone());
         let complete = units.iter().filter(|unit| unit.end <= length).count();
         assert_eq!(run.documents.len(), complete, "of {length} bytes: {:?}", run.result);

@@ -3,7 +3,7 @@
 //! Entities of a document type are not expanded (a few lines of them can stand for gigabytes): a reference to one stays in the text as it
 //! is written. Characters that XML forbids, such as the escape sequences of terminals, are kept: test output is full of them.
 
-use std::io;
+use std::io::{self, BufRead};
 use std::sync::Arc;
 
 use dropforge_sdk::{Error, Result};
@@ -101,8 +101,8 @@ impl Text {
 }
 
 /// A reader of XML.
-pub struct Xml<'a, 'i> {
-    reader: Reader<Source<'a, 'i>>,
+pub struct Xml<R> {
+    reader: Reader<Source<R>>,
     buffer: Vec<u8>,
     /// The elements that are open, and where they begin.
     open: Vec<(String, Place)>,
@@ -111,9 +111,9 @@ pub struct Xml<'a, 'i> {
     pub unknown_entity: Option<(String, Place)>,
 }
 
-impl<'a, 'i> Xml<'a, 'i> {
+impl<R: BufRead> Xml<R> {
     /// A reader that is before the root element.
-    pub fn new(source: Source<'a, 'i>) -> Self {
+    pub fn new(source: Source<R>) -> Self {
         let mut reader = Reader::from_reader(source);
         reader.config_mut().expand_empty_elements = true;
         Xml { reader, buffer: Vec::new(), open: Vec::new(), root_seen: false, unknown_entity: None }

@@ -1,8 +1,8 @@
 //! The input as UTF-8, with the place of what was read last. Knows nothing of XML beyond its declaration.
 
-use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Chain, Cursor, Read};
 
-use dropforge_sdk::{Error, Input, Result};
+use dropforge_sdk::{Error, Result};
 
 /// The most bytes that one token (a tag, a stretch of text) may have: what the XML reader holds at once.
 const MAX_TOKEN_BYTES: usize = 32 << 20;
@@ -55,9 +55,10 @@ impl Place {
     }
 }
 
-/// A reader of the input as UTF-8. What the input holds as UTF-8 is passed on as it is: the XML reader checks it.
-pub struct Source<'a, 'i> {
-    input: &'a mut Input<'i>,
+/// A reader of an input, or of an entry that is unpacked, as UTF-8. What it holds as UTF-8 is passed on as it is: the XML reader checks it.
+pub struct Source<R> {
+    /// The beginning, which was looked at, and the rest.
+    input: Chain<Cursor<Vec<u8>>, R>,
     encoding: Encoding,
     place: Place,
     token_bytes: usize,
@@ -70,18 +71,28 @@ pub struct Source<'a, 'i> {
     broken: Option<String>,
 }
 
-impl<'a, 'i> Source<'a, 'i> {
+impl<R: BufRead> Source<R> {
     /// Finds the encoding from the byte-order mark or the XML declaration, and goes behind the mark.
     ///
     /// # Errors
     /// `Unsupported` for an encoding that is not read; what reading gives.
-    pub fn open(input: &'a mut Input<'i>) -> Result<Self> {
+    pub fn open(mut input: R) -> Result<Self> {
         let mut head = Vec::new();
         input.by_ref().take(DECLARATION).read_to_end(&mut head)?;
         let (encoding, mark) = detect(&head)?;
-        input.seek(SeekFrom::Start(mark))?;
+        let mut head = Cursor::new(head);
+        head.set_position(mark);
         let place = Place { line: 1, column: 1, after_cr: false };
-        Ok(Source { input, encoding, place, token_bytes: 0, decoded: String::new(), at: 0, rest: Vec::new(), broken: None })
+        Ok(Source {
+            input: head.chain(input),
+            encoding,
+            place,
+            token_bytes: 0,
+            decoded: String::new(),
+            at: 0,
+            rest: Vec::new(),
+            broken: None,
+        })
     }
 
     /// Where the next byte stands.
@@ -125,7 +136,7 @@ impl<'a, 'i> Source<'a, 'i> {
     }
 }
 
-impl Read for Source<'_, '_> {
+impl<R: BufRead> Read for Source<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.fill_buf()?.read(buffer)?;
         self.consume(count);
@@ -133,7 +144,7 @@ impl Read for Source<'_, '_> {
     }
 }
 
-impl BufRead for Source<'_, '_> {
+impl<R: BufRead> BufRead for Source<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.token_bytes > MAX_TOKEN_BYTES {
             let message = format!("a single tag or text of more than {} MiB", MAX_TOKEN_BYTES >> 20);

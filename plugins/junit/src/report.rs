@@ -18,7 +18,7 @@ const MAX_PROPERTIES: usize = 10_000;
 
 /// Reads one report.
 pub(crate) struct Report<'a, 'i, 'o> {
-    xml: Xml<'a, 'i>,
+    xml: Xml<&'a mut Input<'i>>,
     output: &'o mut Output,
     options: Options,
     /// The input's name without its extension.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
 use dropforge_plugin_listen::Listen;
-use dropforge_report_checks::{data, measurements, options, reports, steps};
+use dropforge_report_checks::{data, measurements, options, prefixes, reports, steps};
 use dropforge_sdk::testkit::{self, Conversion, TestInput};
 use dropforge_sdk::{ErrorType, Severity};
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ fn no_prefix_makes_a_report_of_an_incomplete_unit() {
     };
     let ends = ["WATS2", "WATS3", "WATS4"].map(last);
     assert_eq!(ends[2], text.len());
-    for length in 0..text.len() {
+    for length in prefixes(text.as_bytes(), ends) {
         let run = convert(&text[..length], json!({}));
         let mut complete = ends.iter().filter(|end| **end <= length).count();
         if length < ends[0] && text[..length].ends_with('\n') {

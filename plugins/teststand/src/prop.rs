@@ -3,7 +3,7 @@
 
 use dropforge_sdk::report::Status;
 use dropforge_sdk::text::{DecimalSign, number};
-use dropforge_sdk::{Error, Result};
+use dropforge_sdk::{Error, Input, Result};
 use dropforge_xml::{Element, Place, Text, Token, Xml};
 
 use crate::outcome::StepResult;
@@ -43,7 +43,7 @@ pub(crate) struct Report {
 /// Reads units.
 pub(crate) struct Reader<'a, 'i> {
     /// What is read from.
-    pub xml: Xml<'a, 'i>,
+    pub xml: Xml<&'a mut Input<'i>>,
     sign: DecimalSign,
     /// What is wrong with the unit that is being read.
     fault: Option<Error>,
@@ -51,7 +51,7 @@ pub(crate) struct Reader<'a, 'i> {
 
 impl<'a, 'i> Reader<'a, 'i> {
     /// With the decimal sign that numbers have.
-    pub fn new(xml: Xml<'a, 'i>, sign: DecimalSign) -> Self {
+    pub fn new(xml: Xml<&'a mut Input<'i>>, sign: DecimalSign) -> Self {
         Reader { xml, sign, fault: None }
     }
 
