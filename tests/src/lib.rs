@@ -329,6 +329,12 @@ impl Daemon {
         serde_json::from_str(&self.get(path).1).unwrap()
     }
 
+    /// Runs a command that asks this daemon: exit code, standard output, standard error.
+    pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
+        let (port, state) = (self.health_port().to_string(), self.path("state"));
+        run(&self.path("in"), &[arguments, &["--health-port", &port, "--state", state.to_str().unwrap()]].concat())
+    }
+
     /// The newest jobs, of the queue and of its history.
     pub fn jobs(&self) -> Vec<Value> {
         self.json("/api/v1/jobs?limit=1000").as_array().unwrap().clone()

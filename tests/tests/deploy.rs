@@ -242,9 +242,6 @@ fn dashboards() -> Vec<(String, Value)> {
 /// The metrics of a daemon, with the values of each label.
 struct Known(BTreeMap<String, BTreeMap<String, BTreeSet<String>>>);
 
-/// What comes with a later part of Dropforge: rules may be prepared for it.
-const NOT_YET: [&str; 1] = ["route_paused"];
-
 impl Known {
     fn of(daemon: &Daemon) -> Known {
         let mut known: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
@@ -268,9 +265,6 @@ impl Known {
         for (metric, matchers) in &mentions.metrics {
             if recorded.contains(metric) {
                 labels.extend(self.0.values().flat_map(BTreeMap::keys).map(String::as_str));
-                continue;
-            }
-            if NOT_YET.contains(&metric.as_str()) {
                 continue;
             }
             let family = self.0.get(metric).unwrap_or_else(|| panic!("{place}: no daemon has {metric}: {expression}"));

@@ -15,7 +15,7 @@ use dropforge_tests::{Daemon, PATIENCE, Setup, plugin, run, wait_for};
 use serde_json::Value;
 
 /// The families: name, type, labels.
-const FAMILIES: [(&str, &str, &str); 55] = [
+const FAMILIES: [(&str, &str, &str); 56] = [
     ("build_info", "gauge", "version"),
     ("cache_entries", "gauge", "cache_name"),
     ("cache_evictions_total", "counter", "cache_name"),
@@ -68,6 +68,7 @@ const FAMILIES: [(&str, &str, &str); 55] = [
     ("queue_workers", "gauge", "queue_name"),
     ("queue_workers_lost_total", "counter", "queue_name"),
     ("route_expected_interval_seconds", "gauge", "route"),
+    ("route_paused", "gauge", "route"),
     ("spool_bytes", "gauge", ""),
     ("spool_limit_bytes", "gauge", ""),
     ("upstream_up", "gauge", ""),
@@ -403,6 +404,8 @@ fn files_arrive_that_make_no_job(daemon: &Daemon) {
     daemon.assert_metric(r#"intake_files_total{result="error",route="odd"}"#, 1.0);
     fs::remove_dir_all(daemon.path("odd")).unwrap();
     daemon.assert_metric(r#"intake_up{route="odd"}"#, 0.0);
+    let (code, _, errors) = daemon.command(&["route", "pause", "odd"]);
+    assert_eq!(code, 0, "{errors}");
 }
 
 fn files_end_in_every_way(daemon: &Daemon) {
@@ -549,6 +552,8 @@ fn expected(daemon: &Daemon, server: &Receiver, dead: &Receiver) -> Vec<(String,
         ("intake_up", r#"route="main""#, Is(1.0)),
         ("intake_up", r#"route="odd""#, Is(0.0)),
         ("route_expected_interval_seconds", r#"route="main""#, Is(3600.0)),
+        ("route_paused", r#"route="main""#, Is(0.0)),
+        ("route_paused", r#"route="odd""#, Is(1.0)),
         ("queue_depth", r#"queue_name="converter_queue""#, Is(0.0)),
         // A worker is lost in `watchdog.rs`.
         ("queue_workers_lost_total", r#"queue_name="converter_queue""#, Is(0.0)),

@@ -52,9 +52,7 @@ fn assert_counted(daemon: &Daemon, hits: f64, misses: f64) {
 
 /// What `dropforge cache` prints to these arguments.
 fn command(daemon: &Daemon, arguments: &[&str]) -> (i32, String, String) {
-    let port = daemon.health_port().to_string();
-    let state = daemon.path("state");
-    run(&daemon.path("in"), &[&["cache"], arguments, &["--health-port", &port, "--state", state.to_str().unwrap()]].concat())
+    daemon.command(&[&["cache"], arguments].concat())
 }
 
 fn stats(daemon: &Daemon) -> Value {

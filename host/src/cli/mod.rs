@@ -6,10 +6,13 @@ mod bench;
 mod cache;
 mod config;
 mod convert;
+mod converter;
+mod pause;
 mod plugin;
 mod progress;
 mod queue;
 mod replay;
+mod route;
 mod run;
 mod table;
 
@@ -51,6 +54,8 @@ enum Command {
     Convert(convert::ConvertArgs),
     /// Make, build and look at plugins.
     Plugin(plugin::PluginArgs),
+    Converter(converter::ConverterArgs),
+    Route(route::RouteArgs),
     Queue(queue::QueueArgs),
     Replay(replay::ReplayArgs),
     Cache(cache::CacheArgs),
@@ -73,6 +78,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Plugin(args) => plugin::run(args),
+        Command::Converter(args) => converter::run(args),
+        Command::Route(args) => route::run(args),
         Command::Queue(args) => queue::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Cache(args) => cache::run(args),

@@ -138,8 +138,8 @@ impl Arrivals for QueueArrivals {
         }
     }
 
-    fn room(&self) -> Room {
-        self.pressure.room()
+    fn room(&self, route: &str) -> Room {
+        self.pressure.room_for(route)
     }
 }
 

@@ -9,6 +9,7 @@ mod inlet;
 mod leftovers;
 mod lock;
 mod operator;
+mod pauses;
 mod picks;
 mod pressure;
 mod status;
@@ -30,7 +31,7 @@ use crate::files;
 use crate::intake::Intake;
 use crate::metrics::{Instance, Metrics, QueueName};
 use crate::plugins::{LoadSettings, PluginFolder};
-use crate::queue::{Lane, MEMBERS_FOLDER, QUEUE_FILE, Store};
+use crate::queue::{Lane, MEMBERS_FOLDER, Pausable, QUEUE_FILE, Store};
 use crate::sandbox::{Lookup, Sandbox};
 use crate::server::{Server, ServerConfig, Service, Token};
 use crate::upstream::{Client, Lookups};
@@ -43,6 +44,7 @@ use caches::DaemonCaches;
 use convert_now::ConvertNow;
 use inlet::DaemonInlet;
 use operator::QueueOperator;
+use pauses::DaemonPauses;
 use picks::Picks;
 use pressure::Pressure;
 use status::DaemonStatus;
@@ -149,6 +151,7 @@ impl Daemon {
             status: Arc::clone(&status) as _,
             inlet,
             operator: Arc::new(QueueOperator(Arc::clone(&store))),
+            pauses: Arc::new(DaemonPauses { config: Arc::clone(&config), store: Arc::clone(&store), registry: status.registry_cell() }),
             caches: Arc::new(DaemonCaches { responses: client.cache().cloned(), conversions: cache.clone() }),
         };
         let server = runtime.block_on(Server::start(server_config, service, Arc::clone(&metrics)))?;
@@ -269,7 +272,9 @@ fn report_queue_at_scrape(config: &Arc<Config>, metrics: &Metrics, store: &Arc<S
             let waiting = [("retry", sizes.backing_off), ("destination", sizes.held_up), ("refused", sizes.refused)];
             metrics.queue_sizes(QueueName::Delivery, sizes.deliverable, &waiting, Duration::from_millis(sizes.oldest_undelivered_ms));
             metrics.spool_bytes(sizes.spool_bytes);
+            let pauses = store.pauses();
             for route in &config.routes {
+                metrics.route_paused(&route.name, pauses.of(Pausable::Route, &route.name).is_some());
                 metrics.dead_letters(&route.name, sizes.dead_letters.get(&route.name).copied().unwrap_or(0));
             }
         }

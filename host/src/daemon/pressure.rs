@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::intake::Room;
 use crate::metrics::{Metrics, disk_free_bytes};
-use crate::queue::Store;
+use crate::queue::{Pausable, Store};
 
 /// At this part of a bound intake slows.
 const SLOW_FROM: f64 = 0.8;
@@ -75,6 +75,14 @@ impl Pressure {
             measure_at: Instant::now(),
         };
         Pressure { config, store, metrics, state: Mutex::new(state) }
+    }
+
+    /// Whether more jobs of a route may come: there is room, and it is not paused.
+    pub(super) fn room_for(&self, route: &str) -> Room {
+        if let Some(pause) = self.store.pauses().of(Pausable::Route, route) {
+            return Room::None(format!("{}; `dropforge route resume {route}` goes on", pause.in_words()));
+        }
+        self.room()
     }
 
     /// Whether there is room for more jobs.

@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
+use super::pauses;
 use super::pressure::Pressure;
 use crate::config::Config;
 use crate::intake::Report;
 use crate::metrics::Metrics;
 use crate::plugins::Registry;
-use crate::queue::Store;
+use crate::queue::{Pausable, Pause, Store};
 use crate::server::{ApiStatus, Status};
 use crate::upstream::{Client, Health};
 use crate::worker::Watchdog;
@@ -115,10 +116,17 @@ impl Status for DaemonStatus {
     }
 
     fn plugins(&self) -> Value {
-        json!(self.registry.get().map(|registry| registry.status()).unwrap_or_default())
+        let pauses = self.store.pauses();
+        let mut plugins = self.registry.get().map(|registry| registry.status()).unwrap_or_default();
+        for plugin in &mut plugins {
+            let pause = plugin.running.as_ref().and_then(|running| pauses.of(Pausable::Converter, &running.name));
+            plugin.paused = pause.map(Pause::in_words);
+        }
+        json!(plugins)
     }
 
     fn routes(&self) -> Value {
+        let pauses = self.store.pauses();
         let routes = self.config.routes.iter().zip(&self.intakes).map(|(route, intake)| {
             let sight = intake.sight();
             let destinations: Vec<String> = route.destinations.iter().map(|destination| destination.label()).collect();
@@ -131,6 +139,7 @@ impl Status for DaemonStatus {
                 "waiting": sight.waiting,
                 "failing": sight.failing,
                 "last_error": sight.last_error,
+                "paused": pauses::to_json(pauses.of(Pausable::Route, &route.name)),
                 "held_back": sight.held_back,
                 "destinations": destinations,
                 "done": route.intake.done_dir(),

@@ -93,7 +93,7 @@ impl Uploads {
         if !route.intake.takes_posts() {
             return Err(Refusal::Forbidden(format!("The route `{}` takes no posted files: its `intake.http` is false.", route.name)));
         }
-        if self.room()? {
+        if scarce(self.pressure.room_for(&route.name))? {
             std::thread::sleep(SCARCE_PAUSE);
         }
         let limit = self.config.largest_input(Some(route));
@@ -119,14 +119,14 @@ impl Uploads {
         };
         Ok(Box::new(coming))
     }
+}
 
-    /// Whether room is scarce. An error if there is none.
-    fn room(&self) -> Result<bool, Refusal> {
-        match self.pressure.room() {
-            Room::Free => Ok(false),
-            Room::Scarce(_) => Ok(true),
-            Room::None(reason) => Err(Refusal::Busy(format!("Nothing is taken in now: {reason}."), RETRY_SECONDS)),
-        }
+/// Whether room is scarce. An error if there is none.
+fn scarce(room: Room) -> Result<bool, Refusal> {
+    match room {
+        Room::Free => Ok(false),
+        Room::Scarce(_) => Ok(true),
+        Room::None(reason) => Err(Refusal::Busy(format!("Nothing is taken in now: {reason}."), RETRY_SECONDS)),
     }
 }
 
@@ -153,7 +153,8 @@ impl Upload for Coming {
             return Err(too_large(self.limit));
         }
         if before / ASK_EVERY != self.bytes / ASK_EVERY {
-            self.uploads.room()?;
+            // A pause that began meanwhile lets it end.
+            scarce(self.uploads.pressure.room())?;
         }
         self.hasher.update(bytes);
         self.file.write_all(bytes).map_err(|error| cannot_write(&self.path, &error))

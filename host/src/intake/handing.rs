@@ -56,7 +56,7 @@ impl Folder {
         if self.hold_until > now || self.tracker.next_due().is_none_or(|due| due > now) {
             return;
         }
-        let batch = match self.arrivals.room() {
+        let batch = match self.arrivals.room(&self.route.name) {
             Room::Free => BATCH,
             Room::Scarce(reason) => {
                 self.hold(now + SCARCE_PAUSE, Some(reason));

@@ -94,8 +94,8 @@ pub trait Arrivals: Send + Sync {
     /// error.
     fn arrived(&self, arrivals: &[Arrival]) -> Vec<Result<(), ArrivalError>>;
 
-    /// Whether there is room for more files. Asked before every batch, so it is quick.
-    fn room(&self) -> Room {
+    /// Whether there is room for more files of a route. Asked before every batch, so it is quick.
+    fn room(&self, _route: &str) -> Room {
         Room::Free
     }
 }

@@ -7,7 +7,7 @@ pub(super) const DURATION_BUCKETS: [f64; 21] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 300.0,
 ];
 
-/// Every family that the host has or will have, whether it is exposed yet or not: a converter's own metric may take none of these names.
+/// Every family that the host has, whether it is exposed yet or not: a converter's own metric may take none of these names.
 pub(super) const RESERVED: [&str; 57] = [
     "build_info",
     "cache_entries",
@@ -101,6 +101,7 @@ pub(super) struct Families {
     pub(super) intake_last_file: GaugeVec,
     pub(super) intake_up: IntGaugeVec,
     pub(super) route_expected_interval: GaugeVec,
+    pub(super) route_paused: IntGaugeVec,
     pub(super) delivery_documents: IntCounterVec,
     pub(super) delivery_duration: HistogramVec,
     pub(super) delivery_breaker: IntGaugeVec,
@@ -223,6 +224,7 @@ impl Families {
                 "The longest that this route is expected to be without a new file, where the configuration says so.",
                 &["route"],
             ),
+            route_paused: gauge(r, "route_paused", "1 while an operator has paused the route.", &["route"]),
             delivery_documents: counter(
                 r,
                 "delivery_documents_total",

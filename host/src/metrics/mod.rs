@@ -227,6 +227,11 @@ impl Metrics {
         self.families.route_expected_interval.with_label_values(&[route]).set(seconds);
     }
 
+    /// Says whether an operator has paused a route.
+    pub fn route_paused(&self, route: &str, paused: bool) {
+        self.families.route_paused.with_label_values(&[route]).set(paused.into());
+    }
+
     /// Says whether a route's intake can be watched and read. The first call for a route makes its other series known.
     pub fn intake_up(&self, route: &str, up: bool) {
         for result in INTAKE_RESULTS {

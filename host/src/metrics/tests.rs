@@ -11,7 +11,7 @@ use super::*;
 use crate::sandbox::MetricKind;
 
 /// The families of this version, as the design has them: name, type, labels.
-const FAMILIES: [(&str, &str, &[&str]); 37] = [
+const FAMILIES: [(&str, &str, &[&str]); 38] = [
     ("build_info", "gauge", &["version"]),
     ("conversion_documents_total", "counter", &["converter"]),
     ("conversion_duration_seconds", "histogram", &["converter"]),
@@ -46,6 +46,7 @@ const FAMILIES: [(&str, &str, &[&str]); 37] = [
     ("queue_workers", "gauge", &["queue_name"]),
     ("queue_workers_lost_total", "counter", &["queue_name"]),
     ("route_expected_interval_seconds", "gauge", &["route"]),
+    ("route_paused", "gauge", &["route"]),
     ("spool_bytes", "gauge", &[]),
     ("spool_limit_bytes", "gauge", &[]),
     ("upstream_up", "gauge", &[]),
@@ -77,6 +78,7 @@ fn record_everything(metrics: &Metrics) {
     metrics.intake_up("ict", true);
     metrics.intake_file("ict", "queued");
     metrics.route_expected_interval("ict", 60.0);
+    metrics.route_paused("ict", false);
     for queue in [QueueName::Converter, QueueName::Delivery] {
         metrics.queue_workers(queue, 2);
         metrics.queue_sizes(queue, 3, &[("retry", 4), ("suspended", 0)], Duration::from_millis(1500));

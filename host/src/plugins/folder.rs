@@ -447,6 +447,7 @@ impl Folder {
             running: entry.running.as_deref().map(Running::from),
             refused: entry.refused.clone(),
             suspended: None,
+            paused: None,
             picks: Vec::new(),
             rolled_back: entry.rolled_back.clone().filter(|_| entry.running.is_some()),
         });

@@ -25,6 +25,9 @@ pub struct PluginStatus {
     /// What runs is suspended: it has failed again and again.
     #[serde(default)]
     pub suspended: Option<Suspended>,
+    /// Somebody has paused what runs: since when, and why. The registry itself does not know.
+    #[serde(default)]
+    pub paused: Option<String>,
     /// What runs is not what the file holds: an earlier version, until the file changes.
     #[serde(default)]
     pub rolled_back: Option<Rollback>,

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::transitions::{JOB_COLUMNS, job, now_ms};
-use super::{Job, JobId, QueueError, Store, Waiting};
+use super::{Job, JobId, QueueError, Store, Waiting, pauses};
 
 /// A route whose jobs may be claimed, and how many of them may run at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub(super) fn claim(connection: &Connection, lanes: &[Lane]) -> rusqlite::Result
     connection
         .prepare_cached("UPDATE jobs SET waiting = NULL, awaits = NULL WHERE state = 'queued' AND waiting IS NOT NULL AND due_ms <= ?1")?
         .execute([now])?;
+    pauses::hold(connection, lanes)?;
     let mut best: Option<(i64, i64, &Lane)> = None;
     for lane in lanes {
         let first: Option<(i64, i64)> = connection

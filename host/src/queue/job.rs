@@ -122,6 +122,11 @@ pub enum Waiting {
     Busy,
     /// The route is not configured; looked at again at the next start.
     Route,
+    /// An operator has paused its converter. Where its route is paused, or names the converter, it is not even claimed.
+    Paused {
+        /// The converter.
+        converter: String,
+    },
 }
 
 impl Waiting {
@@ -134,11 +139,12 @@ impl Waiting {
             Waiting::PluginSuspended { .. } => "plugin_suspended",
             Waiting::Busy => "busy",
             Waiting::Route => "route",
+            Waiting::Paused { .. } => "paused",
         }
     }
 
     /// Every reason, for metrics.
-    pub const REASONS: [&'static str; 6] = ["retry", "suspended", "converter", "plugin_suspended", "busy", "route"];
+    pub const REASONS: [&'static str; 7] = ["retry", "suspended", "converter", "plugin_suspended", "busy", "route", "paused"];
 
     /// When a job is due that waits until something releases it; in milliseconds since the epoch, in the year 9999.
     pub const NEVER_DUE_MS: i64 = 253_402_300_799_000;

@@ -16,6 +16,7 @@ mod ids;
 mod job;
 mod listing;
 mod operate;
+mod pauses;
 mod schema;
 mod store;
 mod suspended;
@@ -31,6 +32,7 @@ pub use ids::{DocumentId, JobId};
 pub use job::{COMING, Committed, Enqueued, Job, MEMBERS_FOLDER, Member, NewJob, Origin, Outcome, POSTED_FILE, UPLOADS_FOLDER, Waiting};
 pub use listing::{Sizes, time};
 pub use operate::{Place, Retried, SettledJobs};
+pub use pauses::{Pausable, Pause, Pauses};
 pub use store::{Opened, QUEUE_FILE, QueueError, Store};
 pub use transitions::now_ms;
 pub use wakeup::Wakeup;
@@ -53,11 +55,14 @@ pub trait Queue: Send + Sync {
     /// Where the queue cannot write.
     fn claim(&self, lanes: &Arc<[Lane]>) -> Result<Option<Job>, QueueError>;
 
-    /// Gives a claimed job back, to be claimed again not before `due_ms` (milliseconds since the epoch).
+    /// Gives a claimed job back, to be claimed again not before `due_ms` (milliseconds since the epoch). As with [`Queue::commit`], whoever
+    /// gives it back does not wait for that, and `durable` is called when it is durable.
     ///
     /// # Errors
-    /// Where the queue cannot write.
-    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting) -> Result<(), QueueError>;
+    /// Where the queue is closed.
+    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting, durable: impl FnOnce() + Send + 'static) -> Result<(), QueueError>
+    where
+        Self: Sized;
 
     /// Records what became of a claimed job: from then on its documents are to be delivered and its source settled. Whoever hands it over does
     /// not wait for that, and may claim the next job: it is tried until it is durable, and `durable` is called then. A process that ends before

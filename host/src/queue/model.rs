@@ -271,12 +271,14 @@ impl Pair {
             }
             Step::Retry { which, steps } => {
                 let Some(file) = pick(which, &running) else { return };
-                self.store().defer(&id_of(file), self.moment(steps), Waiting::Retry).unwrap();
+                self.store().defer(&id_of(file), self.moment(steps), Waiting::Retry, || ()).unwrap();
+                self.store().flush().unwrap();
                 self.model.jobs.get_mut(&file).unwrap().state = State::Waits(Some(self.model.now + steps));
             }
             Step::Suspend { which, steps } => {
                 let Some(file) = pick(which, &running) else { return };
-                self.store().defer(&id_of(file), self.moment(steps), Waiting::Suspended { awaits: Vec::new() }).unwrap();
+                self.store().defer(&id_of(file), self.moment(steps), Waiting::Suspended { awaits: Vec::new() }, || ()).unwrap();
+                self.store().flush().unwrap();
                 let job = self.model.jobs.get_mut(&file).unwrap();
                 (job.state, job.attempts) = (State::Waits(Some(self.model.now + steps)), job.attempts - 1);
             }
@@ -289,7 +291,8 @@ impl Pair {
                         connection.query_row("SELECT waiting IS NOT NULL FROM jobs WHERE id = ?1", [id_of(file).as_str()], |row| row.get(0))
                     })
                     .unwrap();
-                self.store().defer(&id_of(file), Waiting::NEVER_DUE_MS, Waiting::Converter).unwrap();
+                self.store().defer(&id_of(file), Waiting::NEVER_DUE_MS, Waiting::Converter, || ()).unwrap();
+                self.store().flush().unwrap();
                 let job = self.model.jobs.get_mut(&file).unwrap();
                 (job.state, job.attempts) = (if changed { State::Due } else { State::Waits(None) }, job.attempts - 1);
             }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::QueueError;
 
 /// What makes a database of version n one of version n + 1. A released step never changes.
-const STEPS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const STEPS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 /// The version of the tables that this program works with.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -317,4 +317,15 @@ const VERSION_4: &str = "
 ALTER TABLE jobs ADD COLUMN media_type TEXT;  -- what a posted file was said to be
 DROP INDEX jobs_unsettled_source;
 CREATE INDEX jobs_unsettled_source ON jobs (route, due_ms) WHERE state = 'committed' AND source_settled = 0;
+";
+
+/// Routes and converters can be paused.
+const VERSION_5: &str = "
+CREATE TABLE pauses (
+    kind      TEXT NOT NULL,    -- route, converter
+    name      TEXT NOT NULL,
+    since_ms  INTEGER NOT NULL,
+    reason    TEXT,             -- what the operator said to it
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
 ";

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 use super::writer::{Owed, Writer};
-use super::{Wakeup, damage, schema};
+use super::{Pauses, Wakeup, damage, pauses, schema};
 use crate::identity::FileIdentity;
 
 /// The database's name in the state folder.
@@ -95,6 +95,8 @@ pub struct Store {
     outside: AtomicI64,
     /// The turn of the job that was queued last; see [`next_turn`](super::arriving::next_turn).
     pub(super) last_turn: Arc<AtomicI64>,
+    /// What an operator has paused, as the database has it.
+    pub(super) paused: Mutex<Arc<Pauses>>,
     /// Notified when a job may have become due.
     work: Arc<Wakeup>,
     /// Notified when something may have become deliverable.
@@ -121,7 +123,7 @@ impl Store {
         connection
             .execute("UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0, crashes = crashes + 1 WHERE state = 'running'", [])?;
         connection.execute(
-            "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting IN ('converter', 'plugin_suspended', 'busy', 'route')",
+            "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting IN ('converter', 'plugin_suspended', 'busy', 'route', 'paused')",
             [],
         )?;
         Ok(Opened { store: Store::start(path, connection)?, set_aside })
@@ -141,6 +143,7 @@ impl Store {
         for reading in [&reader, &outgoing] {
             reading.pragma_update(None, "query_only", true)?;
         }
+        let paused = pauses::read(&reader)?;
         let file = device_and_number(path).ok_or_else(|| QueueError::Gone { path: path.to_path_buf() })?;
         Ok(Store {
             writer: Writer::start(path, connection)?,
@@ -150,6 +153,7 @@ impl Store {
             outgoing: Mutex::new(outgoing),
             outside: AtomicI64::new(0),
             last_turn: Arc::default(),
+            paused: Mutex::new(Arc::new(paused)),
             work: Arc::default(),
             committed: Arc::default(),
         })

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::arriving::next_turn;
 use super::claim::{claim, release_busy};
+use super::pauses::converter_is_paused;
 use super::writer::Owed;
 use super::{Committed, Enqueued, Job, JobId, Lane, NewJob, Origin, Queue, QueueError, Store, Waiting};
 use crate::files::{path_from_bytes, path_to_bytes};
@@ -82,14 +83,18 @@ impl Queue for Store {
         self.run_first(move |connection| claim(connection, &lanes))
     }
 
-    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting) -> Result<(), QueueError> {
-        let id = id.clone();
-        self.run(move |connection| {
-            release_busy(connection, &id)?;
-            defer(connection, &id, due_ms, &waiting)
-        })?;
-        self.work().notify();
-        Ok(())
+    fn defer(&self, id: &JobId, due_ms: i64, waiting: Waiting, durable: impl FnOnce() + Send + 'static) -> Result<(), QueueError> {
+        let (id, work) = (id.clone(), self.work());
+        self.owe(Owed {
+            record: Box::new(move |connection| {
+                release_busy(connection, &id)?;
+                defer(connection, &id, due_ms, &waiting)
+            }),
+            synced: Box::new(move || {
+                durable();
+                work.notify();
+            }),
+        })
     }
 
     fn commit(&self, id: &JobId, committed: Committed, durable: impl FnOnce() + Send + 'static) -> Result<(), QueueError> {
@@ -109,7 +114,12 @@ impl Queue for Store {
     }
 }
 
-fn defer(connection: &Connection, id: &JobId, due_ms: i64, waiting: &Waiting) -> rusqlite::Result<usize> {
+fn defer(connection: &Connection, id: &JobId, due_ms: i64, waiting: &Waiting) -> rusqlite::Result<()> {
+    // The pause may have ended since the job was claimed; then nothing would release it any more.
+    let (due_ms, reason) = match waiting {
+        Waiting::Paused { converter } if !converter_is_paused(connection, converter)? => (0, None),
+        waiting => (due_ms, Some(waiting.as_str())),
+    };
     let awaits = match waiting {
         Waiting::Suspended { awaits } if !awaits.is_empty() => Some(serde_json::to_string(awaits).map_err(json_error)?),
         _ => None,
@@ -117,7 +127,7 @@ fn defer(connection: &Connection, id: &JobId, due_ms: i64, waiting: &Waiting) ->
     // Only what failed counts as an attempt: whoever waits for a file or a plugin has not used one up.
     let counted = matches!(waiting, Waiting::Retry | Waiting::PluginSuspended { tried: true, .. });
     let converter = match waiting {
-        Waiting::PluginSuspended { converter, .. } => Some(converter),
+        Waiting::PluginSuspended { converter, .. } | Waiting::Paused { converter } => Some(converter),
         _ => None,
     };
     // A job that was resumed because its files had come, and awaits the same files again, waits for its time: else it would be resumed for
@@ -128,7 +138,8 @@ fn defer(connection: &Connection, id: &JobId, due_ms: i64, waiting: &Waiting) ->
                     waiting = CASE WHEN waiting = 'plugins' AND ?2 = 'converter' THEN NULL ELSE ?2 END, converter = coalesce(?6, converter)
              WHERE id = ?1 AND state = 'running'",
         )?
-        .execute(params![id.as_str(), waiting.as_str(), awaits, due_ms, u8::from(!counted), converter])
+        .execute(params![id.as_str(), reason, awaits, due_ms, u8::from(!counted), converter])?;
+    Ok(())
 }
 
 /// Adds a job, to be claimed in its turn.

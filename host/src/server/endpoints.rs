@@ -16,6 +16,7 @@ use tokio::time;
 use super::caches::{self, Caches};
 use super::inlet::Inlet;
 use super::operator::{self, Operator};
+use super::pauses::{self, Pauses};
 use super::posts;
 use super::problem::Problem;
 use super::token::Token;
@@ -26,6 +27,17 @@ use crate::metrics::{EXPOSITION_TYPE, Metrics};
 const UNMATCHED: &str = "unmatched";
 
 const API_ENDPOINTS: [&str; 6] = [operator::JOBS, operator::JOB, operator::QUEUE, caches::CACHE, "/api/v1/plugins", "/api/v1/routes"];
+
+const POST_ENDPOINTS: [&str; 8] = [
+    posts::JOBS,
+    posts::CONVERT,
+    operator::ACTION,
+    caches::ACTION,
+    pauses::ROUTE_PAUSE,
+    pauses::ROUTE_RESUME,
+    pauses::CONVERTER_PAUSE,
+    pauses::CONVERTER_RESUME,
+];
 
 /// How long an answer may take to be made.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
@@ -48,6 +60,7 @@ pub(super) struct App {
     pub(super) inlet: Arc<dyn Inlet>,
     pub(super) operator: Arc<dyn Operator>,
     pub(super) caches: Arc<dyn Caches>,
+    pub(super) pauses: Arc<dyn Pauses>,
     /// What changes something asks for.
     token: Token,
     /// Whether reading `/api` and the page asks for it, too: not on loopback.
@@ -65,6 +78,7 @@ impl App {
             inlet: service.inlet,
             operator: service.operator,
             caches: service.caches,
+            pauses: service.pauses,
             metrics,
             enable_metrics: config.enable_metrics,
             token: config.token.clone(),
@@ -109,7 +123,7 @@ pub(super) fn health(app: App) -> Router {
         .route("/api/v1/plugins", get(plugins))
         .route("/api/v1/routes", get(routes))
         .layer(middleware::from_fn_with_state(app.clone(), authorize_read));
-    for endpoint in [posts::JOBS, posts::CONVERT, operator::ACTION, caches::ACTION] {
+    for endpoint in POST_ENDPOINTS {
         app.metrics.http_endpoint("POST", endpoint);
     }
     let writing = Router::new()
@@ -117,6 +131,10 @@ pub(super) fn health(app: App) -> Router {
         .route(posts::CONVERT, post(posts::convert))
         .route(operator::ACTION, post(operator::act))
         .route(caches::ACTION, post(caches::act))
+        .route(pauses::ROUTE_PAUSE, post(pauses::pause_route))
+        .route(pauses::ROUTE_RESUME, post(pauses::resume_route))
+        .route(pauses::CONVERTER_PAUSE, post(pauses::pause_converter))
+        .route(pauses::CONVERTER_RESUME, post(pauses::resume_converter))
         .layer(middleware::from_fn_with_state(app.clone(), authorize));
     let open = Router::new()
         .route("/health", get(healthy))

@@ -1,5 +1,6 @@
 //! The HTTP side of the service: health, metrics and the API. It knows how to answer; what the service is doing it asks of [`Status`], what is
-//! posted it gives to [`Inlet`], what an operator asks for to [`Operator`] and [`Caches`], and it must not know of queues, plugins or routes.
+//! posted it gives to [`Inlet`], what an operator asks for to [`Operator`], [`Pauses`] and
+//! [`Caches`], and it must not know of queues, plugins or routes.
 
 mod caches;
 mod endpoints;
@@ -7,6 +8,7 @@ mod file_name;
 mod inlet;
 mod listener;
 mod operator;
+mod pauses;
 mod posts;
 mod problem;
 mod token;
@@ -27,6 +29,7 @@ use tokio::time;
 pub use caches::Caches;
 pub use inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Receipt, Refusal, Upload, UploadRequest};
 pub use operator::{Action, Declined, Operator};
+pub use pauses::{Pauses, Target};
 pub use token::{Token, TokenError};
 
 use crate::metrics::Metrics;
@@ -57,6 +60,8 @@ pub struct Service {
     pub inlet: Arc<dyn Inlet>,
     /// Looks into the queue and acts on it.
     pub operator: Arc<dyn Operator>,
+    /// Pauses its parts.
+    pub pauses: Arc<dyn Pauses>,
     /// Looks into the caches and empties them.
     pub caches: Arc<dyn Caches>,
 }

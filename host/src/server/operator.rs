@@ -61,6 +61,8 @@ pub enum Action {
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Declined {
+    /// There is nothing of that name; a sentence.
+    NotFound(String),
     /// The request makes no sense; a sentence.
     BadRequest(String),
     /// The service could not.
@@ -69,6 +71,7 @@ pub enum Declined {
 
 pub(super) fn problem(declined: Declined, what: &str) -> Problem {
     match declined {
+        Declined::NotFound(detail) => Problem::new(StatusCode::NOT_FOUND, detail),
         Declined::BadRequest(detail) => Problem::new(StatusCode::BAD_REQUEST, detail),
         Declined::Failed(error) => {
             tracing::error!(error = format!("{error:#}"), what, "The API cannot answer");

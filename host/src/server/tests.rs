@@ -68,6 +68,15 @@ impl Caches for Service {
     }
 }
 
+impl Pauses for Service {
+    fn pause(&self, target: Target, name: &str, reason: Option<&str>) -> Result<bool, Declined> {
+        if name == "ghost" { Err(Declined::NotFound(format!("no {target:?} {name:?}"))) } else { Ok(reason == Some("why")) }
+    }
+    fn resume(&self, target: Target, _: &str) -> Result<bool, Declined> {
+        Ok(target == Target::Route)
+    }
+}
+
 /// Takes nothing.
 struct Closed;
 
@@ -92,7 +101,8 @@ impl Inlet for Closed {
 }
 
 fn with_inlet(status: Arc<Service>) -> super::Service {
-    super::Service { inlet: Arc::new(Closed), operator: Arc::clone(&status) as _, caches: Arc::clone(&status) as _, status }
+    let (operator, caches, pauses) = (Arc::clone(&status) as _, Arc::clone(&status) as _, Arc::clone(&status) as _);
+    super::Service { inlet: Arc::new(Closed), operator, caches, pauses, status }
 }
 
 fn service() -> Arc<Service> {
@@ -540,6 +550,39 @@ async fn caches_are_shown_and_emptied() {
         ("empty", "{}", 404),
     ] {
         assert_eq!(post(action, body, &token).await.status, status, "{action} {body}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn routes_and_converters_are_paused_and_go_on() {
+    let server = start(config(), service(), metrics()).await;
+    let address = server.health_addr();
+    let post = async |path: &str, body: &str, token: &str| {
+        let headers = format!("content-length: {}\r\n{token}", body.len());
+        ask_with(address, "POST", &format!("/api/v1/{path}"), &headers, body).await
+    };
+    let token = format!("authorization: Bearer {SECRET}\r\n");
+    let long = format!(r#"{{"reason": "{}"}}"#, "x".repeat(501));
+    for (path, body, paused, changed) in [
+        ("routes/ict/pause", r#"{"reason": "why"}"#, true, true),
+        ("routes/ict/pause", "", true, false),
+        ("routes/ict/resume", "", false, true),
+        ("converters/csv/pause", "{}", true, false),
+        ("converters/csv/resume", "{}", false, false),
+    ] {
+        assert_eq!(post(path, body, "").await.status, 401, "{path}");
+        assert_eq!(post(path, body, &token).await.json(), json!({ "paused": paused, "changed": changed }), "{path} {body}");
+    }
+    for (path, body, status) in [
+        ("routes/ghost/pause", "", 404),
+        ("converters/ghost/pause", "", 404),
+        ("routes/ict/stop", "", 404),
+        ("routes/ict/pause", "why", 400),
+        ("routes/ict/pause", r#"{"resaon": "why"}"#, 400),
+        ("routes/ict/pause", long.as_str(), 400),
+    ] {
+        assert_eq!(post(path, body, &token).await.status, status, "{path} {body}");
     }
     server.stop().await;
 }

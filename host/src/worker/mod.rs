@@ -235,8 +235,7 @@ impl Shared {
         }
     }
 
-    /// Nothing is lost while the queue cannot be written: the queue keeps what became of a job until it is durable, and a worker waits with a job
-    /// that it gives back.
+    /// Nothing is lost while the queue cannot be written: the queue keeps what became of a job, or that it is given back, until it is durable.
     fn record(&self, job: &Job, decision: verdict::Decision) {
         let store = &self.context.store;
         let (due_ms, waiting) = match decision {
@@ -250,15 +249,19 @@ impl Shared {
             verdict::Decision::Defer { due_ms, waiting } => (due_ms, waiting),
             verdict::Decision::GivenBack => return,
         };
-        while let Err(error) = store.defer(&job.id, due_ms, waiting.clone()) {
-            tracing::error!(job = %job.id, file = job.path, %error, "cannot give a job back; trying again");
-            if self.stopping() {
-                return;
+        let suspended = match &waiting {
+            Waiting::PluginSuspended { converter, .. } => Some(converter.clone()),
+            _ => None,
+        };
+        let registry = Arc::clone(&self.context.registry);
+        // Not before it is set aside: what is not cannot be released.
+        let durable = move || {
+            if let Some(converter) = suspended {
+                registry.suspensions().wait_for(&converter);
             }
-            thread::sleep(QUEUE_RETRY);
-        }
-        if let Waiting::PluginSuspended { converter, .. } = &waiting {
-            self.context.registry.suspensions().wait_for(converter);
+        };
+        if let Err(error) = store.defer(&job.id, due_ms, waiting, durable) {
+            tracing::error!(job = %job.id, file = job.path, %error, "cannot give a job back; it is converted again after the next start");
         }
     }
 

@@ -34,7 +34,8 @@ impl Context {
                 Once::Ended(committed)
             }
             Decision::Defer { due_ms, waiting } => {
-                self.store.defer(&job.id, due_ms, waiting.clone())?;
+                self.store.defer(&job.id, due_ms, waiting.clone(), || ())?;
+                self.store.flush()?;
                 Once::Later(waiting)
             }
             Decision::GivenBack => Once::Later(Waiting::Busy),

@@ -17,7 +17,7 @@ use crate::crash;
 use crate::identity::FileIdentity;
 use crate::metrics::{ConversionStatus, NO_CONVERTER};
 use crate::plugins::{Admission, Plugin};
-use crate::queue::{Job, Outcome, Waiting};
+use crate::queue::{Job, Outcome, Pausable, Waiting};
 use crate::sandbox::{self, Conversion, ErrorType, Input, Severity};
 use crate::validation;
 
@@ -79,6 +79,10 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
     detail.candidates(&candidates);
     for plugin in &plugins {
         let converter = plugin.descriptor.name.as_str();
+        if context.store.pauses().of(Pausable::Converter, converter).is_some() {
+            let waiting = Waiting::Paused { converter: converter.to_owned() };
+            return Ok(Decision::Defer { due_ms: Waiting::NEVER_DUE_MS, waiting });
+        }
         let options = match plugin.options(&options(route, converter)) {
             Ok(options) => options,
             Err(error) => {

@@ -121,6 +121,7 @@ fn table(plugins: &[PluginStatus]) -> String {
             None => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
         };
         let state = match (&plugin.running, &plugin.refused) {
+            (Some(_), None) if let Some(paused) = &plugin.paused => format!("{paused}; its files wait"),
             (Some(_), None) => match &plugin.suspended {
                 None => match &plugin.rolled_back {
                     None => "running".to_owned(),
@@ -181,6 +182,7 @@ mod tests {
             running: running.cloned(),
             refused: refused.cloned(),
             suspended: None,
+            paused: None,
             rolled_back: None,
             picks: Vec::new(),
         };
@@ -188,6 +190,7 @@ mod tests {
             status("csv.wasm", Some(&running), None),
             status("new.wasm", Some(&running), Some(&refused)),
             PluginStatus { suspended: Some(suspended), ..status("sick.wasm", Some(&running), None) },
+            PluginStatus { paused: Some("converter `csv` is paused since 2026".to_owned()), ..status("idle.wasm", Some(&running), None) },
             status("x.wasm", None, Some(&refused)),
         ];
         let expected = "\
@@ -195,6 +198,7 @@ PLUGIN  VERSION  DIGEST        FILE       STATE
 csv     1.2.0    0123456789ab  csv.wasm   running
 csv     1.2.0    0123456789ab  new.wasm   running version 1.2.0; the file as it is now is refused: the file is empty
 csv     1.2.0    0123456789ab  sick.wasm  suspended until 2026-11-22T10:00:00Z: its last 5 conversions failed (trap: unreachable); its files wait
+csv     1.2.0    0123456789ab  idle.wasm  converter `csv` is paused since 2026; its files wait
 -       -        -             x.wasm     refused: the file is empty
 ";
         assert_eq!(table(&plugins), expected);
