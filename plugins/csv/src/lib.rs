@@ -15,6 +15,7 @@ pub mod options;
 pub mod output;
 pub mod problems;
 pub mod reader;
+pub mod rows;
 pub mod text;
 
 use dropforge_sdk::prelude::*;

@@ -74,18 +74,20 @@ pub enum Fate {
     Skipped,
 }
 
-/// Counts problems and tells the first of each kind.
+/// Counts problems and keeps the first of each kind.
 #[derive(Debug)]
 pub struct Problems {
     policy: OnError,
     counts: [u64; Kind::ALL.len()],
     skipped: u64,
+    /// What is to be told: at most [`TOLD`] of each kind.
+    told: Vec<(Severity, Error)>,
 }
 
 impl Problems {
     /// With the policy of the options.
     pub fn new(policy: OnError) -> Self {
-        Problems { policy, counts: Default::default(), skipped: 0 }
+        Problems { policy, counts: Default::default(), skipped: 0, told: Vec::new() }
     }
 
     /// How many rows were left out.
@@ -93,30 +95,30 @@ impl Problems {
         self.skipped
     }
 
-    /// Tells the faults of a row, for which `words` is asked only where they are told, and says what becomes of it.
+    /// Takes the faults of a row, for which `words` is asked only where they will be told, and says what becomes of it.
     ///
     /// # Errors
-    /// The first fault, where the policy is strict; what the host says.
+    /// The first fault, where the policy is strict.
     #[cold]
-    pub fn judge(&mut self, faults: &mut [Fault], words: impl Fn(Fault) -> Words, output: &mut Output) -> Result<Fate> {
+    pub fn judge(&mut self, faults: &mut [Fault], words: impl Fn(Fault) -> Words) -> Result<Fate> {
         faults.sort_by_key(|fault| fault.at);
         let Some(first) = faults.first() else { return Ok(Fate::Kept) };
         if self.policy != OnError::Skip {
-            return self.keep(faults, words, output).map(|()| Fate::Kept);
+            return self.keep(faults, words).map(|()| Fate::Kept);
         }
         self.skipped += 1;
         if self.add(first.kind, 1) <= TOLD {
             let Words { what, place, .. } = words(*first);
-            output.problem(Severity::Error, error(first.kind, format!("the row is left out: {what}"), place))?;
+            self.told.push((Severity::Error, error(first.kind, format!("the row is left out: {what}"), place)));
         }
         Ok(Fate::Skipped)
     }
 
-    /// Tells faults of what stays whatever the policy is, such as a header row, unless it is strict.
+    /// Takes faults of what stays whatever the policy is, such as a header row, unless it is strict.
     ///
     /// # Errors
     /// As [`Problems::judge`].
-    pub fn keep(&mut self, faults: &[Fault], words: impl Fn(Fault) -> Words, output: &mut Output) -> Result<()> {
+    pub fn keep(&mut self, faults: &[Fault], words: impl Fn(Fault) -> Words) -> Result<()> {
         for fault in faults {
             if self.policy == OnError::Strict {
                 let Words { what, place, .. } = words(*fault);
@@ -127,7 +129,7 @@ impl Problems {
                 // After all others, everything that could be read stands in the document.
                 let severity = if fault.kind == Kind::UnclosedQuote { Severity::Error } else { Severity::Warning };
                 let Words { what, done, place } = words(*fault);
-                output.problem(severity, error(fault.kind, format!("{what}; {done}"), place))?;
+                self.told.push((severity, error(fault.kind, format!("{what}; {done}"), place)));
             }
         }
         Ok(())
@@ -138,11 +140,14 @@ impl Problems {
         self.add(kind, more);
     }
 
-    /// Says how many were not told.
+    /// Tells what was taken, and how many more there were.
     ///
     /// # Errors
     /// What the host says.
-    pub fn finish(&self, output: &mut Output) -> Result<()> {
+    pub fn tell(&self, output: &mut Output) -> Result<()> {
+        for (severity, error) in &self.told {
+            output.problem(*severity, error.clone())?;
+        }
         for (kind, count) in Kind::ALL.into_iter().zip(self.counts) {
             if count > TOLD {
                 let skips = self.policy == OnError::Skip;

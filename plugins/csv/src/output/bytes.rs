@@ -1,6 +1,11 @@
 //! Bytes on their way out, written in steps of 16. It knows no format.
 
+use std::io::Write;
+
+use dropforge_sdk::{Document, Result};
+
 use crate::block::load;
+use crate::output::PIECE;
 
 /// The bytes, with room behind them for whole steps of 16.
 #[derive(Default)]
@@ -8,9 +13,26 @@ pub(super) struct Out {
     pub bytes: Vec<u8>,
     /// How many of them are written.
     pub length: usize,
+    /// How many of them are whole rows.
+    pub row: usize,
 }
 
 impl Out {
+    /// Ends a row; hands rows on once they are a piece.
+    #[inline(always)]
+    pub fn end_row(&mut self, document: &mut Document) -> Result<()> {
+        self.row = self.length;
+        if self.row < PIECE { Ok(()) } else { self.hand_on(document) }
+    }
+
+    /// Hands on what is written.
+    #[inline(never)]
+    pub fn hand_on(&mut self, document: &mut Document) -> Result<()> {
+        document.write_all(self.bytes.get(..self.length).unwrap_or_default())?;
+        (self.length, self.row) = (0, 0);
+        Ok(())
+    }
+
     /// Makes room for `more` bytes and a step behind them.
     #[inline(always)]
     pub fn reserve(&mut self, more: usize) {

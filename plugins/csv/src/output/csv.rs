@@ -3,19 +3,21 @@
 
 use std::borrow::Cow;
 
+use dropforge_sdk::{Document, Result};
+
 use crate::block::{BLOCK, load, needs_quotes};
 use crate::header::column_name;
-use crate::output::Table;
 use crate::output::bytes::Out;
-use crate::reader::Sink;
+use crate::output::{Table, Written};
+use crate::reader::{Record, Sink};
+use crate::text::Text;
 
 /// The rows that were written and not taken yet.
 pub struct Csv {
     /// The names, as they stand in the file; none where it has none.
     names: Vec<String>,
+    document: Document,
     out: Out,
-    /// Where the row begins that is being written.
-    row: usize,
     /// How many columns the table has.
     columns: usize,
     nul: bool,
@@ -23,22 +25,39 @@ pub struct Csv {
 
 impl Csv {
     /// Rows below a header row of these names.
-    pub fn named(names: Vec<String>) -> Self {
-        let mut rows = Csv { columns: names.len(), ..Csv::unnamed(0) };
+    pub fn named(document: Document, names: Vec<String>) -> Self {
+        let mut rows = Csv::unnamed(document, names.len());
         for (column, name) in names.iter().enumerate() {
             let padded = [name.as_bytes(), &[0; BLOCK]].concat();
             rows.cell(column, &padded, 0, name.len(), false);
         }
         if !names.is_empty() {
-            rows.end_row(names.len());
+            rows.end_line(names.len());
+            rows.out.row = rows.out.length;
         }
         rows.names = names;
         rows
     }
 
     /// Rows of a table without a header.
-    pub fn unnamed(columns: usize) -> Self {
-        Csv { names: Vec::new(), out: Out::default(), row: 0, columns, nul: false }
+    pub fn unnamed(document: Document, columns: usize) -> Self {
+        Csv { names: Vec::new(), document, out: Out::default(), columns, nul: false }
+    }
+
+    /// Ends the line of a row of so many cells.
+    #[inline(always)]
+    fn end_line(&mut self, cells: usize) {
+        let missing = self.columns.saturating_sub(cells);
+        self.out.reserve(missing + 4);
+        if self.out.length == self.out.row && missing == 0 {
+            // Else the line of a lone empty cell would be blank, and no row.
+            self.out.push(b'"');
+            self.out.push(b'"');
+        }
+        // Every row is as wide as the table: readers ask for that.
+        (0..missing).for_each(|_| self.out.push(b','));
+        self.out.push(b'\r');
+        self.out.push(b'\n');
     }
 
     /// Copies a cell as it is and says whether that will do; where it needs quotes, what was copied is to be overwritten.
@@ -93,7 +112,7 @@ impl Sink for Csv {
     }
 
     fn restart(&mut self) {
-        self.out.length = self.row;
+        self.out.length = self.out.row;
         self.nul = false;
     }
 }
@@ -113,30 +132,16 @@ impl Table for Csv {
     }
 
     #[inline(always)]
-    fn end_row(&mut self, cells: usize) {
-        let missing = self.columns.saturating_sub(cells);
-        self.out.reserve(missing + 4);
-        if self.out.length == self.row && missing == 0 {
-            // Else the line of a lone empty cell would be blank, and no row.
-            self.out.push(b'"');
-            self.out.push(b'"');
-        }
-        // Every row is as wide as the table: readers ask for that.
-        (0..missing).for_each(|_| self.out.push(b','));
-        self.out.push(b'\r');
-        self.out.push(b'\n');
-        self.row = self.out.length;
+    fn end_row(&mut self, record: &Record, _: &Text) -> Result<()> {
+        self.end_line(record.cells);
         self.nul = false;
+        self.out.end_row(&mut self.document)
     }
+}
 
-    #[inline(always)]
-    fn written(&self) -> &[u8] {
-        self.out.bytes.get(..self.row).unwrap_or_default()
+impl Written for Csv {
+    fn finish(mut self) -> Result<Document> {
+        self.out.hand_on(&mut self.document)?;
+        Ok(self.document)
     }
-
-    fn clear(&mut self) {
-        (self.out.length, self.row) = (0, 0);
-    }
-
-    fn finish(&mut self) {}
 }

@@ -4,12 +4,15 @@
 
 use std::borrow::Cow;
 
+use dropforge_sdk::{Document, Result};
+
 use crate::block::{load, needs_escape};
 use crate::header::Keys;
 use crate::infer::is_exact_number;
-use crate::output::Table;
 use crate::output::bytes::Out;
-use crate::reader::Sink;
+use crate::output::{Table, Written};
+use crate::reader::{Record, Sink};
+use crate::text::Text;
 
 /// How cells become values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +28,8 @@ pub struct Json {
     keys: Keys,
     inference: Inference,
     array: Array,
+    document: Document,
     out: Out,
-    /// Where the row begins that is being written.
-    row: usize,
     /// How many columns the table has.
     columns: usize,
     nul: bool,
@@ -46,14 +48,14 @@ enum Array {
 
 impl Json {
     /// A line for each row.
-    pub fn lines(keys: Keys, inference: Inference) -> Self {
+    pub fn lines(document: Document, keys: Keys, inference: Inference) -> Self {
         let columns = keys.count();
-        Json { keys, inference, array: Array::None, out: Out::default(), row: 0, columns, nul: false }
+        Json { keys, inference, array: Array::None, document, out: Out::default(), columns, nul: false }
     }
 
     /// One array with an element for each row.
-    pub fn array(keys: Keys, inference: Inference) -> Self {
-        let mut rows = Json { array: Array::Empty, ..Json::lines(keys, inference) };
+    pub fn array(document: Document, keys: Keys, inference: Inference) -> Self {
+        let mut rows = Json { array: Array::Empty, ..Json::lines(document, keys, inference) };
         rows.put(b"[\n");
         rows
     }
@@ -62,7 +64,7 @@ impl Json {
     fn put(&mut self, text: &[u8]) {
         self.out.reserve(text.len());
         text.iter().for_each(|byte| self.out.push(*byte));
-        self.row = self.out.length;
+        self.out.row = self.out.length;
     }
 
     #[inline(always)]
@@ -110,7 +112,7 @@ impl Sink for Json {
     }
 
     fn restart(&mut self) {
-        self.out.length = self.row;
+        self.out.length = self.out.row;
         self.nul = false;
     }
 }
@@ -130,7 +132,7 @@ impl Table for Json {
     }
 
     #[inline(always)]
-    fn end_row(&mut self, _: usize) {
+    fn end_row(&mut self, _: &Record, _: &Text) -> Result<()> {
         self.out.reserve(2);
         self.out.push(b'}');
         if self.array == Array::None {
@@ -139,25 +141,20 @@ impl Table for Json {
             self.keys.begin_with(b",\n{");
             self.array = Array::Begun;
         }
-        self.row = self.out.length;
         self.nul = false;
+        self.out.end_row(&mut self.document)
     }
+}
 
-    #[inline(always)]
-    fn written(&self) -> &[u8] {
-        self.out.bytes.get(..self.row).unwrap_or_default()
-    }
-
-    fn clear(&mut self) {
-        (self.out.length, self.row) = (0, 0);
-    }
-
-    fn finish(&mut self) {
+impl Written for Json {
+    fn finish(mut self) -> Result<Document> {
         match self.array {
             Array::None => {}
             Array::Empty => self.put(b"]\n"),
             Array::Begun => self.put(b"\n]\n"),
         }
+        self.out.hand_on(&mut self.document)?;
+        Ok(self.document)
     }
 }
 

@@ -5,14 +5,16 @@ mod bytes;
 mod csv;
 mod json;
 
-use std::borrow::Cow;
-
 pub use csv::Csv;
 pub use json::{Inference, Json, quoted};
+use std::borrow::Cow;
 
-use crate::reader::Sink;
+use dropforge_sdk::{Document, Result};
 
-/// Rows on their way into a document. The cells of a row come through [`Sink`]; [`Sink::restart`] takes back those of an unfinished row.
+use crate::reader::{Record, Sink};
+use crate::text::Text;
+
+/// Where rows go. The cells of a row come through [`Sink`]; [`Sink::restart`] takes back those of an unfinished row.
 pub trait Table: Sink {
     /// How many columns the table has, cells beyond them not counted.
     fn columns(&self) -> usize;
@@ -23,15 +25,21 @@ pub trait Table: Sink {
     /// Whether the row that is being written has a NUL.
     fn has_nul(&self) -> bool;
 
-    /// Ends a row of so many cells.
-    fn end_row(&mut self, cells: usize);
-
-    /// What is written and whole.
-    fn written(&self) -> &[u8];
-
-    /// Forgets what is written and whole: it is where it belongs.
-    fn clear(&mut self);
-
-    /// Writes what follows the last row.
-    fn finish(&mut self);
+    /// Ends a row that was read from this window.
+    ///
+    /// # Errors
+    /// What the host says.
+    fn end_row(&mut self, record: &Record, text: &Text) -> Result<()>;
 }
+
+/// Rows on their way into a document.
+pub trait Written: Table {
+    /// Writes what follows the last row, and gives the document.
+    ///
+    /// # Errors
+    /// What the host says.
+    fn finish(self) -> Result<Document>;
+}
+
+/// Rows go to the document in pieces of at least this many bytes: from there on the SDK hands them on without copying them once more.
+const PIECE: usize = 64 * 1024;

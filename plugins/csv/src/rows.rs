@@ -1,0 +1,190 @@
+//! Reads rows into a table, window by window, and has broken ones judged. It knows nothing of what becomes of rows.
+
+use dropforge_sdk::{Input, Result};
+
+use crate::head::Head;
+use crate::options::{OnError, Options};
+use crate::output::Table;
+use crate::problems::{Fate, Fault, Kind, Problems, Words};
+use crate::reader::{Cells, Dialect, Record, Records, Sink, Step};
+use crate::text::Text;
+
+/// The rows of an input from where it is.
+pub struct Rows<'a, 'i> {
+    dialect: Dialect,
+    text: Text<'a, 'i>,
+    /// How much of the window is read.
+    read: usize,
+    ended: bool,
+    policy: OnError,
+    /// Whether rows are looked at for what could not be decoded.
+    judges_replaced: bool,
+    problems: Problems,
+    rows: u64,
+}
+
+impl<'a, 'i> Rows<'a, 'i> {
+    /// The rows of `input`, from what its head shows.
+    ///
+    /// # Errors
+    /// What the host says; the first fault, where the policy is strict, here and below.
+    pub fn open(input: &'a mut Input<'i>, options: &Options, head: &Head) -> Result<Self> {
+        let text = Text::new(input, head.encoding.map(|(encoding, _)| encoding));
+        let (policy, problems) = (options.on_error, Problems::new(options.on_error));
+        let mut rows = Rows { dialect: head.table.dialect, text, read: 0, ended: false, policy, judges_replaced: false, problems, rows: 0 };
+        rows.fill()?;
+        Ok(rows)
+    }
+
+    /// The text that is read.
+    pub fn text(&self) -> &Text<'a, 'i> {
+        &self.text
+    }
+
+    /// The dialect that it is read in.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// How many rows the tables have got, those that were left out not counted.
+    pub fn count(&self) -> u64 {
+        self.rows
+    }
+
+    /// What was wrong so far.
+    pub fn problems(&self) -> &Problems {
+        &self.problems
+    }
+
+    /// Moves the window on over what is read. What cannot be decoded in what is new is told at once where all of it is kept; otherwise
+    /// the rows that hold it are judged.
+    fn fill(&mut self) -> Result<()> {
+        self.text.refill(std::mem::take(&mut self.read))?;
+        let replaced = self.text.take_replaced();
+        self.judges_replaced |= replaced.count > 0 && self.policy != OnError::Lenient;
+        if self.policy == OnError::Lenient && replaced.count > 0 {
+            let faults: Vec<Fault> = replaced.first.iter().map(|at| Fault { kind: Kind::Encoding, at: *at }).collect();
+            self.problems.keep(&faults, |fault| words(fault, None, 0, "", &self.text))?;
+            self.problems.count(Kind::Encoding, replaced.count - replaced.first.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Reads the header row.
+    ///
+    /// # Errors
+    /// As [`Rows::open`].
+    pub fn names(&mut self) -> Result<Vec<String>> {
+        loop {
+            let mut names = Cells::default();
+            let mut records = Records::new(self.dialect, self.text.padded(), self.text.end(), self.text.ended());
+            let step = loop {
+                match records.next(&mut names as &mut dyn Sink) {
+                    Step::Blank => {}
+                    step => break step,
+                }
+            };
+            let at = records.at();
+            match step {
+                Step::Record(record) => {
+                    let nul = names.0.iter().any(|name| name.contains(&0));
+                    let mut faults = faults(&record, nul, self.judges_replaced, record.cells, &self.text);
+                    faults.sort_by_key(|fault| fault.at);
+                    self.problems.keep(&faults, |fault| words(fault, Some(&record), 0, "", &self.text))?;
+                    self.text.skip(at);
+                    return Ok(names.texts());
+                }
+                Step::More => {
+                    self.read = at;
+                    self.fill()?;
+                }
+                Step::Blank | Step::End => return Ok(Vec::new()),
+            }
+        }
+    }
+
+    /// Reads the rows of one window into the table. Whether there may be more.
+    ///
+    /// # Errors
+    /// As [`Rows::open`]; what the table says.
+    pub fn window(&mut self, table: &mut impl Table) -> Result<bool> {
+        if self.ended {
+            return Ok(false);
+        }
+        if self.read > 0 {
+            self.fill()?;
+        }
+        let Rows { text, problems, dialect, judges_replaced, rows, .. } = self;
+        let columns = table.columns();
+        let mut records = Records::new(*dialect, text.padded(), text.end(), text.ended()).expecting(columns);
+        let ended = loop {
+            match records.next(table) {
+                Step::Record(record) => {
+                    if record.cells != columns || table.has_nul() || record.is_odd() || *judges_replaced {
+                        let mut faults = faults(&record, table.has_nul(), *judges_replaced, columns, text);
+                        let name = || table.name(record.cells.min(columns));
+                        let words = |fault| words(fault, Some(&record), columns, &name(), text);
+                        if problems.judge(&mut faults, words)? == Fate::Skipped {
+                            table.restart();
+                            continue;
+                        }
+                    }
+                    *rows += 1;
+                    table.end_row(&record, text)?;
+                }
+                Step::Blank => {}
+                Step::More => break false,
+                Step::End => break true,
+            }
+        };
+        let at = records.at();
+        (self.read, self.ended) = (at, ended);
+        if at == 0 && !ended {
+            // Not one record fits: the window has to grow.
+            self.fill()?;
+        }
+        Ok(!ended)
+    }
+}
+
+/// What is wrong with a record of a table of so many columns.
+#[cold]
+fn faults(record: &Record, nul: bool, replaced: bool, columns: usize, text: &Text) -> Vec<Fault> {
+    let raw = text.padded().get(record.start..record.end).unwrap_or_default();
+    let nul = nul.then(|| record.start + raw.iter().position(|byte| *byte == 0).unwrap_or_default());
+    let replaced = replaced.then(|| raw.windows(3).position(|bytes| bytes == REPLACEMENT.as_bytes())).flatten();
+    [
+        (Kind::StrayQuote, record.stray),
+        (Kind::UnclosedQuote, record.unclosed.map(|unclosed| unclosed.at)),
+        (Kind::Nul, nul),
+        (Kind::Encoding, replaced.map(|at| record.start + at)),
+        (Kind::ExtraCells, record.extra),
+        (Kind::MissingCells, (record.cells < columns).then_some(record.end)),
+    ]
+    .into_iter()
+    .filter_map(|(kind, at)| Some(Fault { kind, at: at? }))
+    .collect()
+}
+
+/// What stands for bytes that cannot be decoded.
+const REPLACEMENT: &str = "\u{fffd}";
+
+/// A fault in words, of a record where it is one's; `name` is that of the first column that is missing or too many.
+#[cold]
+fn words(fault: Fault, record: Option<&Record>, columns: usize, name: &str, text: &Text) -> Words {
+    let cells = record.map_or(0, |record| record.cells);
+    let as_text = record.and_then(|record| record.unclosed).is_some_and(|unclosed| unclosed.as_text);
+    let width = || format!("{cells} cells where the table has {columns} columns");
+    let (what, done) = match fault.kind {
+        Kind::StrayQuote => ("text after a closing quote".into(), "it is kept as part of the cell".into()),
+        Kind::UnclosedQuote if as_text => {
+            ("a quote that never closes".into(), "it is taken as text, and the lines after it as rows".into())
+        }
+        Kind::UnclosedQuote => ("a quote that never closes".into(), "its cell ends with the file".into()),
+        Kind::Nul => ("a NUL character".into(), "the cell keeps it".into()),
+        Kind::Encoding => (format!("bytes that are not {}", text.encoding()), "the cell has U+FFFD in their place".into()),
+        Kind::ExtraCells => (width(), format!("the others are kept, from `{name}`")),
+        Kind::MissingCells => (width(), format!("none for `{name}` and what follows it")),
+    };
+    Words { what, done, place: text.place(fault.at) }
+}
