@@ -14,6 +14,7 @@ use dropforge_fuzz::fuzz;
 use dropforge_plugin_csv::Csv;
 use dropforge_plugin_gr228x::Gr228x;
 use dropforge_plugin_junit::Junit;
+use dropforge_plugin_klippel::Klippel;
 use dropforge_plugin_listen::Listen;
 use dropforge_plugin_spea::Spea;
 use dropforge_plugin_stdf::Stdf;
@@ -206,6 +207,36 @@ fn listen() {
         "NaN",
     ];
     fuzz("listen", data("listen", "txt"), &words, 4_000, |bytes| reports::<Listen>("a.txt", bytes));
+}
+
+/// A header, and what follows a zero byte as the table beside it.
+#[test]
+fn klippel() {
+    let words = [
+        "Cfg_DutStartTime=2020-5-20-135-5-14-10-1-37-563-120-1\n",
+        "Cfg_SerialNumber=1\n",
+        "Ctrl_OverallVerdict=0\n",
+        "Results_Fail=a\tb\n",
+        "Results_Invalid=\n",
+        "\u{0}name\tvalue\tmax\tmin\n",
+        "\u{0}frq\ta\tmax\n",
+        "a\t-\t1\t\n",
+        "1.0\t2\t-\n",
+        "1e999",
+    ];
+    let small = "Cfg_DutStartTime=2020-5-20-135-5-14-10-1-37-563-120-1\nCfg_SerialNumber=1\nCtrl_OverallVerdict=0\nResults_Fail=a\nResults_Invalid=\n\
+                 \u{0}frq\ta\tmax\n1\t2\t3\n";
+    let values = small.replace("frq\ta\tmax\n1\t2\t3", "name\tvalue\tmax\tmin\na\t1\t2\t-");
+    let seeds = data("klippel", "txt").into_iter().chain([small.into(), values.into()]).collect();
+    fuzz("klippel", seeds, &words, 4_000, |bytes| {
+        conversions::<Klippel>("a.txt", bytes);
+        let mut parts = bytes.split(|byte| *byte == 0);
+        let input = TestInput::new("a.txt", parts.next().unwrap_or_default()).member("a/T-a.txt", parts.next().unwrap_or_default());
+        let options = dropforge_report_checks::options(&json!({"on_length": "truncate"}));
+        for document in testkit::convert::<Klippel>(input, options).documents {
+            dropforge_report_checks::report(&document);
+        }
+    });
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! Files of stations that the converters of reports are tested with, and routes for them. What comes of each is in `tests/data/golden/`.
 
+use std::fs;
+use std::path::Path;
+
 /// A converter, its file below `tests/data`, and how many reports come of it.
-pub const FILES: [(&str, &str, usize); 8] = [
+pub const FILES: [(&str, &str, usize); 9] = [
     ("gr228x", "gr228x/43420_BIO2_Extended.LOG", 3),
+    ("klippel", "klippel/DUT xyz115 2020-05-14 10-01-37-5 UTC+0200.txt", 1),
     ("listen", "listen/three-units.txt", 3),
     ("spea", "spea/three-runs.csv", 3),
     ("stdf", "stdf/small.stdf", 4),
@@ -17,14 +21,34 @@ pub fn name_of(file: &str) -> &str {
     file.rsplit('/').next().unwrap_or(file)
 }
 
+/// Puts into an inbox what belongs to a file of [`FILES`]: the folder of its name without the extension, where there is one.
+///
+/// # Errors
+/// Where that cannot be copied.
+pub fn put_members(inbox: &Path, file: &str) -> std::io::Result<()> {
+    let folder = crate::data(file).with_extension("");
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let into = inbox.join(folder.file_name().unwrap_or_default());
+    fs::create_dir_all(&into)?;
+    for member in fs::read_dir(folder)? {
+        let member = member?;
+        fs::copy(member.path(), into.join(member.file_name()))?;
+    }
+    Ok(())
+}
+
 /// A route from a folder of the converter's name, as TOML.
 pub fn route(converter: &str, destination: &str, more: &str) -> String {
     // What is a report already says all of it itself, and so does a guest of the tests.
     let says_all = ["wats", "misbehave"].contains(&converter);
     let options = if says_all { "{}" } else { "{ part_number = 'PN-1', revision = 'A', operation_code = 10 }" };
+    // A header whose tables are in a folder beside it.
+    let members = if converter == "klippel" { ", include = ['DUT *.txt'], members = ['{stem}/**'], quiet_seconds = 0.5" } else { "" };
     format!(
         "[[routes]]\nname = '{converter}'\nconverter = '{converter}'\ntimezone = 'Europe/Oslo'\n\
          context = {{ station = 'ST-1', location = 'Line 1', purpose = 'Test', operator = 'Somebody' }}\n\
-         intake = {{ path = '{{dir}}/{converter}', create = true }}\noptions = {options}\ndestinations = [{destination}]\n{more}\n"
+         intake = {{ path = '{{dir}}/{converter}', create = true{members} }}\noptions = {options}\ndestinations = [{destination}]\n{more}\n"
     )
 }

@@ -119,6 +119,7 @@ fn a_server_has_exactly_the_expected_reports_after_an_outage() {
 
     // The server is down: the reports wait, and their files are settled all the same.
     for (converter, file, _) in FILES {
+        reports::put_members(&daemon.path(converter), file).unwrap();
         put(&daemon, converter, name_of(file), &fs::read(data(file)).unwrap());
     }
     for (converter, file, _) in FILES {

@@ -22,6 +22,7 @@ fn reports_come_out_of_the_sandbox_as_they_were_found_right() {
     let daemon = Setup::new().plugins(&FILES.map(|(converter, _, _)| converter)).config(&routes).start();
     for (converter, file, _) in FILES {
         wait_for("the inbox", || daemon.path(converter).is_dir().then_some(()));
+        reports::put_members(&daemon.path(converter), file).unwrap();
         daemon.drop_into(converter, name_of(file), fs::read(data(file)).unwrap());
     }
     let count = FILES.iter().map(|(_, _, count)| count).sum();

@@ -39,6 +39,8 @@ pub struct Lines<'a, 'i> {
     offset: u64,
     bytes: Vec<u8>,
     ahead: Option<Line>,
+    /// The line that was read last had no end.
+    open_end: bool,
 }
 
 impl<'a, 'i> Lines<'a, 'i> {
@@ -52,7 +54,7 @@ impl<'a, 'i> Lines<'a, 'i> {
         input.by_ref().take(3).read_to_end(&mut head)?;
         let (encoding, mark) = Encoding::of_mark(&head).unwrap_or((encoding, 0));
         input.seek(SeekFrom::Start(mark as u64))?;
-        Ok(Lines { input, encoding, number: 0, offset: mark as u64, bytes: Vec::new(), ahead: None })
+        Ok(Lines { input, encoding, number: 0, offset: mark as u64, bytes: Vec::new(), ahead: None, open_end: false })
     }
 
     /// The next line, without taking it; none at the end.
@@ -83,6 +85,12 @@ impl<'a, 'i> Lines<'a, 'i> {
         self.number
     }
 
+    /// Whether the line that was read last (the one that [`Lines::peek`] showed, too) ends with the file and not with a line end: nobody knows whether
+    /// it is whole.
+    pub fn is_cut(&self) -> bool {
+        self.open_end
+    }
+
     /// Puts the end of what was read into an error.
     pub fn place(&self, error: Error) -> Error {
         error.line(self.number.max(1)).offset(self.offset)
@@ -95,6 +103,7 @@ impl<'a, 'i> Lines<'a, 'i> {
         if !ended && self.bytes.is_empty() {
             return Ok(None);
         }
+        self.open_end = !ended;
         self.number += 1;
         let mut line = Line { number: self.number, offset, text: String::with_capacity(self.bytes.len()) };
         match self.encoding.decode(&self.bytes, &mut line.text) {
