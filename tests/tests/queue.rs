@@ -136,6 +136,36 @@ fn a_replay_says_what_would_differ_and_delivers_only_when_told() {
 }
 
 #[test]
+fn what_waits_for_a_destination_that_is_no_more_can_be_given_up() {
+    let config = "
+[[routes]]
+name = 'default'
+intake = { path = '{dir}/in' }
+destinations = [{ type = 'folder', path = '{dir}/out' }, { type = 'http', name = 'old', url = 'http://127.0.0.1:9/reports' }]
+";
+    let mut daemon = Setup::new().plugins(&["csv"]).config(config).start();
+    for name in ["a.csv", "b.csv"] {
+        daemon.drop_file(name, "x\n1\n");
+        daemon.wait_for_job(name, "committed");
+        daemon.wait_for_source("done", name);
+    }
+    daemon.terminate();
+    let without = config.replace(", { type = 'http', name = 'old', url = 'http://127.0.0.1:9/reports' }", "");
+    let daemon = daemon.restart(|setup| setup.config(&without));
+    daemon.wait_for_log("queue purge --undelivered");
+    wait_for("the other destination", || (daemon.documents().len() == 2).then_some(()));
+    let (code, _, errors) = on_state(&daemon, &["queue", "purge", "--undelivered", "old"]);
+    assert!(code == 2 && errors.contains("the documents of 2 jobs that wait for old"), "{errors}");
+    let purge = |more: &[&str]| on_state(&daemon, &[&["queue", "purge", "--undelivered", "old", "--yes"], more].concat());
+    assert_eq!(purge(&["--path", "a.csv"]).1, "the documents of 1 jobs for old given up\n");
+    daemon.wait_for_job("a.csv", "settled");
+    assert_eq!(daemon.job("b.csv").unwrap()["state"], "committed");
+    assert_eq!(purge(&[]).1, "the documents of 1 jobs for old given up\n");
+    daemon.wait_for_job("b.csv", "settled");
+    wait_for("an empty spool", || daemon.spooled().is_empty().then_some(()));
+}
+
+#[test]
 fn archived_sources_are_converted_again_and_archived_dead_letters_are_purged() {
     let config = ROUTE.replace("name =", "after = { success = 'archive', error = 'archive' }\nname =");
     let daemon = Setup::new().plugins(&["csv", "junit"]).config(&config).start();

@@ -22,7 +22,8 @@ use crate::queue::{Filter, JobRecord, JobSummary, QUEUE_FILE, Store};
   dropforge queue list --dead
   dropforge queue list --attribute serial=SN0042
   dropforge queue show 3f09c2a1
-  dropforge queue retry --route ict --error-type upstream")]
+  dropforge queue retry --route ict --error-type upstream
+  dropforge queue purge --undelivered http:/api/reports --yes")]
 pub(super) struct QueueArgs {
     #[command(subcommand)]
     command: QueueCommand,
@@ -222,6 +223,9 @@ struct PurgeArgs {
     /// Every dead letter, where nothing says which
     #[arg(long)]
     all: bool,
+    /// Instead of dead letters, give up what waits for this destination, as `queue show` calls it: it will never take it
+    #[arg(long, value_name = "DESTINATION")]
+    undelivered: Option<String>,
     /// Do it: what is deleted does not come back
     #[arg(long)]
     yes: bool,
@@ -272,6 +276,7 @@ fn meaning(reason: &str) -> &'static str {
         "plugin_suspended" => "their converter failed again and again, and is left alone for a while",
         "busy" => "as many run with their converter as may",
         "route" => "their route is not configured",
+        "paused" => "somebody has paused their route or their converter",
         _ => "",
     }
 }
@@ -407,6 +412,9 @@ pub(super) fn chosen(args: &FilterArgs, all: bool) -> Result<Filter, Usage> {
 }
 
 fn purge(args: &PurgeArgs) -> anyhow::Result<()> {
+    if let Some(destination) = &args.undelivered {
+        return give_up(args, destination);
+    }
     let filter = Filter { dead: true, ..chosen(&args.filter, args.all)? };
     let (_, store) = args.state.open()?;
     if !args.yes {
@@ -417,6 +425,16 @@ fn purge(args: &PurgeArgs) -> anyhow::Result<()> {
     }
     let purged = purge_dead(&store, &filter)?;
     Ok(print(&format!("{} dead letters deleted, {} refused deliveries given up\n", purged.dead_letters, purged.deliveries))?)
+}
+
+fn give_up(args: &PurgeArgs, destination: &str) -> anyhow::Result<()> {
+    let (filter, (_, store)) = (args.filter.filter(), args.state.open()?);
+    if !args.yes {
+        let jobs = store.count_undelivered(&filter, destination)?;
+        bail!(Usage(format!("this would give up the documents of {jobs} jobs that wait for {destination}; add --yes to do it")));
+    }
+    let given_up = store.give_up_destination(&filter, destination)?;
+    Ok(print(&format!("the documents of {given_up} jobs for {destination} given up\n"))?)
 }
 
 #[cfg(test)]

@@ -54,7 +54,8 @@ impl Deliverer {
             tracing::warn!(
                 destination = label,
                 jobs,
-                "documents wait for a destination that the configuration does not have any more; put it back, or give them up"
+                "documents wait for a destination that the configuration does not have any more; put it back, or give them up with \
+                 `dropforge queue purge --undelivered DESTINATION`"
             );
         }
         metrics

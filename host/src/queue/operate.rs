@@ -115,12 +115,49 @@ impl Store {
         Ok(given_up)
     }
 
+    /// Gives up what waits for a destination, refused by it or not: for one that will never take it. Otherwise as
+    /// [`Store::give_up_deliveries`].
+    ///
+    /// # Errors
+    /// Where the queue cannot write.
+    pub fn give_up_destination(&self, filter: &Filter, destination: &str) -> Result<u64, QueueError> {
+        let destination = destination.to_owned();
+        let given_up = self.in_pages(filter, "state = 'committed'", move |connection, id, _, given_up: &mut u64| {
+            let mut purge = connection.prepare_cached(
+                "UPDATE deliveries SET state = 'purged'
+                 WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND destination = ?2 AND state IN ('pending', 'dead')",
+            )?;
+            *given_up += purge.execute([id, &destination])? as u64;
+            Ok(())
+        })?;
+        self.committed().notify();
+        Ok(given_up)
+    }
+
+    /// How many jobs that a filter means have documents that wait for a destination.
+    ///
+    /// # Errors
+    /// Where the queue cannot read.
+    pub fn count_undelivered(&self, filter: &Filter, destination: &str) -> Result<u64, QueueError> {
+        let (condition, mut values) = filter.sql();
+        values.push(destination.to_owned().into());
+        self.read(|connection| {
+            connection
+                .prepare(&format!(
+                    "SELECT count(*) FROM jobs WHERE ({condition}) AND state = 'committed' AND EXISTS
+                         (SELECT 1 FROM deliveries WHERE job = jobs.seq AND destination = ? AND deliveries.state IN ('pending', 'dead'))"
+                ))?
+                .query_row(params_from_iter(values), |row| row.get::<_, i64>(0))
+                .map(i64::cast_unsigned)
+        })
+    }
+
     /// Does something to all jobs that a filter means and of which a condition holds, a page at a time, so that no worker waits for long.
     fn in_pages<T: Default + Send + 'static>(
         &self,
         filter: &Filter,
         also: &str,
-        step: fn(&Connection, &str, &str, &mut T) -> rusqlite::Result<()>,
+        step: impl Fn(&Connection, &str, &str, &mut T) -> rusqlite::Result<()> + Clone + Send + 'static,
     ) -> Result<T, QueueError> {
         let (condition, values) = filter.sql();
         let sql = format!(
@@ -128,7 +165,7 @@ impl Store {
         );
         let (mut done, mut last) = (T::default(), 0);
         loop {
-            let (sql, mut values) = (sql.clone(), values.clone());
+            let (sql, mut values, step) = (sql.clone(), values.clone(), step.clone());
             values.push(last.into());
             let (page_done, next) = self.run(move |connection| {
                 let page: Vec<(i64, String, String)> = connection
