@@ -13,7 +13,7 @@ use crate::rows::Rows;
 /// # Errors
 /// What the host says; what is wrong with the text, where the policy is strict.
 pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut Output) -> Result<()> {
-    let has_header = head.header.0 && !head.empty;
+    let has_header = head.layout.header > 0 && !head.empty;
     let (media_type, extension) = match options.output {
         Target::Jsonl => ("application/x-ndjson", "jsonl"),
         Target::Json => ("application/json", "json"),
@@ -23,7 +23,7 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
     let document = output.document(media_type, &input.name_with_extension(extension))?;
     let mut rows = Rows::open(input, options, head)?;
     let names = if has_header { Some(rows.names()?) } else { None };
-    let columns = if head.empty { 0 } else { head.table.columns };
+    let columns = if head.empty { 0 } else { head.layout.columns };
     let inference = Inference { plain: options.infer, quoted: options.infer && options.infer_quoted };
     let keys = |names: Option<Vec<String>>| names.map_or_else(|| Keys::numbered(columns), Keys::named);
     let (columns, mut document) = match options.output {
@@ -40,15 +40,21 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
     rows.problems().tell(output)?;
     let dialect = rows.dialect();
     for (name, value) in [
-        ("csv.delimiter", Choice::word(Some(dialect.delimiter))),
+        ("csv.delimiter", dialect.delimiter.to_string()),
         ("csv.quote", Choice::word(dialect.quote)),
         ("csv.escape", Choice::word(dialect.escape)),
-        ("csv.header", has_header.to_string()),
+        ("csv.header", if head.layout.header > 1 { head.layout.header.to_string() } else { has_header.to_string() }),
         ("csv.encoding", rows.text().encoding().to_string()),
         ("csv.rows", rows.count().to_string()),
         ("csv.columns", columns.to_string()),
     ] {
         document.set_attribute(name, &value)?;
+    }
+    if let Some(comment) = dialect.comment {
+        document.set_attribute("csv.comment", comment.as_str())?;
+    }
+    if !head.layout.preamble_text.is_empty() {
+        document.set_attribute("csv.preamble", &head.layout.preamble_text)?;
     }
     if options.on_error == OnError::Skip {
         document.set_attribute("csv.skipped", &rows.problems().skipped().to_string())?;

@@ -5,9 +5,10 @@ use std::io::{Read, Seek, SeekFrom};
 use dropforge_sdk::{Input, Result};
 
 use crate::block::BLOCK;
-use crate::dialect::{self, Detected};
+use crate::detect::layout::{self, Layout};
+use crate::detect::{self, Detected};
 use crate::encoding::{Decoder, Encoding, Replaced};
-use crate::options::{Header, Options};
+use crate::options::Options;
 
 /// How much of the input is looked at; `probe` sees no more.
 const HEAD: usize = 64 * 1024;
@@ -21,8 +22,8 @@ pub struct Head {
     pub encoding: Option<(Encoding, &'static str)>,
     /// The dialect.
     pub table: Detected,
-    /// Whether the first row holds names, and why.
-    pub header: (bool, &'static str),
+    /// What lies around the table, and its dialect with that.
+    pub layout: Layout,
     /// Whether it looks like a text format that is no table, and which.
     pub other_format: Option<&'static str>,
 }
@@ -47,13 +48,10 @@ pub fn look(input: &mut Input, options: &Options) -> Result<Result<Head, &'stati
     Decoder::new(encoding.map(|(encoding, _)| encoding)).decode(&bytes, whole, &mut text, &mut Replaced::default());
     let end = text.len();
     text.resize(end + BLOCK, 0);
-    let table = dialect::detect(&text, end, whole, options);
-    let header = match options.header {
-        Header::Given(given) => (given, "the options"),
-        Header::Auto(_) => dialect::has_header(table.dialect, &text, end, whole),
-    };
+    let table = detect::detect(&text, end, whole, options);
+    let layout = layout::find(&table, &text, end, whole, options);
     let text = text.get(..end).unwrap_or_default().trim_ascii_start();
-    Ok(Ok(Head { empty: text.is_empty(), encoding, table, header, other_format: other_format(text) }))
+    Ok(Ok(Head { empty: text.is_empty(), encoding, table, layout, other_format: other_format(text) }))
 }
 
 /// What the first bytes of files are that people take for tables.

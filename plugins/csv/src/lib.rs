@@ -1,12 +1,13 @@
 //! CSV and TSV to JSON Lines, to JSON or to clean CSV, in constant memory.
 //!
-//! The path of a file: [`head`] looks at its first 64 KiB and finds [`encoding`] and [`dialect`]; [`text`] moves a window of decoded text
+//! The path of a file: [`head`] looks at its first 64 KiB and finds [`encoding`] and dialect ([`detect`]); [`text`] moves a window of decoded text
 //! over the file; [`reader`] cuts it into records and cells; [`output`] writes each cell as it comes, typed by [`infer`], under the
 //! names of [`header`]; whatever is wrong with the input goes to [`problems`].
 
 pub mod block;
 pub mod convert;
-pub mod dialect;
+pub mod delimiter;
+pub mod detect;
 pub mod encoding;
 pub mod head;
 pub mod header;
@@ -22,7 +23,7 @@ use dropforge_sdk::prelude::*;
 use dropforge_sdk::{debug, export};
 
 use crate::head::Head;
-pub use crate::options::{Auto, Choice, EncodingChoice, Header, OnError, Options, Target};
+pub use crate::options::{Auto, Choice, CommentChoice, DelimiterChoice, EncodingChoice, Header, OnError, Options, SkipRows, Target};
 use crate::reader::Dialect;
 
 /// The converter.
@@ -71,7 +72,7 @@ fn judge(head: &Head, named: Probe) -> Probe {
     if head.empty {
         return Probe::new(named.confidence, format!("{}; there is no content to tell by", named.reason));
     }
-    let delimiter = String::from(Choice::Is(table.dialect.delimiter));
+    let delimiter = table.dialect.delimiter;
     let shape =
         format!("{} rows, {:.0} % of them with {} cells between `{delimiter}`", table.rows, 100.0 * table.uniformity, table.columns);
     match (named.confidence, table.columns > 1 && table.rows > 1 && table.score >= 0.2) {
@@ -87,13 +88,15 @@ fn judge(head: &Head, named: Probe) -> Probe {
 fn explain(head: &Head) {
     let (encoding, why) = head.encoding.map_or(("open".into(), "all is ASCII so far"), |(encoding, why)| (encoding.to_string(), why));
     let table = &head.table;
-    let Dialect { delimiter, quote, escape } = table.dialect;
-    let [delimiter, quote, escape] = [Some(delimiter), quote, escape].map(Choice::word);
+    let layout = &head.layout;
+    let Dialect { delimiter, quote, escape, .. } = layout.dialect;
+    let [quote, escape] = [quote, escape].map(Choice::word);
     let [percent, score] = [100.0 * table.uniformity, 1000.0 * table.score].map(|share| share as u32);
     let (rows, columns) = (table.rows, table.columns);
     debug!("encoding {encoding}: {why}");
     debug!(
         "delimiter `{delimiter}`, quote `{quote}`, escape `{escape}`: {percent} % of {rows} rows have {columns} cells; {score} of 1000 points"
     );
-    debug!("header {}: {}", head.header.0, head.header.1);
+    debug!("lines above the table {}: {}", layout.preamble, layout.preamble_reason);
+    debug!("rows of names {}: {}", layout.header, layout.header_reason);
 }

@@ -4,6 +4,7 @@ use dropforge_sdk::Result;
 use dropforge_sdk::prelude::*;
 use serde::Serialize;
 
+use crate::delimiter::{Delimiter, Word};
 use crate::encoding::Encoding;
 
 /// The options. Whatever is `auto` is found by looking at the first 64 KiB of the file.
@@ -14,17 +15,23 @@ pub struct Options {
     pub output: Target,
     /// What becomes of rows that are broken: `lenient` keeps every cell that is there, `strict` fails at the first, `skip` leaves them out.
     pub on_error: OnError,
-    /// What separates the cells: one ASCII character, `tab`, or `auto`.
-    #[schemars(with = "String", regex(pattern = r"^(auto|tab|[\x01-\x09\x0b\x0c\x0e-\x7f])$"))]
-    pub delimiter: Choice,
+    /// What separates the cells: one to eight bytes of text (`;`, `||`), `tab`, `space`, `whitespace` (any run of spaces and tabs), or
+    /// `auto`. A character and a space (`, `) stand for that character and the spaces after it.
+    #[schemars(with = "String", regex(pattern = r"^[^\n\r\x00]{1,10}$"))]
+    pub delimiter: DelimiterChoice,
     /// What encloses cells that hold delimiters or line ends: one ASCII character, `none`, or `auto`.
     #[schemars(with = "String", regex(pattern = r"^(auto|none|[!-~])$"))]
     pub quote: Choice,
     /// What makes a delimiter or a quote after it text, besides doubling the quote: one ASCII character, `none`, or `auto`.
     #[schemars(with = "String", regex(pattern = r"^(auto|none|[!-~])$"))]
     pub escape: Choice,
-    /// Whether the first row holds the names of the columns: `true`, `false`, or `auto`.
+    /// Whether the first row holds the names of the columns: `true`, `false`, how many rows do (their cells are joined by spaces), or `auto`.
     pub header: Header,
+    /// How many lines stand above the table: a number, or `auto`.
+    pub skip_rows: SkipRows,
+    /// What a line begins with that is a comment: one to eight bytes of text, `none`, or `auto`.
+    #[schemars(with = "String", regex(pattern = r"^[^\n\r\x00]{1,8}$"))]
+    pub comment: CommentChoice,
     /// How the text is written as bytes.
     pub encoding: EncodingChoice,
     /// Whether cells become numbers, booleans and nulls where that cannot change what they mean. `false`: every cell is a string, as it
@@ -39,10 +46,12 @@ impl Default for Options {
         Options {
             output: Target::Jsonl,
             on_error: OnError::Lenient,
-            delimiter: Choice::Auto,
+            delimiter: DelimiterChoice::Auto,
             quote: Choice::Auto,
             escape: Choice::Auto,
             header: Header::Auto(Auto::Auto),
+            skip_rows: SkipRows::Auto(Auto::Auto),
+            comment: CommentChoice::Auto,
             encoding: EncodingChoice::Auto,
             infer: true,
             infer_quoted: false,
@@ -57,17 +66,87 @@ impl Options {
     /// [`dropforge_sdk::ErrorType::Validation`] that names the option.
     pub fn check(&self) -> Result<()> {
         let refuse = |message: &str| Err(Error::validation(message).code("options"));
-        if self.delimiter == Choice::None {
-            return refuse("option `delimiter` cannot be `none`: name one ASCII character, `tab`, or `auto`");
+        if matches!(self.header, Header::Rows(0 | 21..)) {
+            return refuse("option `header` is `true`, `false`, `auto` or a number of rows from 1 to 20");
         }
-        let given = [self.delimiter, self.quote, self.escape].map(|choice| choice.byte());
-        let twice = given.iter().enumerate().any(|(index, byte)| byte.is_some() && given.iter().skip(index + 1).any(|other| other == byte));
-        if twice {
+        let [quote, escape] = [self.quote, self.escape].map(|choice| choice.byte());
+        let delimits = |byte: Option<u8>| match self.delimiter {
+            DelimiterChoice::Is(delimiter) => byte.is_some_and(|byte| delimiter.holds(byte)),
+            DelimiterChoice::Auto => false,
+        };
+        if (quote.is_some() && quote == escape) || delimits(quote) || delimits(escape) {
             return refuse(
                 "options `delimiter`, `quote` and `escape` must be different characters (for doubled quotes leave `escape` at `none`)",
             );
         }
         Ok(())
+    }
+}
+
+/// A delimiter, or whatever the file shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DelimiterChoice {
+    /// Whatever the file shows.
+    Auto,
+    /// This one.
+    Is(Delimiter),
+}
+
+impl TryFrom<String> for DelimiterChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "auto" => Ok(DelimiterChoice::Auto),
+            "none" => Err("option `delimiter` cannot be `none`: name what separates the cells, or `auto`".into()),
+            text => Delimiter::try_from(text).map(DelimiterChoice::Is),
+        }
+    }
+}
+
+impl From<DelimiterChoice> for String {
+    fn from(choice: DelimiterChoice) -> Self {
+        match choice {
+            DelimiterChoice::Auto => "auto".into(),
+            DelimiterChoice::Is(delimiter) => delimiter.to_string(),
+        }
+    }
+}
+
+/// What comments begin with, that there are none, or whatever the file shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum CommentChoice {
+    /// Whatever the file shows.
+    Auto,
+    /// There are none.
+    None,
+    /// This text.
+    Is(Word),
+}
+
+impl TryFrom<String> for CommentChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "auto" => Ok(CommentChoice::Auto),
+            "none" => Ok(CommentChoice::None),
+            text => Word::new(text)
+                .map(CommentChoice::Is)
+                .ok_or_else(|| format!("`{text}` is not one to eight bytes of text, `none` or `auto`")),
+        }
+    }
+}
+
+impl From<CommentChoice> for String {
+    fn from(choice: CommentChoice) -> Self {
+        match choice {
+            CommentChoice::Auto => "auto".into(),
+            CommentChoice::None => "none".into(),
+            CommentChoice::Is(word) => word.as_str().into(),
+        }
     }
 }
 
@@ -102,9 +181,8 @@ impl TryFrom<String> for Choice {
         match (text.as_str(), text.as_bytes()) {
             ("auto", _) => Ok(Choice::Auto),
             ("none", _) => Ok(Choice::None),
-            ("tab", _) => Ok(Choice::Is(b'\t')),
             (_, [byte]) if byte.is_ascii() && !matches!(byte, b'\n' | b'\r' | 0) => Ok(Choice::Is(*byte)),
-            _ => Err(format!("`{text}` is neither one ASCII character nor `auto`, `tab` or `none`")),
+            _ => Err(format!("`{text}` is neither one ASCII character nor `auto` or `none`")),
         }
     }
 }
@@ -114,7 +192,6 @@ impl From<Choice> for String {
         match choice {
             Choice::Auto => "auto".into(),
             Choice::None => "none".into(),
-            Choice::Is(b'\t') => "tab".into(),
             Choice::Is(byte) => char::from(byte).into(),
         }
     }
@@ -151,6 +228,18 @@ pub enum OnError {
 pub enum Header {
     /// There is, or there is not.
     Given(bool),
+    /// So many rows hold the names.
+    Rows(#[schemars(range(min = 1, max = 20))] u8),
+    /// Whatever the file shows.
+    Auto(Auto),
+}
+
+/// How many lines stand above the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SkipRows {
+    /// So many.
+    Given(#[schemars(range(max = 100_000))] u64),
     /// Whatever the file shows.
     Auto(Auto),
 }

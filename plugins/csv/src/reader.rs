@@ -21,29 +21,40 @@
 //! So text between a closing quote and the next delimiter belongs to the cell (`"a"b` reads as `ab`, as Python's `csv` has it) and is
 //! reported as a stray quote.
 //!
+//! That is the path of a delimiter of one byte. Longer ones and runs of white space have a slower path of their own, [`rare`]; and a record
+//! whose quotes are odd is read once more as a person would, by the number of its cells, where that is known: [`mend`].
+//!
 //! A [`Records`] reads one buffer. A record that the buffer does not hold whole is given back ([`Step::More`]) and read again once there is
 //! more text, so no state outlives a buffer. A quote that never closes and would swallow whole lines is read again as text.
 
+mod mend;
+mod rare;
+
 use crate::block::{BLOCK, Needles};
+pub use crate::delimiter::{Delimiter, Word};
 
 /// How the cells of a file are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
-    /// What separates cells: an ASCII character.
-    pub delimiter: u8,
+    /// What separates cells.
+    pub delimiter: Delimiter,
     /// What encloses cells that hold delimiters, quotes or line ends.
     pub quote: Option<u8>,
     /// What makes a quote (or another mark) after it text, besides doubling.
     pub escape: Option<u8>,
+    /// What a line begins with that is a comment.
+    pub comment: Option<Word>,
 }
 
 impl Dialect {
     fn needles(self) -> Needles {
-        Needles([self.delimiter, b'\n', b'\r', self.quote.unwrap_or(b'\n'), self.escape.unwrap_or(b'\n')])
+        let delimiter = self.delimiter.byte().unwrap_or(b'\n');
+        Needles([delimiter, b'\n', b'\r', self.quote.unwrap_or(b'\n'), self.escape.unwrap_or(b'\n')])
     }
 
+    /// Whether an escape before this byte makes it text.
     fn is_mark(self, byte: u8) -> bool {
-        byte == self.delimiter || byte == b'\n' || byte == b'\r' || Some(byte) == self.quote || Some(byte) == self.escape
+        self.delimiter.begins_with(byte) || byte == b'\n' || byte == b'\r' || Some(byte) == self.quote || Some(byte) == self.escape
     }
 }
 
@@ -83,8 +94,10 @@ impl Sink for Cells {
 pub enum Step {
     /// A record, whose cells the sink has.
     Record(Record),
-    /// A line without any byte.
+    /// A line without any byte, or of nothing but what separates cells where that is white space.
     Blank,
+    /// A line that is a comment.
+    Comment,
     /// The rest of the buffer, from [`Records::at`], is not a whole record.
     More,
     /// The text is at its end.
@@ -106,6 +119,8 @@ pub struct Record {
     pub stray: Option<usize>,
     /// A quote that no other closes.
     pub unclosed: Option<Unclosed>,
+    /// Whether its odd quotes were read in the one way that gives it as many cells as the table has columns.
+    pub mended: bool,
 }
 
 impl Record {
@@ -132,6 +147,10 @@ const SECOND_READINGS: u32 = 16;
 /// The records of one buffer.
 pub struct Records<'t> {
     dialect: Dialect,
+    /// The delimiter, where it is one byte.
+    delimiter: u8,
+    /// Whether the dialect has something that only the slow path knows.
+    is_rare: bool,
     text: &'t [u8],
     end: usize,
     /// Whether no text follows the buffer.
@@ -145,6 +164,8 @@ pub struct Records<'t> {
     unclosed: Option<Unclosed>,
     second_readings: u32,
     scratch: Vec<u8>,
+    /// Whether the cell in `scratch` stood in quotes.
+    was_quoted: bool,
 }
 
 /// How a cell ended that holds quotes or escapes.
@@ -161,26 +182,37 @@ impl<'t> Records<'t> {
     /// Reads `text[..end]`, after which `text` has [`BLOCK`] bytes of padding. `last` says whether that is the end of the whole text.
     pub fn new(dialect: Dialect, text: &'t [u8], end: usize, last: bool) -> Self {
         let marks = Marks::new(text, dialect.needles());
-        let (at, expected, extra) = (0, 0, None);
+        let (delimiter, is_rare) = (dialect.delimiter.byte().unwrap_or(b'\n'), dialect.delimiter.byte().is_none());
         Records {
             dialect,
+            delimiter,
+            is_rare,
+            expected: 0,
+            extra: None,
             text,
             end,
             last,
-            at,
+            at: 0,
             marks,
-            expected,
-            extra,
             stray: None,
             unclosed: None,
             second_readings: 0,
             scratch: Vec::new(),
+            was_quoted: false,
         }
     }
 
-    /// Says how many cells a record should have: where one has more, [`Record::extra`] says from where.
+    /// Says how many cells a record should have: where one has more, [`Record::extra`] says from where, and one with odd quotes is read so
+    /// that it has as many, if it can be.
     pub fn expecting(mut self, columns: usize) -> Self {
         self.expected = columns;
+        self
+    }
+
+    /// The same, beginning with the record at `at`.
+    pub fn starting(mut self, at: usize) -> Self {
+        self.at = at;
+        self.marks.seek(at);
         self
     }
 
@@ -197,13 +229,49 @@ impl<'t> Records<'t> {
             return if self.last { Step::End } else { Step::More };
         }
         (self.extra, self.stray, self.unclosed) = (None, None, None);
+        if self.dialect.comment.is_some()
+            && let Some(step) = self.comment()
+        {
+            return step;
+        }
+        let start = self.at;
         loop {
-            if let Some(step) = self.read(sink) {
-                return step;
+            match if self.is_rare { self.read_rare(sink) } else { self.read(sink) } {
+                Some(Step::Record(record)) if record.is_odd() && self.expected > 0 => return self.mend(sink, start, record),
+                Some(step) => return step,
+                None => {}
             }
             sink.restart();
             self.marks.seek(self.at);
         }
+    }
+
+    /// Passes over a comment, if there is one.
+    #[cold]
+    fn comment(&mut self) -> Option<Step> {
+        let rest = self.text.get(self.at..self.end)?;
+        let marker = self.dialect.comment?;
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let begins = rest.get(blanks..)?;
+        if !begins.starts_with(marker.as_bytes()) {
+            let cut = !self.last && marker.as_bytes().starts_with(begins);
+            return cut.then_some(Step::More);
+        }
+        match rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            Some(length) if self.last || self.at + length + 1 < self.end => {
+                self.at = self.after_line_end(self.at + length);
+            }
+            None if self.last => self.at = self.end,
+            _ => return Some(Step::More),
+        }
+        self.marks.seek(self.at);
+        Some(Step::Comment)
+    }
+
+    /// Where the next line begins after the line end at `at`.
+    fn after_line_end(&self, at: usize) -> usize {
+        let pair = self.byte(at) == b'\r' && at + 1 < self.end && self.byte(at + 1) == b'\n';
+        (at + 1 + usize::from(pair)).min(self.end)
     }
 
     /// Reads one record; none where it has to be read again from its beginning.
@@ -219,8 +287,8 @@ impl<'t> Records<'t> {
                 mark = self.end;
             }
             let mut byte = self.byte_or_line_end(mark);
-            if byte == self.dialect.delimiter || byte == b'\n' || byte == b'\r' {
-                if mark != start || byte == self.dialect.delimiter {
+            if byte == self.delimiter || byte == b'\n' || byte == b'\r' {
+                if mark != start || byte == self.delimiter {
                     sink.cell(column, self.text, from, mark, false);
                 }
             } else {
@@ -230,7 +298,7 @@ impl<'t> Records<'t> {
                     Ended::More => return Some(self.give_back(sink)),
                 }
             }
-            if byte == self.dialect.delimiter {
+            if byte == self.delimiter {
                 column += 1;
                 from = mark + 1;
                 if column == self.expected {
@@ -252,15 +320,14 @@ impl<'t> Records<'t> {
             if mark == start && column == 0 {
                 return Some(Step::Blank);
             }
-            return Some(Step::Record(Record {
-                start,
-                cells: column + 1,
-                end: mark,
-                extra: self.extra,
-                stray: self.stray,
-                unclosed: self.unclosed,
-            }));
+            return Some(Step::Record(self.record(start, column + 1, mark)));
         }
+    }
+
+    #[inline(always)]
+    fn record(&self, start: usize, cells: usize, end: usize) -> Record {
+        let &Records { extra, stray, unclosed, .. } = self;
+        Record { start, cells, end, extra, stray, unclosed, mended: false }
     }
 
     #[inline(always)]
@@ -278,7 +345,7 @@ impl<'t> Records<'t> {
     #[inline(always)]
     fn ends_cell(&self, at: usize) -> bool {
         let byte = self.byte_or_line_end(at);
-        (at < self.end || self.last) && (byte == self.dialect.delimiter || byte == b'\n' || byte == b'\r')
+        (at < self.end || self.last) && (byte == self.delimiter || byte == b'\n' || byte == b'\r')
     }
 
     #[cold]
@@ -319,7 +386,7 @@ impl<'t> Records<'t> {
 
     /// Reads any cell: what is text goes to `scratch`, what is not is left out.
     fn odd_cell<S: Sink + ?Sized>(&mut self, sink: &mut S, column: usize, from: usize) -> Ended {
-        let Dialect { quote, escape, delimiter: _ } = self.dialect;
+        let Dialect { quote, escape, .. } = self.dialect;
         let (mut inside, mut was_quoted, mut copied) = (false, false, from);
         self.scratch.clear();
         let end = loop {
@@ -362,20 +429,28 @@ impl<'t> Records<'t> {
                 break mark;
             }
         };
-        if inside {
-            let has_lines = self.text.get(from..end).is_some_and(|cell| cell.iter().any(|byte| matches!(byte, b'\n' | b'\r')));
-            let as_text = has_lines && self.second_readings < SECOND_READINGS;
-            self.unclosed = Some(Unclosed { at: from, as_text });
-            if as_text {
-                self.second_readings += 1;
-                return Ended::Again;
-            }
+        if inside && self.is_to_be_read_again(from, end) {
+            return Ended::Again;
         }
         self.keep(copied, end);
+        self.give(sink, column, was_quoted);
+        Ended::At(end)
+    }
+
+    /// Notes that the quote at `from` never closes, and answers whether it is to be read again as text: where it would swallow lines.
+    fn is_to_be_read_again(&mut self, from: usize, end: usize) -> bool {
+        let has_lines = self.text.get(from..end).is_some_and(|cell| cell.iter().any(|byte| matches!(byte, b'\n' | b'\r')));
+        let as_text = has_lines && self.second_readings < SECOND_READINGS;
+        self.unclosed = Some(Unclosed { at: from, as_text });
+        self.second_readings += u32::from(as_text);
+        as_text
+    }
+
+    /// Gives the sink what is in `scratch`.
+    fn give<S: Sink + ?Sized>(&mut self, sink: &mut S, column: usize, quoted: bool) {
         let length = self.scratch.len();
         self.scratch.resize(length + BLOCK, 0);
-        sink.cell(column, &self.scratch, 0, length, was_quoted);
-        Ended::At(end)
+        sink.cell(column, &self.scratch, 0, length, quoted);
     }
 
     fn keep(&mut self, from: usize, to: usize) {

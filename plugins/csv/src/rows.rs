@@ -2,6 +2,7 @@
 
 use dropforge_sdk::{Input, Result};
 
+use crate::detect::layout::Layout;
 use crate::head::Head;
 use crate::options::{OnError, Options};
 use crate::output::Table;
@@ -12,6 +13,10 @@ use crate::text::Text;
 /// The rows of an input from where it is.
 pub struct Rows<'a, 'i> {
     dialect: Dialect,
+    /// How many rows hold names.
+    header: usize,
+    /// How many columns the table should have.
+    columns: usize,
     text: Text<'a, 'i>,
     /// How much of the window is read.
     read: usize,
@@ -31,8 +36,15 @@ impl<'a, 'i> Rows<'a, 'i> {
     pub fn open(input: &'a mut Input<'i>, options: &Options, head: &Head) -> Result<Self> {
         let text = Text::new(input, head.encoding.map(|(encoding, _)| encoding));
         let (policy, problems) = (options.on_error, Problems::new(options.on_error));
-        let mut rows = Rows { dialect: head.table.dialect, text, read: 0, ended: false, policy, judges_replaced: false, problems, rows: 0 };
+        let Layout { dialect, header, columns, preamble, .. } = head.layout;
+        let (read, ended, judges_replaced) = (0, false, false);
+        let mut rows = Rows { dialect, header, columns, text, read, ended, policy, judges_replaced, problems, rows: 0 };
         rows.fill()?;
+        for _ in 0..preamble {
+            while !rows.text.skip_line() {
+                rows.fill()?;
+            }
+        }
         Ok(rows)
     }
 
@@ -70,23 +82,40 @@ impl<'a, 'i> Rows<'a, 'i> {
         Ok(())
     }
 
-    /// Reads the header row.
+    /// Reads the rows that name the columns; the words for one column are joined by spaces.
     ///
     /// # Errors
     /// As [`Rows::open`].
     pub fn names(&mut self) -> Result<Vec<String>> {
+        let mut names = self.row_of_names()?;
+        for _ in 1..self.header {
+            for (column, more) in self.row_of_names()?.into_iter().enumerate() {
+                match names.get_mut(column) {
+                    Some(name) if name.is_empty() || more.is_empty() => name.push_str(&more),
+                    Some(name) => name.extend([" ", &more]),
+                    None => names.push(more),
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    fn row_of_names(&mut self) -> Result<Vec<String>> {
         loop {
             let mut names = Cells::default();
-            let mut records = Records::new(self.dialect, self.text.padded(), self.text.end(), self.text.ended());
+            let (padded, end, ended) = (self.text.padded(), self.text.end(), self.text.ended());
+            let mut records = Records::new(self.dialect, padded, end, ended).expecting(self.columns);
             let step = loop {
                 match records.next(&mut names as &mut dyn Sink) {
-                    Step::Blank => {}
+                    Step::Blank | Step::Comment => {}
                     step => break step,
                 }
             };
             let at = records.at();
             match step {
                 Step::Record(record) => {
+                    // The names say how many columns there are; none of them is one too many.
+                    let record = Record { extra: None, ..record };
                     let nul = names.0.iter().any(|name| name.contains(&0));
                     let mut faults = faults(&record, nul, self.judges_replaced, record.cells, &self.text);
                     faults.sort_by_key(|fault| fault.at);
@@ -98,7 +127,7 @@ impl<'a, 'i> Rows<'a, 'i> {
                     self.read = at;
                     self.fill()?;
                 }
-                Step::Blank | Step::End => return Ok(Vec::new()),
+                Step::Blank | Step::Comment | Step::End => return Ok(Vec::new()),
             }
         }
     }
@@ -132,7 +161,7 @@ impl<'a, 'i> Rows<'a, 'i> {
                     *rows += 1;
                     table.end_row(&record, text)?;
                 }
-                Step::Blank => {}
+                Step::Blank | Step::Comment => {}
                 Step::More => break false,
                 Step::End => break true,
             }
@@ -176,6 +205,10 @@ fn words(fault: Fault, record: Option<&Record>, columns: usize, name: &str, text
     let as_text = record.and_then(|record| record.unclosed).is_some_and(|unclosed| unclosed.as_text);
     let width = || format!("{cells} cells where the table has {columns} columns");
     let (what, done) = match fault.kind {
+        Kind::StrayQuote if record.is_some_and(|record| record.mended) => (
+            "quotes that do not pair".into(),
+            "they are read in the one way that gives the row as many cells as the table has columns".into(),
+        ),
         Kind::StrayQuote => ("text after a closing quote".into(), "it is kept as part of the cell".into()),
         Kind::UnclosedQuote if as_text => {
             ("a quote that never closes".into(), "it is taken as text, and the lines after it as rows".into())

@@ -75,6 +75,22 @@ impl<'a, 'i> Text<'a, 'i> {
         self.bytes.drain(..read.min(self.end()));
     }
 
+    /// Drops the next line, if the window holds its end and what follows it, or nothing follows. Answers whether it did.
+    pub fn skip_line(&mut self) -> bool {
+        let window = self.bytes.get(..self.end()).unwrap_or_default();
+        let length = window.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        let next = match length {
+            Some(at) if window.get(at..at + 2) == Some(b"\r\n") => at + 2,
+            Some(at) => at + 1,
+            None => window.len(),
+        };
+        let is_whole = self.ended || length.is_some_and(|at| at + 1 < window.len());
+        if is_whole {
+            self.skip(next);
+        }
+        is_whole
+    }
+
     /// What the last [`Text::refill`] could not decode, with places in the window.
     pub fn take_replaced(&mut self) -> Replaced {
         std::mem::take(&mut self.replaced)

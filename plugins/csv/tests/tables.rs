@@ -206,7 +206,7 @@ fn says_what_it_detected() {
         let attributes: Vec<(&str, &str)> = document.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let names = ["csv.delimiter", "csv.quote", "csv.escape", "csv.header", "csv.encoding", "csv.rows", "csv.columns"];
         assert_eq!(attributes, names.into_iter().zip(expected).collect::<Vec<_>>());
-        assert!(run.logs.iter().any(|line| line.message.starts_with("encoding ")) && run.logs.len() == 3);
+        assert!(run.logs.iter().any(|line| line.message.starts_with("encoding ")) && run.logs.len() == 4);
     }
 }
 
@@ -252,9 +252,13 @@ fn options_rule_over_detection() {
 fn options_that_make_no_sense_are_refused() {
     for options in [
         json!({"delimiter": "none"}),
-        json!({"delimiter": ",,"}),
+        json!({"delimiter": "123456789"}),
         json!({"delimiter": "\n"}),
-        json!({"delimiter": "§"}),
+        json!({"delimiter": "a\rb"}),
+        json!({"delimiter": "|'|", "quote": "'"}),
+        json!({"comment": "123456789"}),
+        json!({"skip_rows": -1}),
+        json!({"header": 0}),
         json!({"quote": ";", "delimiter": ";"}),
         json!({"quote": "\"", "escape": "\""}),
         json!({"encoding": "latin-7"}),
@@ -271,7 +275,8 @@ fn options_have_a_schema_with_defaults() {
     let defaults: serde_json::Map<String, Value> =
         schema["properties"].as_object().unwrap().iter().map(|(name, option)| (name.clone(), option["default"].clone())).collect();
     let expected = json!({
-        "output": "jsonl", "on_error": "lenient", "delimiter": "auto", "quote": "auto", "escape": "auto", "header": "auto", "encoding": "auto", "infer": true, "infer_quoted": false
+        "output": "jsonl", "on_error": "lenient", "delimiter": "auto", "quote": "auto", "escape": "auto", "header": "auto", "skip_rows": "auto", "comment": "auto",
+        "encoding": "auto", "infer": true, "infer_quoted": false
     });
     assert_eq!(Value::from(defaults.clone()), expected);
     assert_eq!(output("a,b\n1,2\n", defaults.into()).0, "{\"a\":1,\"b\":2}\n");

@@ -1,0 +1,313 @@
+//! Finds what lies around the table in a head, once its dialect is known: lines above it, the rows that name its columns, and how its
+//! numbers are written.
+
+use super::numbers::Signs;
+use super::{Detected, named};
+use crate::delimiter::Delimiter;
+use crate::infer::{Kind, is_missing};
+use crate::options::{CommentChoice, Header, Options, SkipRows};
+use crate::reader::{Cells, Dialect, Records, Step};
+
+/// How many rows are looked at.
+const ROWS: usize = 300;
+
+/// How many rows can name the columns.
+const HEADER_ROWS: usize = 5;
+
+/// How much of what stands above a table is kept as text, in bytes.
+const KEPT: usize = 2000;
+
+/// What lies around a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    /// The dialect, its comments settled.
+    pub dialect: Dialect,
+    /// How many lines stand above the table.
+    pub preamble: u64,
+    /// Their text, at most 2,000 bytes of it.
+    pub preamble_text: String,
+    /// Why.
+    pub preamble_reason: &'static str,
+    /// How many rows name the columns.
+    pub header: usize,
+    /// Why.
+    pub header_reason: &'static str,
+    /// How many columns the table has.
+    pub columns: usize,
+    /// The decimal sign, where the numbers show it.
+    pub decimal: Option<&'static str>,
+    /// What groups thousands, where the numbers show it.
+    pub thousands: Option<&'static str>,
+}
+
+/// A row of the head.
+#[derive(Debug)]
+struct Row {
+    cells: Vec<Vec<u8>>,
+    /// Where it begins in the text.
+    at: usize,
+    /// Whether a blank line stands before it.
+    after_blank: bool,
+}
+
+impl Row {
+    /// How many cells have text.
+    fn filled(&self) -> usize {
+        self.cells.iter().filter(|cell| !cell.trim_ascii().is_empty()).count()
+    }
+
+    /// Whether every cell that has text is a word, and most have.
+    fn is_names(&self) -> bool {
+        let texts = self.cells.iter().filter(|cell| Kind::of(cell) == Kind::Text).count();
+        texts == self.filled() && 2 * texts > self.cells.len()
+    }
+}
+
+/// Finds what lies around the table of `padded[..end]`, of which `whole` says that it is all of the text.
+pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options: &Options) -> Layout {
+    let text = padded.get(..end).unwrap_or_default();
+    let mut dialect = detected.dialect;
+    let from = match options.skip_rows {
+        SkipRows::Given(lines) => after_lines(text, lines),
+        SkipRows::Auto(_) if named(text).is_some() => after_lines(text, 1),
+        SkipRows::Auto(_) => 0,
+    };
+    let mut rows = rows(dialect, padded, end, whole, from);
+    if options.comment == CommentChoice::Auto
+        && let Some(header) = commented_header(dialect, padded, end, &rows, detected.columns)
+    {
+        // Other comments above it are lines above the table.
+        dialect.comment = None;
+        rows.insert(0, header);
+    }
+    let (start, mut columns, preamble_reason) = match options.skip_rows {
+        SkipRows::Given(_) => (0, detected.columns, "the options"),
+        SkipRows::Auto(_) => start(&rows, detected.columns, options.header != Header::Given(false)),
+    };
+    rows.drain(..start.min(rows.len()));
+    rows.truncate(rows.iter().skip(1).position(|row| row.after_blank && row.cells.len() != columns).map_or(rows.len(), |at| at + 1));
+    let (header, header_reason) = match options.header {
+        Header::Given(given) => (usize::from(given), "the options"),
+        Header::Rows(count) => (usize::from(count), "the options"),
+        Header::Auto(_) => header_rows(&rows, columns),
+    };
+    if let Some(row) = rows.first().filter(|_| header > 0) {
+        columns = columns.max(row.cells.len());
+    }
+    let at = rows.first().map_or(from, |row| row.at);
+    let above = text.get(..at).unwrap_or_default();
+    let mut signs = Signs::default();
+    let body = rows.iter().skip(header);
+    body.flat_map(|row| &row.cells).filter(|cell| Kind::of(cell) == Kind::Number).for_each(|cell| signs.see(cell));
+    let (decimal, thousands) = signs.found(matches!(dialect.delimiter, Delimiter::Byte(b',') | Delimiter::Spaced(b',')));
+    let is_above = above.iter().any(|byte| !byte.is_ascii_whitespace())
+        && (preamble_reason == "the options" || start > 0 || from > 0 || dialect.comment.is_none());
+    Layout {
+        dialect,
+        preamble: if is_above { lines(above) } else { 0 },
+        preamble_text: if is_above { kept(above) } else { String::new() },
+        preamble_reason: if is_above { preamble_reason } else { "the table begins with the file" },
+        header,
+        header_reason,
+        columns,
+        decimal,
+        thousands,
+    }
+}
+
+fn rows(dialect: Dialect, padded: &[u8], end: usize, whole: bool, from: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut records = Records::new(dialect, padded, end, whole).starting(from);
+    let mut after_blank = false;
+    while rows.len() < ROWS {
+        let (mut row, at) = (Cells::default(), records.at());
+        match records.next(&mut row as &mut dyn crate::reader::Sink) {
+            Step::Record(_) => rows.push(Row { cells: row.0, at, after_blank: std::mem::take(&mut after_blank) }),
+            Step::Blank => after_blank = true,
+            Step::Comment => {}
+            Step::More | Step::End => break,
+        }
+    }
+    rows
+}
+
+/// The last comment above the first row, if it names the columns: `# time, value`.
+fn commented_header(dialect: Dialect, padded: &[u8], end: usize, rows: &[Row], columns: usize) -> Option<Row> {
+    let marker = dialect.comment?;
+    let text = padded.get(..end)?;
+    let first = rows.first()?;
+    let above = text.get(..first.at)?.trim_ascii_end();
+    let at = above.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |end| end + 1);
+    let mut records = Records::new(Dialect { comment: None, ..dialect }, padded, end, true).starting(at);
+    let mut cells = Cells::default();
+    let is_row = matches!(records.next(&mut cells as &mut dyn crate::reader::Sink), Step::Record(_));
+    let row = Row { cells: cells.0, at, after_blank: false };
+    let is_marked = |line: &[u8]| line.trim_ascii_start().starts_with(marker.as_bytes());
+    let later = text.get(first.at..)?.split(|byte| matches!(byte, b'\n' | b'\r')).any(is_marked);
+    let names = is_row && columns > 1 && row.cells.len() == columns && row.is_names() && !first.is_names();
+    (names && !later && is_marked(text.get(at..)?)).then_some(row)
+}
+
+/// How many rows make a table by themselves, without names above them.
+const CLEAR_ROWS: usize = 3;
+
+/// Which row the table begins with, how many columns it has, and why. `may_be_named` says whether its first row may hold names.
+fn start(rows: &[Row], columns: usize, may_be_named: bool) -> (usize, usize, &'static str) {
+    let whole = (0, columns, "the table begins with the file");
+    let fits = |row: &Row| row.cells.len() == columns && (columns < 3 || row.filled() >= 2);
+    let Some(mut start) = rows.iter().position(fits).filter(|start| *start > 0 && columns > 1) else { return whole };
+    let Some(body) = rows.get(start) else { return whole };
+    // A header may have other cells than the rows: one less where the first column has no name, or a delimiter too many or too few.
+    if let Some(above) = start.checked_sub(1).and_then(|above| rows.get(above)) {
+        let near = above.cells.len() >= 2 && above.cells.len().abs_diff(columns) <= 2.max(columns / 5) && 2 * above.cells.len() > columns;
+        if near && above.is_names() && !body.is_names() && !body.after_blank && above.filled() >= 2 {
+            start -= 1;
+        }
+    }
+    let Some(lead) = rows.get(..start).filter(|lead| !lead.is_empty()) else { return whole };
+    // A small table above a large one is a table.
+    let first_width = lead.first().map_or(0, |row| row.cells.len());
+    let is_table = first_width > 1 && lead.len() >= 3 && lead.iter().all(|row| row.cells.len() == first_width);
+    if is_table && rows.get(start).is_some_and(|row| row.after_blank) && evidence(lead) > 0 {
+        return (0, first_width, "a table of its own stands above the larger one");
+    }
+    let is_short = |row: &Row| row.filled() <= 1;
+    let is_text = |row: &Row| row.cells.iter().find(|cell| !cell.trim_ascii().is_empty()).is_none_or(|cell| Kind::of(cell) == Kind::Text);
+    let is_set_off = rows.get(start).is_some_and(|row| row.after_blank) || lead.last().is_some_and(|row| row.filled() == 0);
+    let is_named = may_be_named && rows.get(start).is_some_and(Row::is_names);
+    // Rows as wide as the table are its own, unless its names stand below them.
+    let is_apart = lead.iter().all(|row| row.cells.len() != columns);
+    let is_clear = lead.iter().all(is_short) && rows.iter().skip(start).take_while(|row| fits(row)).count() >= CLEAR_ROWS;
+    if lead.iter().all(is_text) && (is_named || (is_apart && (is_set_off || is_clear))) {
+        let reason = if is_set_off { "an empty line sets them off from the table" } else { "they have other cells than the table" };
+        return (start, columns, reason);
+    }
+    whole
+}
+
+/// How many of the first rows name the columns, and why.
+fn header_rows(rows: &[Row], columns: usize) -> (usize, &'static str) {
+    let (is_header, reason) = has_header(rows);
+    if !is_header {
+        return (0, reason);
+    }
+    let mut count = 1;
+    while count < HEADER_ROWS
+        && rows.get(count).is_some_and(|row| row.cells.len() == columns && continues_header(row, rows.get(count + 1..)))
+    {
+        count += 1;
+    }
+    (count, if count > 1 { "several rows of words above columns of values" } else { reason })
+}
+
+/// Whether a row below names is one of names too: words above the values of every column of values.
+fn continues_header(row: &Row, body: Option<&[Row]>) -> bool {
+    let Some(body) = body.filter(|body| body.len() >= 2) else { return false };
+    let (mut words, mut columns) = (0, 0);
+    for (column, cell) in row.cells.iter().enumerate() {
+        if !is_of_values(body, column, 2) {
+            continue;
+        }
+        columns += 1;
+        match Kind::of(cell) {
+            Kind::Text if !is_missing(cell) => words += 1,
+            Kind::Empty => {}
+            _ => return false,
+        }
+    }
+    words > 0 && 2 * words >= columns
+}
+
+/// Whether at least `least` cells of a column have values, and nearly all of those that are not missing.
+fn is_of_values(body: &[Row], column: usize, least: usize) -> bool {
+    let cells = || body.iter().filter_map(|row| row.cells.get(column)).filter(|cell| !is_missing(cell));
+    let values = cells().filter(|cell| Kind::of(cell).is_value()).count();
+    values >= least && values * 10 >= cells().count() * 9
+}
+
+/// Whether the first row holds names, and why.
+///
+/// The evidence is in the columns: words above numbers are names, a number above numbers is a row. Where everything is text, the first row
+/// is taken for names unless one of them is empty, appears twice, or stands below as a value.
+fn has_header(rows: &[Row]) -> (bool, &'static str) {
+    let Some(first) = rows.first() else { return (true, "there is no whole row to tell by") };
+    let evidence = evidence(rows);
+    if evidence != 0 {
+        return if evidence > 0 { (true, "words above columns of values") } else { (false, "the first row is like those below it") };
+    }
+    let first = &first.cells;
+    if !first.iter().all(|cell| Kind::of(cell) == Kind::Text) {
+        return (false, "the first row has cells that are no names");
+    }
+    let twice = first.iter().enumerate().any(|(column, name)| first.iter().skip(column + 1).any(|other| other == name));
+    if twice { (false, "a word appears twice in the first row") } else { (true, "the first row has distinct words") }
+}
+
+/// How much speaks for names in the first row, and against: above and below zero.
+fn evidence(rows: &[Row]) -> i64 {
+    let Some((first, body)) = rows.split_first() else { return 0 };
+    let mut evidence = 0;
+    for (column, name) in first.cells.iter().enumerate() {
+        let below: Vec<&Vec<u8>> = body.iter().filter_map(|row| row.cells.get(column)).filter(|cell| !is_missing(cell)).collect();
+        let kind = Kind::of(name);
+        if is_of_values(body, column, 1) {
+            evidence += match kind {
+                Kind::Text if !is_missing(name) => 2,
+                Kind::Text | Kind::Empty => 0,
+                _ => -2,
+            };
+        } else if below.contains(&name) {
+            evidence -= 1;
+        } else if below.len() >= 3 && kind == Kind::Text {
+            // Codes that are all alike, `SN0017`, and a word that is not.
+            let shape = shape(name);
+            let alike = below.iter().filter(|cell| self::shape(cell) == self::shape(below.first().map_or(&[], |cell| cell))).count();
+            let common = below.first().map(|cell| self::shape(cell)).unwrap_or_default();
+            if alike * 10 >= below.len() * 9 && common.contains(&b'9') {
+                evidence += if shape == common { -1 } else { 1 };
+            }
+        }
+    }
+    evidence
+}
+
+/// A text with every letter an `a` and every digit a `9`.
+fn shape(cell: &[u8]) -> Vec<u8> {
+    let class = |byte: &u8| match byte {
+        b'0'..=b'9' => b'9',
+        b'a'..=b'z' | b'A'..=b'Z' | 0x80.. => b'a',
+        other => *other,
+    };
+    let mut shape: Vec<u8> = cell.iter().take(40).map(class).collect();
+    shape.dedup_by(|a, b| a == b && *a == b'a');
+    shape
+}
+
+/// Where the text goes on after so many lines.
+pub fn after_lines(text: &[u8], lines: u64) -> usize {
+    let mut at = 0;
+    for _ in 0..lines {
+        let rest = text.get(at..).unwrap_or_default();
+        let Some(length) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else { return text.len() };
+        at += length + if rest.get(length..length + 2) == Some(b"\r\n") { 2 } else { 1 };
+    }
+    at
+}
+
+/// How many lines `text` has, the last of which ends with it.
+fn lines(text: &[u8]) -> u64 {
+    let (mut at, mut lines) = (0, 0);
+    while at < text.len() {
+        at += after_lines(text.get(at..).unwrap_or_default(), 1).max(1);
+        lines += 1;
+    }
+    lines
+}
+
+fn kept(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text.trim_ascii_end());
+    match text.char_indices().map(|(at, _)| at).find(|at| *at >= KEPT) {
+        Some(end) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.into_owned(),
+    }
+}
