@@ -141,9 +141,14 @@ fn takaya() {
         "\t",
         "+50%",
         "JP",
+        "#############\"Main header\"############\n",
+        "Group No.: 1 Side: A FAIL\n",
+        ";EQ;20.0;;20.0;;",
+        "2.500[KO]<|-1.9",
+        "UnTested",
     ];
-    let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/takaya/small.ATD")).unwrap();
-    fuzz("takaya", vec![whole], &words, 3_000, |bytes| reports::<Takaya>("a.atd", bytes));
+    let whole = |file: &str| fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/takaya").join(file)).unwrap();
+    fuzz("takaya", vec![whole("small.ATD"), whole("attempts.atdx")], &words, 3_000, |bytes| reports::<Takaya>("a.atd", bytes));
 }
 
 /// Both outputs. The seeds are binary, and one of them is packed.

@@ -4,17 +4,25 @@ use std::fs;
 use std::path::Path;
 
 /// A converter, its file below `tests/data`, and how many reports come of it.
-pub const FILES: [(&str, &str, usize); 9] = [
+pub const FILES: [(&str, &str, usize); 10] = [
     ("gr228x", "gr228x/43420_BIO2_Extended.LOG", 3),
     ("klippel", "klippel/DUT xyz115 2020-05-14 10-01-37-5 UTC+0200.txt", 1),
     ("listen", "listen/three-units.txt", 3),
     ("spea", "spea/three-runs.csv", 3),
     ("stdf", "stdf/small.stdf", 4),
     ("takaya", "takaya/small.ATD", 3),
+    ("takaya", "takaya/attempts.atdx", 4),
     ("teststand", "teststand/three-units.xml", 3),
     ("wats", "wats/uut-wsjf-export.json", 1),
     ("xjtag", "xjtag/demonstration.xjlog", 6),
 ];
+
+/// The converters of [`FILES`], each once.
+pub fn converters() -> Vec<&'static str> {
+    let mut converters: Vec<&str> = FILES.iter().map(|(converter, ..)| *converter).collect();
+    converters.dedup();
+    converters
+}
 
 /// The name of a file of [`FILES`] without its folder.
 pub fn name_of(file: &str) -> &str {

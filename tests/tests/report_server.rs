@@ -111,9 +111,9 @@ fn a_server_has_exactly_the_expected_reports_after_an_outage() {
     let stored = Stored::default();
     receiver.behave(take(&stored));
     let mut config = String::from("[http]\nread_timeout_seconds = 5.0\n");
-    config.extend(FILES.iter().map(|(converter, ..)| route(converter, &receiver)));
+    config.extend(reports::converters().into_iter().map(|converter| route(converter, &receiver)));
     config.push_str(&route("misbehave", &receiver));
-    let mut plugins = FILES.map(|(converter, ..)| converter).to_vec();
+    let mut plugins = reports::converters();
     plugins.push("misbehave");
     let daemon = Setup::new().plugins(&plugins).config(&config).start();
 
@@ -132,9 +132,9 @@ fn a_server_has_exactly_the_expected_reports_after_an_outage() {
     assert!(!daemon.spooled().is_empty());
 
     receiver.start();
-    let expected: BTreeMap<String, String> = FILES
-        .iter()
-        .flat_map(|(converter, ..)| files(&data("golden").join(converter)).into_values())
+    let expected: BTreeMap<String, String> = reports::converters()
+        .into_iter()
+        .flat_map(|converter| files(&data("golden").join(converter)).into_values())
         .map(|path| fs::read_to_string(path).unwrap())
         .map(|report| (serde_json::from_str::<Value>(&report).unwrap()["id"].as_str().unwrap().to_owned(), report))
         .collect();

@@ -18,8 +18,8 @@ fn route(converter: &str, more: &str) -> String {
 
 #[test]
 fn reports_come_out_of_the_sandbox_as_they_were_found_right() {
-    let routes: String = FILES.iter().map(|(converter, _, _)| route(converter, "")).collect();
-    let daemon = Setup::new().plugins(&FILES.map(|(converter, _, _)| converter)).config(&routes).start();
+    let routes: String = reports::converters().into_iter().map(|converter| route(converter, "")).collect();
+    let daemon = Setup::new().plugins(&reports::converters()).config(&routes).start();
     for (converter, file, _) in FILES {
         wait_for("the inbox", || daemon.path(converter).is_dir().then_some(()));
         reports::put_members(&daemon.path(converter), file).unwrap();

@@ -10,6 +10,8 @@ use crate::row::{self, place};
 #[derive(Debug, Clone)]
 pub(crate) struct Panel {
     model: String,
+    /// Its serial number, which holds for boards without one of their own.
+    serial: Option<String>,
     at: String,
     /// Where the date stands.
     at_line: Line,
@@ -33,7 +35,7 @@ impl Panel {
     /// # Errors
     /// `Malformed` where the file ends inside it; `MissingField` for one without model or date.
     pub fn read(lines: &mut Lines<'_, '_>) -> Result<Option<Panel>> {
-        let (mut model, mut date, mut seconds, mut tester, mut operator) = (None, None, None, None, None);
+        let (mut model, mut serial, mut date, mut seconds, mut tester, mut operator) = (None, None, None, None, None, None);
         let mut empty = true;
         loop {
             let Some(line) = lines.next_line()? else {
@@ -48,11 +50,13 @@ impl Panel {
                 }
                 let model = model.ok_or_else(|| line.place(Error::missing_field("the head names no model").code("model")))?;
                 let (at, at_line) = date.ok_or_else(|| line.place(Error::missing_field("the head has no DATE").code("date")))?;
-                return Ok(Some(Panel { model, at, at_line, seconds, tester, operator }));
+                return Ok(Some(Panel { model, serial, at, at_line, seconds, tester, operator }));
             }
             empty &= text.is_empty();
             if let Some(found) = text.strip_prefix("Model:") {
                 model = Some(found.trim().to_owned());
+            } else if let Some(found) = text.strip_prefix("Serial No.:") {
+                serial = Some(found.trim().to_owned()).filter(|found| !found.is_empty());
             } else if let Some(found) = text.strip_prefix("DATE ") {
                 date = Some((found.trim().to_owned(), line.clone()));
             } else if let Some(found) = text.strip_prefix("Test time:") {
@@ -99,6 +103,7 @@ pub(crate) fn one(
     line: &Line,
     panel: &Panel,
     dates: &DateFormat,
+    named: Option<&str>,
     lines: &mut Lines<'_, '_>,
     reports: &mut Reporter,
     output: &mut Output,
@@ -107,11 +112,15 @@ pub(crate) fn one(
     let index = index.map_err(|_| line.malformed("the board has no number: `* GROUP No.1 *` was expected").code("record"))?;
     let (start, warning) = reports.clock().read(&panel.at, dates).map_err(|error| panel.at_line.place(error))?;
     let sign = reports.decimal_sign();
+    let program = panel.model.rsplit_once('.').map_or(panel.model.as_str(), |(name, _)| name);
+    // A name may begin with the program's instead.
+    let serial = panel.serial.as_deref().or(named.filter(|named| *named != program)).unwrap_or_default();
     let mut unit = Unit {
+        serial: serial.into(),
         start: Some(start),
         station: panel.tester.clone(),
         operator: panel.operator.clone(),
-        sequence_name: Some(panel.model.rsplit_once('.').map_or(panel.model.as_str(), |(name, _)| name).to_owned()),
+        sequence_name: Some(program.to_owned()),
         sequence_path: Some(panel.model.clone()),
         execution_time: panel.seconds,
         socket_index: Some(index),
@@ -162,7 +171,9 @@ fn head(unit: &mut Unit, lines: &mut Lines<'_, '_>) -> Result<bool> {
                 }
             }
         } else if let Some(serial) = text.strip_prefix("Serial No.:") {
-            unit.serial = serial.trim().into();
+            if !serial.trim().is_empty() {
+                unit.serial = serial.trim().into();
+            }
         } else if text.starts_with("Group_No.\t") {
             if unit.serial.is_empty() {
                 return Err(next.place(Error::missing_field("the board has no serial number").code("serial")));

@@ -145,7 +145,7 @@ pub(crate) fn write(line: &Line, steps: &mut Steps<'_>, sign: DecimalSign) -> Re
 }
 
 /// The unit without its prefix: values are in base units.
-fn base_unit(shown: &str) -> Option<String> {
+pub(crate) fn base_unit(shown: &str) -> Option<String> {
     let unit = match shown.chars().next_back()? {
         'O' => "ohm",
         'H' => "H",
