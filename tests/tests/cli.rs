@@ -72,6 +72,9 @@ fn every_command_has_help_with_an_example() {
         "config schema",
         "config show",
         "convert",
+        "converter",
+        "converter pause",
+        "converter resume",
         "plugin",
         "plugin build",
         "plugin history",
@@ -89,6 +92,10 @@ fn every_command_has_help_with_an_example() {
         "queue show",
         "queue status",
         "replay",
+        "route",
+        "route list",
+        "route pause",
+        "route resume",
         "run",
     ];
     assert_eq!(seen, expected);

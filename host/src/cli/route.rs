@@ -53,6 +53,7 @@ struct Route {
     held_back: Option<String>,
     paused: Option<Paused>,
     destinations: Vec<String>,
+    dry_run: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,6 +91,7 @@ impl Route {
             Route { up: Some(false), .. } => "its folder cannot be read".to_owned(),
             Route { held_back: Some(reason), .. } => format!("held back: {reason}"),
             Route { failing: 1.., .. } => format!("{} files cannot be taken", thousands(self.failing)),
+            Route { dry_run: true, .. } => "dry run: nothing is delivered or moved".to_owned(),
             _ => "running".to_owned(),
         }
     }
@@ -116,7 +118,7 @@ mod tests {
         let route = |name: &str, more: serde_json::Value| {
             let mut route = json!({
                 "name": name, "converter": "auto", "intake": "drop", "up": true, "waiting": 1200, "failing": 0, "held_back": null,
-                "paused": null, "destinations": ["folder:out"]
+                "paused": null, "destinations": ["folder:out"], "dry_run": false
             });
             route.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             serde_json::from_value::<Route>(route).unwrap()
@@ -130,6 +132,7 @@ mod tests {
             route("c", json!({ "up": false })),
             route("d", json!({ "held_back": "the disk is full" })),
             route("e", json!({ "failing": 2 })),
+            route("f", json!({ "dry_run": true })),
         ];
         let expected = "\
 ROUTE  CONVERTER  INTAKE        WAITING  DESTINATIONS  STATE
@@ -138,6 +141,7 @@ b      auto       posted files  0        folder:out    paused since 2026-11-22T1
 c      auto       drop          1,200    folder:out    its folder cannot be read
 d      auto       drop          1,200    folder:out    held back: the disk is full
 e      auto       drop          1,200    folder:out    2 files cannot be taken
+f      auto       drop          1,200    folder:out    dry run: nothing is delivered or moved
 ";
         assert_eq!(table(&routes), expected);
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Route, braces};
+use serde_json::{Map, Value};
+
+use super::{Config, ConverterChoice, Route, braces};
 
 /// A value of a route's context: text with named parts of a file's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +98,30 @@ impl Route {
             attributes.insert("timezone".into(), timezone.clone());
         }
         attributes
+    }
+
+    /// The options that this route gives a converter. Where it names its converter, `options` are that one's; where it is `auto`, they hold a
+    /// table for each.
+    pub fn options_for(&self, converter: &str) -> Map<String, Value> {
+        match &self.converter {
+            ConverterChoice::Named { name, .. } if name == converter => self.options.clone(),
+            ConverterChoice::Named { .. } => Map::new(),
+            ConverterChoice::Auto => self.options.get(converter).and_then(Value::as_object).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+impl Config {
+    /// All that converters see of a file's surroundings: what its route says, and `station` and `location` of the instance where the route says
+    /// nothing else; sorted by name.
+    pub fn attributes_for(&self, route: &Route, relative_path: &str) -> Vec<(String, String)> {
+        let mut attributes = route.context_for(relative_path);
+        for (name, value) in [("station", &self.station), ("location", &self.location)] {
+            if !value.is_empty() {
+                attributes.entry(name.into()).or_insert_with(|| value.clone());
+            }
+        }
+        attributes.into_iter().collect()
     }
 }
 

@@ -50,6 +50,10 @@ pub struct Route {
     /// What happens if a document does not fit the published schema of its media type. There is one for `application/vnd.wats.wsjf+json`.
     #[serde(default)]
     pub on_invalid: OnInvalid,
+    /// Files are converted, and what came of them is in the history, but nothing is delivered, and they stay where they are. Once this is
+    /// false again, they are taken anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// This route's own limits, where they differ from the general ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsOverrides>,
@@ -172,6 +176,7 @@ impl Route {
             after: After::default(),
             on_problem: OnProblem::default(),
             on_invalid: OnInvalid::default(),
+            dry_run: false,
             limits: None,
             allow: Capabilities::new(),
             concurrency: None,

@@ -106,7 +106,7 @@ impl ConvertNow {
     fn run(&self, request: &ConvertRequest, route: Option<&Route>, registry: &Registry, content: Arc<[u8]>) -> Result<Converted, Refusal> {
         let name = &request.name;
         let id = JobId::new("convert", name.as_bytes(), 0, &sha256_hex(&content));
-        let attributes: Vec<(String, String)> = route.map(|route| route.context_for(name).into_iter().collect()).unwrap_or_default();
+        let attributes = route.map(|route| self.config.attributes_for(route, name)).unwrap_or_default();
         let input = || -> io::Result<Input> {
             Ok(Input {
                 id: id.to_string(),
@@ -207,13 +207,7 @@ fn candidates(
 
 /// The route's options for a converter, with those of the request in their places.
 fn options(request: &ConvertRequest, route: Option<&Route>, plugin: &Plugin) -> Result<String, Refusal> {
-    let mut options = match route.map(|route| (&route.converter, &route.options)) {
-        Some((ConverterChoice::Named { name, .. }, options)) if *name == plugin.descriptor.name => options.clone(),
-        Some((ConverterChoice::Auto, options)) => {
-            options.get(&plugin.descriptor.name).and_then(Value::as_object).cloned().unwrap_or_default()
-        }
-        _ => Map::new(),
-    };
+    let mut options = route.map(|route| route.options_for(&plugin.descriptor.name)).unwrap_or_default();
     if let Some(text) = &request.options {
         let own: Map<String, Value> = serde_json::from_str(text)
             .map_err(|error| Refusal::Bad(format!("`options` is not the text of a JSON object: {error}; write {{\"name\": value}}.")))?;

@@ -111,6 +111,11 @@ impl Daemon {
                 "THE QUEUE IS OLDER THAN THE SPOOL: it, or its log, was lost or put back. Jobs whose documents were in the spool are back"
             );
         }
+        let on_trial: Vec<&str> = config.routes.iter().filter(|route| route.dry_run).map(|route| route.name.as_str()).collect();
+        match store.end_dry_runs(&on_trial)? {
+            0 => {}
+            jobs => tracing::info!(jobs, "files that were only tried are taken anew: their routes are no longer `dry_run`"),
+        }
         clock::watch(&store).context("cannot watch the clock")?;
         let sandbox = Arc::new(Sandbox::new()?);
         let draining = Arc::new(AtomicBool::new(false));

@@ -142,6 +142,7 @@ impl Status for DaemonStatus {
                 "paused": pauses::to_json(pauses.of(Pausable::Route, &route.name)),
                 "held_back": sight.held_back,
                 "destinations": destinations,
+                "dry_run": route.dry_run,
                 "done": route.intake.done_dir(),
                 "failed": route.intake.failed_dir(),
             })

@@ -102,6 +102,9 @@ fn sync_touched(steps: &mut [io::Result<Step>]) {
 
 /// What the route says is to become of the source.
 fn action(job: &CommittedJob, route: &Route) -> AfterAction {
+    if job.is_dry_run() {
+        return AfterAction::Keep;
+    }
     match if job.outcome == Outcome::Converted { route.after.success } else { route.after.error } {
         // A plugin that comes later converts it from where it is.
         AfterAction::Archive if job.error_type == Some(ErrorType::NoConverter) => AfterAction::Move,

@@ -10,6 +10,7 @@ mod claim;
 mod clock;
 mod committed;
 mod damage;
+mod dry_run;
 mod forget;
 mod history;
 mod ids;

@@ -319,8 +319,9 @@ DROP INDEX jobs_unsettled_source;
 CREATE INDEX jobs_unsettled_source ON jobs (route, due_ms) WHERE state = 'committed' AND source_settled = 0;
 ";
 
-/// Routes and converters can be paused.
+/// Routes and converters can be paused, and sources that stay are found without looking at all that was ever settled.
 const VERSION_5: &str = "
+CREATE INDEX jobs_kept ON jobs (route) WHERE source_settled = 2;
 CREATE TABLE pauses (
     kind      TEXT NOT NULL,    -- route, converter
     name      TEXT NOT NULL,

@@ -225,7 +225,7 @@ impl Shared {
             self.context.metrics.conversion(NO_CONVERTER, ConversionStatus::Error, Some(ErrorType::Internal));
             verdict::host_defect(&job)
         });
-        match decision {
+        match decision.of_route(&self.context, &job) {
             verdict::Decision::Commit(committed) => {
                 // The thread that receives it outlives the workers.
                 let _ = ended.send((job, committed));

@@ -44,7 +44,7 @@ impl Context {
 
     /// What is to be recorded, once its documents are durable.
     fn durable(&self, job: &Job, decision: Decision) -> Decision {
-        match decision {
+        match decision.of_route(self, job) {
             Decision::Commit(committed) => {
                 finish::complete(&self.spool, vec![(job.clone(), committed)]).into_iter().next().map_or(Decision::GivenBack, |(_, end)| end)
             }

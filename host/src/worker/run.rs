@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Context;
 use super::choose::{Choice, choose};
@@ -53,7 +53,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
     if FileIdentity::of(&source.metadata()?) != job.identity {
         return Ok(source_lost(context, NO_CONVERTER, job, "was replaced by another file"));
     }
-    let attributes = attributes(context, route, &job.path);
+    let attributes = context.config.attributes_for(route, &job.path);
     let name = job.path.rsplit('/').next().unwrap_or(&job.path).to_string();
     let input = || -> io::Result<Input> {
         Ok(Input {
@@ -83,7 +83,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             let waiting = Waiting::Paused { converter: converter.to_owned() };
             return Ok(Decision::Defer { due_ms: Waiting::NEVER_DUE_MS, waiting });
         }
-        let options = match plugin.options(&options(route, converter)) {
+        let options = match plugin.options(&route.options_for(converter)) {
             Ok(options) => options,
             Err(error) => {
                 context.metrics.conversion(converter, ConversionStatus::Error, Some(ErrorType::Validation));
@@ -274,25 +274,6 @@ fn count(context: &Context, plugin: &Plugin, conversion: &Conversion, ran: bool)
         context.metrics.conversion_run(converter, &conversion.usage, conversion.documents.len() as u64);
     }
     context.metrics.custom(converter, &plugin.descriptor.metrics, &conversion.observations);
-}
-
-/// On a route that names its converter, `options` are that converter's; on an `auto` route it holds a table for each converter.
-fn options(route: &Route, converter: &str) -> Map<String, Value> {
-    match &route.converter {
-        ConverterChoice::Named { .. } => route.options.clone(),
-        ConverterChoice::Auto => route.options.get(converter).and_then(Value::as_object).cloned().unwrap_or_default(),
-    }
-}
-
-/// The route's context and the host's own, sorted by name.
-fn attributes(context: &Context, route: &Route, path: &str) -> Vec<(String, String)> {
-    let mut attributes = route.context_for(path);
-    for (name, value) in [("station", &context.config.station), ("location", &context.config.location)] {
-        if !value.is_empty() {
-            attributes.entry(name.into()).or_insert_with(|| value.clone());
-        }
-    }
-    attributes.into_iter().collect()
 }
 
 fn modified(nanoseconds: i64) -> (i64, u32) {

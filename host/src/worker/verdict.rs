@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::Context;
 use super::choose::Candidate;
 use crate::plugins::Plugin;
 use crate::queue::{Committed, Job, Outcome, Waiting, now_ms};
@@ -28,6 +29,18 @@ pub(super) enum Decision {
     Defer { due_ms: i64, waiting: Waiting },
     /// It waits already.
     GivenBack,
+}
+
+impl Decision {
+    /// As the job's route wants it: nothing of a route that is only tried is delivered or moved.
+    pub fn of_route(mut self, context: &Context, job: &Job) -> Decision {
+        if let Decision::Commit(committed) = &mut self
+            && context.config.routes.iter().any(|route| route.name == job.route && route.dry_run)
+        {
+            committed.set_dry_run();
+        }
+        self
+    }
 }
 
 /// What the job's history and sidecar say besides its columns.

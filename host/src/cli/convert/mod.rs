@@ -1,8 +1,9 @@
 //! `dropforge convert`: files through the sandbox once, without the daemon.
 
-use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
+mod output;
+
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,23 +11,19 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::ProgressBar;
-use serde_json::{Map, Value};
 
 use super::progress::{Watched, bar};
-use super::{Usage, is_broken_pipe, print, sentence};
-use crate::config::{Config, Need, OnInvalid, Overrides, Sources, load};
-use crate::delivery::{plain_file_name, unique_file_name};
+use super::{Usage, is_broken_pipe, sentence};
+use crate::config::{Config, ConverterChoice, Need, Overrides, Route, Sources, load};
 use crate::digest::sha256_reader;
-use crate::files;
 use crate::identity::FileIdentity;
 use crate::metrics::{Instance, Metrics};
 use crate::plugins::{LoadSettings, OptionsError, Plugin, ask, load_file, load_folder};
-use crate::queue::{DocumentId, JobId};
-use crate::sandbox::{
-    Conversion, Document, DocumentSink, DocumentWriter, FileSource, Input, Lookup, Outcome, Sandbox, Severity, THREAD_STACK,
-};
+use crate::queue::JobId;
+use crate::sandbox::{Conversion, FileSource, Input, Lookup, Outcome, Sandbox, Severity, THREAD_STACK};
 use crate::upstream::Lookups;
 use crate::validation;
+use output::{Names, Output, Written};
 
 /// Arguments of `dropforge convert`.
 #[derive(Debug, Args)]
@@ -35,6 +32,7 @@ use crate::validation;
   dropforge convert *.csv --converter csv -o converted
   dropforge convert panel.csv --converter my.wasm -o - | head
   dropforge convert panel.csv --converter csv --option delimiter=';'
+  dropforge convert panel.csv -c dropforge.toml --route ict      as the daemon would, but nothing is delivered or moved
 
 Exit codes: 0 everything was converted, 1 a file was not (or only in part), 2 wrong usage.")]
 pub(super) struct ConvertArgs {
@@ -44,6 +42,10 @@ pub(super) struct ConvertArgs {
     /// A converter's name, or a plugin file; without it, the converters of the plugins folder are asked.
     #[arg(long, value_name = "NAME|FILE.wasm")]
     converter: Option<String>,
+    /// As this route of the configuration would: with its converter, options, context, limits and what it allows. Nothing is delivered, the
+    /// file stays, and what belongs to it as a bundle is not looked for.
+    #[arg(long, value_name = "NAME", conflicts_with = "converter")]
+    route: Option<String>,
     /// An option of the converter, with its value as JSON or plain text; repeatable.
     #[arg(long = "option", value_name = "K=V")]
     options: Vec<String>,
@@ -67,14 +69,15 @@ pub(super) fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
 fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     let overrides = Overrides { plugins: args.plugins.clone(), ..Overrides::default() };
     let config = load(&Sources::of_process(args.config.clone(), overrides, Need::Nothing)?)?.config;
+    let route = args.route.as_deref().map(|name| route(&config, name)).transpose()?;
     let options = parse_options(&args.options)?;
-    let plugins = plugins(args, &config)?;
+    let plugins = plugins(args, &config, route)?;
     if let [only] = plugins.as_slice() {
         // What is wrong with the options is wrong for every file.
-        complete_options(only, &options).map_err(|error| Usage(error.to_string()))?;
+        complete_options(only, route, &options).map_err(|error| Usage(error.to_string()))?;
     }
     let output = Output::of(args.output.as_deref())?;
-    let reach = Reach::of(&config)?;
+    let reach = Reach::of(&config, route)?;
     let mut names = Names::of_inputs(&args.inputs);
     let mut failed = 0;
     for input in &args.inputs {
@@ -106,14 +109,33 @@ fn parse_options(options: &[String]) -> Result<Vec<(String, String)>, Usage> {
         .collect()
 }
 
-/// The options of the command line as a converter gets them.
-fn complete_options(plugin: &Plugin, options: &[(String, String)]) -> Result<String, OptionsError> {
-    let values: Map<String, Value> = options.iter().map(|(key, text)| (key.clone(), plugin.option_from_text(key, text))).collect();
+fn route<'a>(config: &'a Config, name: &str) -> Result<&'a Route, Usage> {
+    config.routes.iter().find(|route| route.name == name).ok_or_else(|| {
+        let names: Vec<&str> = config.routes.iter().map(|route| route.name.as_str()).collect();
+        let there_are = if names.is_empty() { "the configuration has none; name one with -c".to_owned() } else { names.join(", ") };
+        Usage(format!("there is no route `{name}` (there: {there_are})"))
+    })
+}
+
+/// The options of the route, with those of the command line in their places, as a converter gets them.
+fn complete_options(plugin: &Plugin, route: Option<&Route>, options: &[(String, String)]) -> Result<String, OptionsError> {
+    let mut values = route.map(|route| route.options_for(&plugin.descriptor.name)).unwrap_or_default();
+    values.extend(options.iter().map(|(key, text)| (key.clone(), plugin.option_from_text(key, text))));
     plugin.options(&values)
 }
 
+/// A file's path below the intake of its route, as the daemon would see it; its name where it is not there.
+fn below_intake(path: &Path, name: &str, route: Option<&Route>) -> String {
+    let below = route.and_then(|route| {
+        let (path, intake) = (path.canonicalize().ok()?, route.intake.path.canonicalize().ok()?);
+        let below = path.strip_prefix(intake).ok()?;
+        Some(below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/"))
+    });
+    below.unwrap_or_else(|| name.to_owned())
+}
+
 /// The converters that may take the inputs.
-fn plugins(args: &ConvertArgs, config: &Config) -> anyhow::Result<Vec<Arc<Plugin>>> {
+fn plugins(args: &ConvertArgs, config: &Config, route: Option<&Route>) -> anyhow::Result<Vec<Arc<Plugin>>> {
     let sandbox = Arc::new(Sandbox::new()?);
     let settings = LoadSettings::of(config);
     if let Some(file) = args.converter.as_deref().filter(|converter| converter.ends_with(".wasm")) {
@@ -122,13 +144,18 @@ fn plugins(args: &ConvertArgs, config: &Config) -> anyhow::Result<Vec<Arc<Plugin
     let folder = &config.plugins_dir;
     let registry = load_folder(folder, sandbox, settings).with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
     let all = registry.all();
-    match &args.converter {
+    let (named, pinned) = match route.map(|route| &route.converter) {
+        Some(ConverterChoice::Named { name, digest }) => (Some(name), digest.as_ref()),
+        Some(ConverterChoice::Auto) | None => (args.converter.as_ref(), None),
+    };
+    match named {
         None if all.is_empty() => {
             bail!(Usage(format!("there is no converter in {}; name a plugin with --converter FILE.wasm", folder.display())))
         }
         None => Ok(all),
         Some(name) => match registry.get(name) {
-            Some(plugin) => Ok(vec![plugin]),
+            Some(plugin) if pinned.is_none_or(|digest| *digest == plugin.digest) => Ok(vec![plugin]),
+            Some(plugin) => bail!("the route pins another version of `{name}`; in {} is sha256:{}", folder.display(), plugin.digest),
             None => {
                 let loaded: Vec<&str> = all.iter().map(|plugin| plugin.descriptor.name.as_str()).collect();
                 bail!(Usage(format!(
@@ -144,14 +171,21 @@ fn plugins(args: &ConvertArgs, config: &Config) -> anyhow::Result<Vec<Arc<Plugin
 /// What converters may reach beyond their input.
 struct Reach<'a> {
     config: &'a Config,
+    route: Option<&'a Route>,
     lookups: Option<Arc<dyn Lookup>>,
 }
 
 impl Reach<'_> {
-    fn of(config: &Config) -> anyhow::Result<Reach<'_>> {
+    fn of<'a>(config: &'a Config, route: Option<&'a Route>) -> anyhow::Result<Reach<'a>> {
         let instance = Instance { instance_id: String::new(), station: String::new(), location: String::new() };
         let lookups = Lookups::alone(config, Arc::new(Metrics::new(&instance)))?;
-        Ok(Reach { config, lookups: lookups.map(|lookups| Arc::new(lookups) as _) })
+        Ok(Reach { config, route, lookups: lookups.map(|lookups| Arc::new(lookups) as _) })
+    }
+}
+
+impl Reach<'_> {
+    fn route_name(&self) -> Option<&str> {
+        self.route.map(|route| route.name.as_str())
     }
 }
 
@@ -173,28 +207,31 @@ fn convert_one(
     let (digest, _) = sha256_reader(&mut file).context("cannot read the file")?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let id = JobId::new("convert", name.as_bytes(), identity.modified_ns, &digest);
+    let relative = below_intake(path, &name, reach.route);
+    let attributes = reach.route.map(|route| reach.config.attributes_for(route, &relative)).unwrap_or_default();
     let bar = bar(&name, identity.size);
     let input = |bar: &ProgressBar| -> io::Result<Input> {
         Ok(Input {
             id: id.to_string(),
             name: name.clone(),
-            path: name.clone(),
+            path: relative.clone(),
             media_type: None,
             modified: Some((identity.modified_ns.div_euclid(1_000_000_000), identity.modified_ns.rem_euclid(1_000_000_000) as u32)),
-            attributes: Vec::new(),
+            attributes: attributes.clone(),
             source: Box::new(Watched { source: FileSource::new(file.try_clone()?)?, bar: bar.clone() }),
             members: Vec::new(),
         })
     };
-    for plugin in willing(plugins, reach, &name, &|| input(&ProgressBar::hidden()))? {
+    for plugin in willing(plugins, reach, &name, &relative, &|| input(&ProgressBar::hidden()))? {
         let descriptor = &plugin.descriptor;
-        let limits = reach.config.limits_for(None, Some(&descriptor.name)).to_limits();
-        let completed = complete_options(&plugin, options)?;
+        let limits = reach.config.limits_for(reach.route, Some(&descriptor.name)).to_limits();
+        let completed = complete_options(&plugin, reach.route, options)?;
         let (sink, written) = output.begin(path)?;
-        let granted = reach.config.granted(None, &descriptor.name);
-        let converter = plugin.granted(&granted, None, reach.lookups.clone())?;
+        let granted = reach.config.granted(reach.route, &descriptor.name);
+        let converter = plugin.granted(&granted, reach.route_name(), reach.lookups.clone())?;
         let mut conversion = converter.convert(input(&bar)?, &completed, &descriptor.metrics, sink, &limits);
-        validation::check(&mut conversion, OnInvalid::default(), |number| File::open(written.document(number)));
+        let on_invalid = reach.route.map(|route| route.on_invalid).unwrap_or_default();
+        validation::check(&mut conversion, on_invalid, |number| File::open(written.document(number)));
         if let (Ok(Outcome::Skipped(_)), true) = (&conversion.result, plugins.len() > 1) {
             continue;
         }
@@ -207,13 +244,19 @@ fn convert_one(
 }
 
 /// With one converter, that one; with several, those that want the file, the surest first.
-fn willing(plugins: &[Arc<Plugin>], reach: &Reach<'_>, name: &str, input: &dyn Fn() -> io::Result<Input>) -> io::Result<Vec<Arc<Plugin>>> {
+fn willing(
+    plugins: &[Arc<Plugin>],
+    reach: &Reach<'_>,
+    name: &str,
+    path: &str,
+    input: &dyn Fn() -> io::Result<Input>,
+) -> io::Result<Vec<Arc<Plugin>>> {
     if let [only] = plugins {
         return Ok(vec![Arc::clone(only)]);
     }
-    let granted = |plugin: &Plugin| plugin.check_grants(&reach.config.granted(None, &plugin.descriptor.name), None);
-    let limits = |converter: &str| reach.config.limits_for(None, Some(converter)).to_probe_limits();
-    let answers = ask(plugins.to_vec(), &granted, name, name, input, &limits)?;
+    let granted = |plugin: &Plugin| plugin.check_grants(&reach.config.granted(reach.route, &plugin.descriptor.name), reach.route_name());
+    let limits = |converter: &str| reach.config.limits_for(reach.route, Some(converter)).to_probe_limits();
+    let answers = ask(plugins.to_vec(), &granted, name, path, input, &limits)?;
     Ok(answers.into_iter().filter(|answer| answer.confidence > 0).map(|answer| answer.plugin).collect())
 }
 
@@ -267,119 +310,4 @@ fn report(
 
 fn waiting_for(awaits: &[String]) -> String {
     if awaits.is_empty() { String::new() } else { format!(" (waiting for {})", awaits.join(", ")) }
-}
-
-/// Where documents go.
-enum Output {
-    /// Standard output, one document after the other.
-    Standard,
-    /// A folder.
-    Folder(PathBuf),
-    /// The folder of each input.
-    Beside,
-}
-
-/// Where the documents of one conversion are until it has succeeded: nothing shows before.
-struct Written(tempfile::TempDir);
-
-impl Written {
-    fn document(&self, number: u32) -> PathBuf {
-        self.0.path().join(number.to_string())
-    }
-}
-
-impl Output {
-    fn of(argument: Option<&Path>) -> anyhow::Result<Output> {
-        match argument {
-            Some(path) if path == Path::new("-") => Ok(Output::Standard),
-            Some(path) => {
-                files::create_folder(path).with_context(|| format!("cannot create the output folder {}", path.display()))?;
-                Ok(Output::Folder(path.to_path_buf()))
-            }
-            None => Ok(Output::Beside),
-        }
-    }
-
-    fn is_standard(&self) -> bool {
-        matches!(self, Output::Standard)
-    }
-
-    /// Documents are collected beside their target, so that publishing them is a rename.
-    fn begin(&self, input: &Path) -> anyhow::Result<(Box<dyn DocumentSink>, Written)> {
-        let folder = match self {
-            Output::Standard => tempfile::Builder::new().prefix("dropforge-").tempdir(),
-            Output::Folder(_) | Output::Beside => tempfile::Builder::new().prefix(files::TEMPORARY_PREFIX).tempdir_in(self.folder(input)),
-        };
-        let folder = folder.context("cannot create a temporary folder for the documents")?;
-        Ok((Box::new(Collected { folder: folder.path().to_path_buf() }), Written(folder)))
-    }
-
-    fn folder(&self, input: &Path) -> PathBuf {
-        match self {
-            Output::Folder(folder) => folder.clone(),
-            Output::Standard | Output::Beside => match input.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-                _ => PathBuf::from("."),
-            },
-        }
-    }
-
-    fn publish(&self, input: &Path, document: &Document, written: &Written, names: &mut Names, id: &JobId) -> anyhow::Result<()> {
-        let from = written.document(document.number);
-        if self.is_standard() {
-            let mut standard = io::stdout().lock();
-            io::copy(&mut File::open(&from)?, &mut standard)?;
-            return Ok(standard.flush()?);
-        }
-        let folder = self.folder(input);
-        let target = names
-            .free(&folder.join(plain_file_name(document)), &folder.join(unique_file_name(document, DocumentId::new(id, document.number))));
-        fs::rename(&from, &target).with_context(|| format!("cannot write {}", target.display()))?;
-        // The documents count, and not whether somebody reads their names.
-        let _ = print(&format!("{}\n", target.display()));
-        Ok(())
-    }
-}
-
-/// The names that documents must not have: those of the inputs, and of documents of this run. What an earlier run left is replaced.
-struct Names(HashSet<PathBuf>);
-
-impl Names {
-    fn of_inputs(inputs: &[PathBuf]) -> Names {
-        Names(inputs.iter().filter_map(|input| input.canonicalize().ok()).collect())
-    }
-
-    /// The plain name, unless it is taken.
-    fn free(&mut self, plain: &Path, unique: &Path) -> PathBuf {
-        let absolute = |path: &Path| match (path.parent().map(Path::canonicalize), path.file_name()) {
-            (Some(Ok(folder)), Some(name)) => folder.join(name),
-            _ => path.to_path_buf(),
-        };
-        if self.0.insert(absolute(plain)) { plain.to_path_buf() } else { unique.to_path_buf() }
-    }
-}
-
-/// Writes documents into a temporary folder, by number.
-struct Collected {
-    folder: PathBuf,
-}
-
-struct CollectedDocument {
-    file: File,
-}
-
-impl DocumentSink for Collected {
-    fn create(&mut self, number: u32, _media_type: &str, _name: &str) -> io::Result<Box<dyn DocumentWriter>> {
-        Ok(Box::new(CollectedDocument { file: File::create_new(self.folder.join(number.to_string()))? }))
-    }
-}
-
-impl DocumentWriter for CollectedDocument {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
-    }
-
-    fn finish(self: Box<Self>) -> io::Result<Option<String>> {
-        Ok(None)
-    }
 }
