@@ -40,7 +40,7 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
     rows.problems().tell(output)?;
     let dialect = rows.dialect();
     for (name, value) in [
-        ("csv.delimiter", dialect.delimiter.to_string()),
+        ("csv.delimiter", dialect.delimiter.without_spaces().to_string()),
         ("csv.quote", Choice::word(dialect.quote)),
         ("csv.escape", Choice::word(dialect.escape)),
         ("csv.header", if head.layout.header > 1 { head.layout.header.to_string() } else { has_header.to_string() }),
@@ -49,6 +49,9 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
         ("csv.columns", columns.to_string()),
     ] {
         document.set_attribute(name, &value)?;
+    }
+    if dialect.delimiter != dialect.delimiter.without_spaces() {
+        document.set_attribute("csv.skip_initial_space", "true")?;
     }
     if let Some(comment) = dialect.comment {
         document.set_attribute("csv.comment", comment.as_str())?;

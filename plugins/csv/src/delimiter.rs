@@ -32,6 +32,11 @@ impl Delimiter {
         }
     }
 
+    /// The delimiter without the spaces that belong to it.
+    pub fn without_spaces(self) -> Delimiter {
+        if let Delimiter::Spaced(byte) = self { Delimiter::Byte(byte) } else { self }
+    }
+
     /// Whether this byte is part of the delimiter.
     pub fn holds(self, byte: u8) -> bool {
         match self {

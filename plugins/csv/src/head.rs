@@ -78,7 +78,12 @@ fn not_text(bytes: &[u8], encoding: Option<Encoding>) -> Option<&'static str> {
     let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let bytes = bytes.get(..length).unwrap_or_default();
     let is_control = |byte: &&u8| **byte < 0x20 && !matches!(**byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1a..=0x1f);
-    let controls = bytes.iter().filter(is_control).count();
+    let mut controls = bytes.iter().filter(is_control).count();
+    // One of them, again and again, separates cells.
+    if let Some(first) = bytes.iter().find(is_control).filter(|first| **first != 0) {
+        let same = bytes.iter().filter(|byte| *byte == first).count();
+        controls = if same == controls { 0 } else { controls };
+    }
     (controls > 3 && controls * 10 > length).then_some("binary data")
 }
 

@@ -193,9 +193,12 @@ fn looks_like_moment(text: &[u8]) -> bool {
     let joins = text.iter().filter(|byte| matches!(byte, b'-' | b'/' | b':' | b'.')).count();
     let bounded = text.first().is_some_and(u8::is_ascii_digit) && text.last().is_some_and(u8::is_ascii_digit);
     let digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
+    // Minutes and seconds have two digits.
+    let in_pairs = |colon: usize| text.get(colon + 1..colon + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_digit));
     bounded
+        && text.iter().enumerate().all(|(at, byte)| *byte != b':' || in_pairs(at))
         && (2..=20).contains(&digits)
-        && (joins >= 2 || text.contains(&b':'))
+        && (text.contains(&b':') || (joins >= 2 && !text.contains(&b' ')))
         && text.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'/' | b':' | b'.' | b' ' | b'T' | b'+' | b','))
 }
 

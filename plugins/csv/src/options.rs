@@ -19,6 +19,8 @@ pub struct Options {
     /// `auto`. A character and a space (`, `) stand for that character and the spaces after it.
     #[schemars(with = "String", regex(pattern = r"^[^\n\r\x00]{1,10}$"))]
     pub delimiter: DelimiterChoice,
+    /// Whether spaces after a delimiter belong to it: `true`, `false`, or `auto`.
+    pub skip_initial_space: Toggle,
     /// What encloses cells that hold delimiters or line ends: one ASCII character, `none`, or `auto`.
     #[schemars(with = "String", regex(pattern = r"^(auto|none|[!-~])$"))]
     pub quote: Choice,
@@ -47,6 +49,7 @@ impl Default for Options {
             output: Target::Jsonl,
             on_error: OnError::Lenient,
             delimiter: DelimiterChoice::Auto,
+            skip_initial_space: Toggle::Auto(Auto::Auto),
             quote: Choice::Auto,
             escape: Choice::Auto,
             header: Header::Auto(Auto::Auto),
@@ -230,6 +233,16 @@ pub enum Header {
     Given(bool),
     /// So many rows hold the names.
     Rows(#[schemars(range(min = 1, max = 20))] u8),
+    /// Whatever the file shows.
+    Auto(Auto),
+}
+
+/// Whether something is so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Toggle {
+    /// It is, or it is not.
+    Given(bool),
     /// Whatever the file shows.
     Auto(Auto),
 }

@@ -36,7 +36,7 @@ impl<'a, 'i> Rows<'a, 'i> {
     pub fn open(input: &'a mut Input<'i>, options: &Options, head: &Head) -> Result<Self> {
         let text = Text::new(input, head.encoding.map(|(encoding, _)| encoding));
         let (policy, problems) = (options.on_error, Problems::new(options.on_error));
-        let Layout { dialect, header, columns, preamble, .. } = head.layout;
+        let Layout { dialect, header, columns, preamble, indent, .. } = head.layout;
         let (read, ended, judges_replaced) = (0, false, false);
         let mut rows = Rows { dialect, header, columns, text, read, ended, policy, judges_replaced, problems, rows: 0 };
         rows.fill()?;
@@ -45,6 +45,10 @@ impl<'a, 'i> Rows<'a, 'i> {
                 rows.fill()?;
             }
         }
+        while indent > 0 && rows.text.end() < indent && !rows.text.ended() {
+            rows.fill()?;
+        }
+        rows.text.skip(indent);
         Ok(rows)
     }
 

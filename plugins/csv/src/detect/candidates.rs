@@ -1,7 +1,7 @@
 //! Which dialects a text gives reason to try: cheap looks at its bytes, so that few of them are read as tables.
 
 use crate::delimiter::{Delimiter, Word};
-use crate::options::{Choice, DelimiterChoice};
+use crate::options::{Choice, DelimiterChoice, Toggle};
 
 /// A delimiter, and how much it is believed before the table is looked at.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,11 +20,29 @@ const USUAL: [(u8, f64, bool); 5] = [(b',', 1.0, false), (b';', 1.0, false), (b'
 /// How many lines are looked at for the others.
 const LINES: usize = 60;
 
-/// The delimiters to try, the most usual first.
-pub fn delimiters(text: &[u8], choice: DelimiterChoice) -> Vec<Candidate> {
-    if let DelimiterChoice::Is(delimiter) = choice {
-        return vec![Candidate { delimiter, belief: 1.0, is_doubtful: false }];
+/// The delimiters to try, the most usual first. `skips` says whether spaces after them belong to them.
+pub fn delimiters(text: &[u8], choice: DelimiterChoice, skips: Toggle) -> Vec<Candidate> {
+    let mut found = match choice {
+        DelimiterChoice::Is(delimiter) => vec![Candidate { delimiter, belief: 1.0, is_doubtful: false }],
+        DelimiterChoice::Auto => possible(text),
+    };
+    match skips {
+        Toggle::Given(true) => {
+            for candidate in &mut found {
+                if let Delimiter::Byte(byte) = candidate.delimiter {
+                    candidate.delimiter = Delimiter::Spaced(byte);
+                }
+            }
+        }
+        Toggle::Given(false) => {
+            found.retain(|candidate| choice != DelimiterChoice::Auto || !matches!(candidate.delimiter, Delimiter::Spaced(_)))
+        }
+        Toggle::Auto(_) => {}
     }
+    found
+}
+
+fn possible(text: &[u8]) -> Vec<Candidate> {
     let mut found = Vec::new();
     for (byte, belief, is_doubtful) in USUAL {
         if !text.contains(&byte) {
@@ -45,9 +63,13 @@ pub fn delimiters(text: &[u8], choice: DelimiterChoice) -> Vec<Candidate> {
             found.push(Candidate { delimiter: Delimiter::Blanks, belief: 0.6, is_doubtful: true });
         }
     }
-    if found.is_empty() {
-        found.push(Candidate { delimiter: Delimiter::Byte(b','), belief: 1.0, is_doubtful: false });
-    }
+    // For what is no table, or has one column. A delimiter that is there is likelier.
+    let absent = [b',', b';', b'\t', b'|', 0x1f].into_iter().find(|byte| !text.contains(byte));
+    found.extend(absent.map(|byte| Candidate {
+        delimiter: Delimiter::Byte(byte),
+        belief: if byte == b',' { 1.0 } else { 0.3 },
+        is_doubtful: false,
+    }));
     found
 }
 
@@ -63,35 +85,39 @@ fn is_spaced(text: &[u8], byte: u8) -> bool {
     byte != b'\t' && spaced > 0 && spaced * 10 >= pairs().count() * 8
 }
 
-/// A usual delimiter that never stands alone: `||`, `;;`, `::`.
+/// A usual delimiter that hardly ever stands alone: `||`, `;;`, `::`. Read one by one, they would give a table with an empty cell beside each
+/// other one, which is believed less.
 fn repeated(text: &[u8], lines: &[&[u8]]) -> Vec<Candidate> {
-    let alone = |byte: u8| text.chunk_by(|a, b| a == b).any(|run| run.first() == Some(&byte) && run.len() % 2 == 1);
+    let alone = |byte: u8| {
+        let runs = || text.chunk_by(|a, b| a == b).filter(|run| run.first() == Some(&byte));
+        runs().filter(|run| run.len() % 2 == 1).count() * 5 > runs().count()
+    };
     let doubles = *b",;|:~^#@!$%&*+";
-    let twice = |byte: &u8| lines.iter().filter(|line| line.windows(2).any(|pair| pair == [*byte, *byte])).count() * 10 >= lines.len() * 9;
+    let twice = |byte: &u8| lines.iter().filter(|line| line.windows(2).any(|pair| pair == [*byte, *byte])).count() * 10 >= lines.len() * 6;
     doubles
         .into_iter()
         .filter(|byte| text.contains(byte) && !alone(*byte) && twice(byte))
         .filter_map(|byte| std::str::from_utf8(&[byte, byte]).ok().and_then(Word::new))
-        .map(|word| Candidate { delimiter: Delimiter::Text(word), belief: 1.0, is_doubtful: false })
+        .map(|word| Candidate { delimiter: Delimiter::Text(word), belief: 1.5, is_doubtful: false })
         .collect()
 }
 
 /// A mark of two to four different signs that every line has equally often: `|~|`, `<>`, `::=`.
 fn runs(lines: &[&[u8]]) -> Vec<Candidate> {
-    let is_sign =
-        |byte: &u8| byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'\'' | b'-' | b'.' | b'(' | b')' | b'/' | b'\\' | b'_');
+    let is_sign = |byte: &u8| byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'\'' | b'.' | b'(' | b')' | b'/' | b'\\' | b'_');
     let runs_of = |line: &[u8]| -> Vec<Vec<u8>> {
         let runs = line.chunk_by(|a, b| is_sign(a) && is_sign(b)).filter(|run| (2..=4).contains(&run.len()) && run.iter().all(is_sign));
         runs.map(<[u8]>::to_vec).collect()
     };
-    let Some(first) = lines.first().map(|line| runs_of(line)) else { return Vec::new() };
+    let Some(first) = lines.first() else { return Vec::new() };
+    let count = |line: &[u8], run: &[u8]| line.windows(run.len()).filter(|window| *window == run).count();
     let mut tried: Vec<Vec<u8>> = Vec::new();
-    for run in &first {
-        let is_new = !tried.contains(run) && run.iter().any(|byte| Some(byte) != run.first());
-        let count = first.iter().filter(|other| *other == run).count();
-        let same = lines.iter().filter(|line| runs_of(line).iter().filter(|other| *other == run).count() == count).count();
-        if is_new && lines.len() > 1 && same * 10 >= lines.len() * 9 && tried.len() < 2 {
-            tried.push(run.clone());
+    for run in runs_of(first) {
+        let is_new = !tried.contains(&run) && run.iter().any(|byte| Some(byte) != run.first());
+        // Lines inside quotes have fewer.
+        let same = lines.iter().filter(|line| count(line, &run) == count(first, &run)).count();
+        if is_new && lines.len() > 1 && same * 10 >= lines.len() * 3 && tried.len() < 2 {
+            tried.push(run);
         }
     }
     let word = |run: Vec<u8>| std::str::from_utf8(&run).ok().and_then(Word::new);
@@ -105,11 +131,11 @@ fn others(lines: &[&[u8]]) -> Vec<Candidate> {
     for byte in (1..0x7f).filter(|byte| is_possible(*byte)) {
         let count = |line: &&[u8]| line.iter().filter(|other| **other == byte).count();
         let counts: Vec<usize> = lines.iter().map(count).filter(|count| *count > 0).collect();
-        if counts.len() * 10 < lines.len() * 7 || lines.len() < 2 {
+        if counts.len() * 10 < lines.len() * 6 || lines.len() < 2 {
             continue;
         }
         let most = counts.iter().map(|count| counts.iter().filter(|other| *other == count).count()).max().unwrap_or_default();
-        if most * 10 >= lines.len() * 7 {
+        if most * 10 >= lines.len() * 4 {
             let is_control = byte < 0x20;
             let belief = match byte {
                 _ if is_control => 1.0,

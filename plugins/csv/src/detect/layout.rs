@@ -24,6 +24,8 @@ pub struct Layout {
     pub dialect: Dialect,
     /// How many lines stand above the table.
     pub preamble: u64,
+    /// How many bytes of the next line are the mark of a comment, and no part of the names that follow it.
+    pub indent: usize,
     /// Their text, at most 2,000 bytes of it.
     pub preamble_text: String,
     /// Why.
@@ -72,10 +74,11 @@ pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options
         SkipRows::Auto(_) if named(text).is_some() => after_lines(text, 1),
         SkipRows::Auto(_) => 0,
     };
-    let mut rows = rows(dialect, padded, end, whole, from);
+    let (mut rows, mut indent) = (rows(dialect, padded, end, whole, from), 0);
     if options.comment == CommentChoice::Auto
-        && let Some(header) = commented_header(dialect, padded, end, &rows, detected.columns)
+        && let Some((header, marked)) = commented_header(dialect, padded, end, &rows, detected.columns)
     {
+        indent = marked;
         // Other comments above it are lines above the table.
         dialect.comment = None;
         rows.insert(0, header);
@@ -94,7 +97,8 @@ pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options
     if let Some(row) = rows.first().filter(|_| header > 0) {
         columns = columns.max(row.cells.len());
     }
-    let at = rows.first().map_or(from, |row| row.at);
+    let indent = if start == 0 { indent } else { 0 };
+    let at = rows.first().map_or(from, |row| row.at - indent);
     let above = text.get(..at).unwrap_or_default();
     let mut signs = Signs::default();
     let body = rows.iter().skip(header);
@@ -105,6 +109,7 @@ pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options
     Layout {
         dialect,
         preamble: if is_above { lines(above) } else { 0 },
+        indent,
         preamble_text: if is_above { kept(above) } else { String::new() },
         preamble_reason: if is_above { preamble_reason } else { "the table begins with the file" },
         header,
@@ -131,21 +136,24 @@ fn rows(dialect: Dialect, padded: &[u8], end: usize, whole: bool, from: usize) -
     rows
 }
 
-/// The last comment above the first row, if it names the columns: `# time, value`.
-fn commented_header(dialect: Dialect, padded: &[u8], end: usize, rows: &[Row], columns: usize) -> Option<Row> {
+/// The last comment above the first row, if it names the columns (`# time, value`), and how long its mark is.
+fn commented_header(dialect: Dialect, padded: &[u8], end: usize, rows: &[Row], columns: usize) -> Option<(Row, usize)> {
     let marker = dialect.comment?;
     let text = padded.get(..end)?;
     let first = rows.first()?;
     let above = text.get(..first.at)?.trim_ascii_end();
-    let at = above.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |end| end + 1);
-    let mut records = Records::new(Dialect { comment: None, ..dialect }, padded, end, true).starting(at);
+    let line = above.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |end| end + 1);
+    let marked = above.get(line..)?;
+    let names = marked.trim_ascii_start().strip_prefix(marker.as_bytes())?.trim_ascii_start();
+    let indent = marked.len() - names.len();
+    let mut records = Records::new(Dialect { comment: None, ..dialect }, padded, end, true).starting(line + indent);
     let mut cells = Cells::default();
     let is_row = matches!(records.next(&mut cells as &mut dyn crate::reader::Sink), Step::Record(_));
-    let row = Row { cells: cells.0, at, after_blank: false };
-    let is_marked = |line: &[u8]| line.trim_ascii_start().starts_with(marker.as_bytes());
-    let later = text.get(first.at..)?.split(|byte| matches!(byte, b'\n' | b'\r')).any(is_marked);
+    let row = Row { cells: cells.0, at: line + indent, after_blank: false };
+    let is_comment = |line: &[u8]| line.trim_ascii_start().starts_with(marker.as_bytes());
+    let later = text.get(first.at..)?.split(|byte| matches!(byte, b'\n' | b'\r')).any(is_comment);
     let names = is_row && columns > 1 && row.cells.len() == columns && row.is_names() && !first.is_names();
-    (names && !later && is_marked(text.get(at..)?)).then_some(row)
+    (names && !later).then_some((row, indent))
 }
 
 /// How many rows make a table by themselves, without names above them.
@@ -168,7 +176,10 @@ fn start(rows: &[Row], columns: usize, may_be_named: bool) -> (usize, usize, &'s
     // A small table above a large one is a table.
     let first_width = lead.first().map_or(0, |row| row.cells.len());
     let is_table = first_width > 1 && lead.len() >= 3 && lead.iter().all(|row| row.cells.len() == first_width);
-    if is_table && rows.get(start).is_some_and(|row| row.after_blank) && evidence(lead) > 0 {
+    if is_table
+        && rows.get(start).is_some_and(|row| row.after_blank)
+        && lead.split_first().is_some_and(|(first, body)| evidence(first, body) > 0)
+    {
         return (0, first_width, "a table of its own stands above the larger one");
     }
     let is_short = |row: &Row| row.filled() <= 1;
@@ -230,8 +241,15 @@ fn is_of_values(body: &[Row], column: usize, least: usize) -> bool {
 /// The evidence is in the columns: words above numbers are names, a number above numbers is a row. Where everything is text, the first row
 /// is taken for names unless one of them is empty, appears twice, or stands below as a value.
 fn has_header(rows: &[Row]) -> (bool, &'static str) {
-    let Some(first) = rows.first() else { return (true, "there is no whole row to tell by") };
-    let evidence = evidence(rows);
+    let Some((first, body)) = rows.split_first() else { return (true, "there is no whole row to tell by") };
+    let mut evidence = evidence(first, body);
+    // More rows of names may stand between the first one and the values.
+    let more = body.iter().take(HEADER_ROWS - 1).take_while(|row| row.is_names()).count();
+    for skipped in 1..=more {
+        let body = body.get(skipped..).unwrap_or_default();
+        let further = if body.len() >= 2 { self::evidence(first, body) } else { 0 };
+        evidence = if further > 0 { evidence.max(further) } else { evidence };
+    }
     if evidence != 0 {
         return if evidence > 0 { (true, "words above columns of values") } else { (false, "the first row is like those below it") };
     }
@@ -244,8 +262,7 @@ fn has_header(rows: &[Row]) -> (bool, &'static str) {
 }
 
 /// How much speaks for names in the first row, and against: above and below zero.
-fn evidence(rows: &[Row]) -> i64 {
-    let Some((first, body)) = rows.split_first() else { return 0 };
+fn evidence(first: &Row, body: &[Row]) -> i64 {
     let mut evidence = 0;
     for (column, name) in first.cells.iter().enumerate() {
         let below: Vec<&Vec<u8>> = body.iter().filter_map(|row| row.cells.get(column)).filter(|cell| !is_missing(cell)).collect();

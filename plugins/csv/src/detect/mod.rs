@@ -65,7 +65,7 @@ fn best(padded: &[u8], end: usize, whole: bool, options: &Options) -> Detected {
     let mut best = Detected { dialect: usual, columns: 1, uniformity: 1.0, rows: 0, score: f64::MIN };
     let (quotes, escapes) = (candidates::quotes(text, options.quote), candidates::escapes(text, options.escape));
     let named = named(text).filter(|_| options.delimiter == DelimiterChoice::Auto);
-    for candidate in candidates::delimiters(text, named.map_or(options.delimiter, DelimiterChoice::Is)) {
+    for candidate in candidates::delimiters(text, named.map_or(options.delimiter, DelimiterChoice::Is), options.skip_initial_space) {
         for quote in &quotes {
             for escape in &escapes {
                 let quote = quote.filter(|quote| !candidate.delimiter.holds(*quote));
@@ -120,7 +120,7 @@ fn judge(dialect: Dialect, candidate: Candidate, padded: &[u8], end: usize, whol
     let reach = if rows < ENOUGH_ROWS { 0.4 + 0.6 * records.at().min(end) as f64 / end.max(1) as f64 } else { 1.0 };
     // Cells in quotes whose quotes end where the cells do prove the delimiter beside them.
     let is_proved = sample.quoted >= 2.0 && sample.quoted >= 0.5 * rows as f64 && order > 0.9;
-    let is_typed = share(sample.typed) >= 0.3;
+    let is_typed = share(sample.typed) >= 0.2;
     let is_doubtful = candidate.is_doubtful
         && match dialect.delimiter {
             // Times and addresses have colons at any depth: only a table without a single exception is one of colons.
@@ -132,6 +132,8 @@ fn judge(dialect: Dialect, candidate: Candidate, padded: &[u8], end: usize, whol
         1 if sample.whole_moments * 10.0 >= sample.cells * 9.0 => 0.6,
         1 => 0.001,
         _ if is_doubtful => 0.0005,
+        // Prose has a comma in every other line.
+        2 if shape.share < 0.6 => 0.0005,
         _ => (columns - 1) as f64 / columns as f64,
     };
     let begins_so = if shape.begins_so { 1.0 } else { 0.8 };
@@ -147,6 +149,8 @@ struct Shape {
     columns: usize,
     /// The share of the rows that have it. Lines above the first and below the last such row count little.
     uniformity: f64,
+    /// The share of all rows that have it.
+    share: f64,
     /// Whether the first row has it.
     begins_so: bool,
 }
@@ -171,7 +175,7 @@ impl Shape {
         // Text of many widths has no table in it: what is outside may be as large as the table, not larger.
         let outside = if above + below > inside { (above + below) as f64 } else { OUTSIDE * (above + below) as f64 };
         let uniformity = if most == 0 { 0.0 } else { most as f64 / (inside as f64 + outside) };
-        Shape { columns, uniformity, begins_so: above == 0 }
+        Shape { columns, uniformity, share: most as f64 / widths.len().max(1) as f64, begins_so: above == 0 }
     }
 }
 
