@@ -1,5 +1,7 @@
 //! Points in time, and the zone of those that come without one.
 
+use std::time::SystemTime;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
@@ -64,6 +66,15 @@ impl Clock {
     pub fn open(input: &Input, options: &ReportOptions) -> Result<Self> {
         let name = options.timezone.clone().filter(|name| !name.is_empty()).or_else(|| input.attribute("timezone"));
         Ok(Clock { zone: name.as_deref().map(zone).transpose()?, change: options.clock_change })
+    }
+
+    /// A point in time that does not come from a clock on a wall, such as when a file was modified: as the clock of the zone shows it, or else in UTC.
+    ///
+    /// # Errors
+    /// `Validation` for one beyond the calendar.
+    pub fn instant(&self, time: SystemTime) -> Result<Moment> {
+        let at = Timestamp::try_from(time).map_err(|_| Error::validation("a time beyond the calendar").code("date"))?;
+        Ok(Moment { at, offset: self.zone.as_ref().map_or(Offset::UTC, |zone| zone.to_offset(at)) })
     }
 
     /// A time as a file has it, in a format. A warning comes with it where a change of the clocks makes it mean two times, or none.

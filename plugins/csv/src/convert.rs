@@ -1,24 +1,26 @@
 //! One conversion: reads the rows of an input into the document that the options ask for.
 
-use dropforge_sdk::{Document, Error, Input, Output, Result};
+use dropforge_sdk::{Document, Error, Input, Outcome, Output, Result};
 
 use crate::head::Head;
 use crate::header::Keys;
 use crate::options::{Choice, OnError, Options, Target};
 use crate::output::{Csv, Inference, Json, Written};
+use crate::report;
 use crate::rows::Rows;
 
-/// Makes the one document of an input, from what its head shows.
+/// Makes the documents of an input, from what its head shows.
 ///
 /// # Errors
 /// What the host says; what is wrong with the text, where the policy is strict.
-pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut Output) -> Result<()> {
+pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut Output) -> Result<Outcome> {
     let has_header = head.layout.header > 0 && !head.empty;
     let (media_type, extension) = match options.output {
         Target::Jsonl => ("application/x-ndjson", "jsonl"),
         Target::Json => ("application/json", "json"),
         Target::Csv if has_header => ("text/csv; charset=utf-8; header=present", "csv"),
         Target::Csv => ("text/csv; charset=utf-8; header=absent", "csv"),
+        Target::Report => return report::convert(input, options, head, output),
     };
     let document = output.document(media_type, &input.name_with_extension(extension))?;
     let mut rows = Rows::open(input, options, head)?;
@@ -27,12 +29,12 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
     let inference = Inference { plain: options.infer, quoted: options.infer && options.infer_quoted };
     let keys = |names: Option<Vec<String>>| names.map_or_else(|| Keys::numbered(columns), Keys::named);
     let (columns, mut document) = match options.output {
-        Target::Jsonl => fill(Json::lines(document, keys(names), inference), &mut rows)?,
         Target::Json => fill(Json::array(document, keys(names), inference), &mut rows)?,
         Target::Csv => match names {
             Some(names) => fill(Csv::named(document, names), &mut rows)?,
             None => fill(Csv::unnamed(document, columns), &mut rows)?,
         },
+        _ => fill(Json::lines(document, keys(names), inference), &mut rows)?,
     };
     if rows.count() == 0 && head.empty {
         output.warn(Error::malformed("the file has no rows; nor has its document").code("empty").line(1).column(1))?;
@@ -62,7 +64,8 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
     if options.on_error == OnError::Skip {
         document.set_attribute("csv.skipped", &rows.problems().skipped().to_string())?;
     }
-    document.finish()
+    document.finish()?;
+    Ok(Outcome::Converted)
 }
 
 /// Reads all rows into a document; gives it with its number of columns.

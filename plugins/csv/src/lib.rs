@@ -1,8 +1,8 @@
-//! CSV and TSV to JSON Lines, to JSON or to clean CSV, in constant memory.
+//! CSV and TSV to JSON Lines, to JSON, to clean CSV or to test reports, in constant memory.
 //!
 //! The path of a file: [`head`] looks at its first 64 KiB and finds [`encoding`] and dialect ([`detect`]); [`text`] moves a window of decoded text
 //! over the file; [`reader`] cuts it into records and cells; [`output`] writes each cell as it comes, typed by [`infer`], under the
-//! names of [`header`]; whatever is wrong with the input goes to [`problems`].
+//! names of [`header`], or makes [`report`]s of the rows; whatever is wrong with the input goes to [`problems`].
 
 pub mod block;
 pub mod convert;
@@ -16,10 +16,12 @@ pub mod options;
 pub mod output;
 pub mod problems;
 pub mod reader;
+pub mod report;
 pub mod rows;
 pub mod text;
 
 use dropforge_sdk::prelude::*;
+use dropforge_sdk::report::MEDIA_TYPE;
 use dropforge_sdk::{debug, export};
 
 use crate::head::Head;
@@ -33,10 +35,10 @@ impl Converter for Csv {
     type Options = Options;
 
     fn describe() -> Descriptor {
-        Descriptor::new("csv", env!("CARGO_PKG_VERSION"), "CSV and TSV to JSON Lines, JSON or clean CSV")
+        Descriptor::new("csv", env!("CARGO_PKG_VERSION"), "CSV and TSV to JSON Lines, JSON, clean CSV or test reports")
             .patterns(["*.{csv,tsv,tab,psv}"])
             .reads(["text/csv", "text/tab-separated-values"])
-            .writes(["application/x-ndjson", "application/json", "text/csv"])
+            .writes(["application/x-ndjson", "application/json", "text/csv", MEDIA_TYPE])
     }
 
     fn probe(input: &mut Input) -> Probe {
@@ -55,8 +57,7 @@ impl Converter for Csv {
             Err(what) => return Err(Error::malformed(format!("the content is {what}, not a table in text")).code("not_text")),
         };
         explain(&head);
-        convert::convert(input, &options, &head, output)?;
-        Ok(Outcome::Converted)
+        convert::convert(input, &options, &head, output)
     }
 }
 

@@ -6,12 +6,14 @@ use serde::Serialize;
 
 use crate::delimiter::{Delimiter, Word};
 use crate::encoding::Encoding;
+use crate::report::ReportFields;
 
 /// The options. Whatever is `auto` is found by looking at the first 64 KiB of the file.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Options {
-    /// What comes out: `jsonl`, a JSON object for each row, line by line; `json`, one array of these; `csv`, the table in UTF-8 by RFC 4180.
+    /// What comes out: `jsonl`, a JSON object for each row, line by line; `json`, one array of these; `csv`, the table in UTF-8 by RFC 4180;
+    /// `report`, a test report for each unit, or for each run of one.
     pub output: Target,
     /// What becomes of rows that are broken: `lenient` keeps every cell that is there, `strict` fails at the first, `skip` leaves them out.
     pub on_error: OnError,
@@ -41,6 +43,9 @@ pub struct Options {
     pub infer: bool,
     /// Whether that holds for cells in quotes too: for writers that put quotes around everything.
     pub infer_quoted: bool,
+    /// What is for reports.
+    #[serde(flatten)]
+    pub report: ReportFields,
 }
 
 impl Default for Options {
@@ -58,6 +63,7 @@ impl Default for Options {
             encoding: EncodingChoice::Auto,
             infer: true,
             infer_quoted: false,
+            report: ReportFields::default(),
         }
     }
 }
@@ -210,6 +216,8 @@ pub enum Target {
     Json,
     /// The table as CSV by RFC 4180, in UTF-8.
     Csv,
+    /// A test report for each unit.
+    Report,
 }
 
 /// What becomes of rows that are broken.

@@ -158,7 +158,7 @@ impl<'a, 'i> Rows<'a, 'i> {
                         let name = || table.name(record.cells.min(columns));
                         let words = |fault| words(fault, Some(&record), columns, &name(), text);
                         if problems.judge(&mut faults, words)? == Fate::Skipped {
-                            table.restart();
+                            table.leave_out(&record, text)?;
                             continue;
                         }
                     }

@@ -107,7 +107,7 @@ impl<'a, 'i> Text<'a, 'i> {
 }
 
 /// How many lines end in `text`: at LF, CR LF or CR.
-fn line_ends(text: &[u8]) -> u64 {
+pub fn line_ends(text: &[u8]) -> u64 {
     let returns = count(text, b'\r');
     let pairs = if returns == 0 { 0 } else { text.windows(2).filter(|pair| pair == b"\r\n").count() };
     (count(text, b'\n') + returns - pairs) as u64

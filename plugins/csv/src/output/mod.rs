@@ -30,6 +30,15 @@ pub trait Table: Sink {
     /// # Errors
     /// What the host says.
     fn end_row(&mut self, record: &Record, text: &Text) -> Result<()>;
+
+    /// Ends a row that is broken, and is to be left out.
+    ///
+    /// # Errors
+    /// What the host says.
+    fn leave_out(&mut self, _record: &Record, _text: &Text) -> Result<()> {
+        self.restart();
+        Ok(())
+    }
 }
 
 /// Rows on their way into a document.
