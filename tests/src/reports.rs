@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 /// A converter, its file below `tests/data`, and how many reports come of it.
-pub const FILES: [(&str, &str, usize); 10] = [
+pub const FILES: [(&str, &str, usize); 11] = [
+    ("csv", "csv-reports/three-runs.csv", 4),
     ("gr228x", "gr228x/43420_BIO2_Extended.LOG", 3),
     ("klippel", "klippel/DUT xyz115 2020-05-14 10-01-37-5 UTC+0200.txt", 1),
     ("listen", "listen/three-units.txt", 3),
@@ -51,7 +52,8 @@ pub fn put_members(inbox: &Path, file: &str) -> std::io::Result<()> {
 pub fn route(converter: &str, destination: &str, more: &str) -> String {
     // What is a report already says all of it itself, and so does a guest of the tests.
     let says_all = ["wats", "misbehave"].contains(&converter);
-    let options = if says_all { "{}" } else { "{ part_number = 'PN-1', revision = 'A', operation_code = 10 }" };
+    let report = if converter == "csv" { "output = 'report', " } else { "" };
+    let options = if says_all { "{}".into() } else { format!("{{ {report}part_number = 'PN-1', revision = 'A', operation_code = 10 }}") };
     // A header whose tables are in a folder beside it.
     let members = if converter == "klippel" { ", include = ['DUT *.txt'], members = ['{stem}/**'], quiet_seconds = 0.5" } else { "" };
     format!(

@@ -1,7 +1,7 @@
 //! What comes out of small tables: cells, names, types, problems with their places, and what was detected.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use dropforge_plugin_csv::Csv;
+use dropforge_plugin_csv::{Csv, Options};
 use dropforge_sdk::ErrorType;
 use dropforge_sdk::testkit::{Conversion, TestInput, convert, options_schema, probe};
 use serde_json::{Value, json};
@@ -278,7 +278,11 @@ fn options_have_a_schema_with_defaults() {
         "output": "jsonl", "on_error": "lenient", "delimiter": "auto", "skip_initial_space": "auto", "quote": "auto", "escape": "auto", "header": "auto", "skip_rows": "auto", "comment": "auto",
         "encoding": "auto", "infer": true, "infer_quoted": false
     });
-    assert_eq!(Value::from(defaults.clone()), expected);
+    for (option, default) in expected.as_object().unwrap() {
+        assert_eq!(defaults.get(option), Some(default), "{option}");
+    }
+    // Those of reports among them.
+    assert_eq!(Value::from(defaults.clone()), serde_json::to_value(Options::default()).unwrap());
     assert_eq!(output("a,b\n1,2\n", defaults.into()).0, "{\"a\":1,\"b\":2}\n");
 }
 
