@@ -97,6 +97,8 @@ fn every_command_has_help_with_an_example() {
         "route pause",
         "route resume",
         "run",
+        "status",
+        "top",
     ];
     assert_eq!(seen, expected);
 

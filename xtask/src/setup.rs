@@ -38,25 +38,29 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     tool(workspace, "mlr", "miller", "the comparison in `cargo xtask bench`")
 }
 
-/// What the tests of power cuts, clocks and shares need. Without it, setting up goes on: those tests say what is missing.
+/// What the tests of power cuts, clocks, shares and the terminal need. Without it, setting up goes on: those tests say what is missing.
 #[cfg(target_os = "linux")]
 fn fault_tools(workspace: &Workspace) -> Result<()> {
-    term::step("strace, libfaketime, bindfs", || {
+    term::step("strace, libfaketime, bindfs, tmux", || {
         let library = |folder: &Path| folder.join("faketime/libfaketime.so.1").exists();
         let folders = || std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
         let there = || {
-            let programs = ["strace", "bindfs"].iter().all(|program| workspace.program(program).is_some());
+            let programs = ["strace", "bindfs", "tmux"].iter().all(|program| workspace.program(program).is_some());
             programs && folders().any(|folder| library(&folder))
         };
         if there() {
             return Ok("found".into());
         }
         if is_root() && workspace.program("apt-get").is_some() {
-            term::progress("installing strace, libfaketime and bindfs with apt-get");
+            term::progress("installing strace, libfaketime, bindfs and tmux with apt-get");
             let _ = apt_get(&["update"])
-                .and_then(|()| apt_get(&["install", "-y", "--no-install-recommends", "strace", "libfaketime", "bindfs"]));
+                .and_then(|()| apt_get(&["install", "-y", "--no-install-recommends", "strace", "libfaketime", "bindfs", "tmux"]));
         }
-        Ok(if there() { "installed now".into() } else { "missing: the tests of power cuts, of the clock and of shares will say so".into() })
+        Ok(if there() {
+            "installed now".into()
+        } else {
+            "missing: the tests of power cuts, of the clock, of shares and of the terminal will say so".into()
+        })
     })
 }
 

@@ -7,6 +7,7 @@ mod cache;
 mod config;
 mod convert;
 mod converter;
+mod overview;
 mod pause;
 mod plugin;
 mod progress;
@@ -14,7 +15,9 @@ mod queue;
 mod replay;
 mod route;
 mod run;
+mod status;
 mod table;
+mod top;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -54,6 +57,8 @@ enum Command {
     Convert(convert::ConvertArgs),
     /// Make, build and look at plugins.
     Plugin(plugin::PluginArgs),
+    Status(status::StatusArgs),
+    Top(top::TopArgs),
     Converter(converter::ConverterArgs),
     Route(route::RouteArgs),
     Queue(queue::QueueArgs),
@@ -78,6 +83,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Plugin(args) => plugin::run(args),
+        Command::Status(args) => status::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Converter(args) => converter::run(args),
         Command::Route(args) => route::run(args),
         Command::Queue(args) => queue::run(args),

@@ -42,13 +42,13 @@ enum RouteCommand {
 }
 
 /// What the API says of a route, as far as it is shown.
-#[derive(Debug, Deserialize)]
-struct Route {
-    name: String,
-    converter: String,
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Route {
+    pub(super) name: String,
+    pub(super) converter: String,
     intake: Option<String>,
     up: Option<bool>,
-    waiting: u64,
+    pub(super) waiting: u64,
     failing: u64,
     held_back: Option<String>,
     paused: Option<Paused>,
@@ -56,7 +56,7 @@ struct Route {
     dry_run: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct Paused {
     since: String,
     reason: Option<String>,
@@ -82,7 +82,7 @@ pub(super) fn run(args: RouteArgs) -> anyhow::Result<ExitCode> {
 
 impl Route {
     /// How it is doing, the worst first.
-    fn state(&self) -> String {
+    pub(super) fn state(&self) -> String {
         match self {
             Route { paused: Some(paused), .. } => {
                 let reason = paused.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -97,7 +97,8 @@ impl Route {
     }
 }
 
-fn table(routes: &[Route]) -> String {
+/// The routes as a table.
+pub(super) fn table(routes: &[Route]) -> String {
     let mut rows = vec![["ROUTE", "CONVERTER", "INTAKE", "WAITING", "DESTINATIONS", "STATE"].map(str::to_owned)];
     rows.extend(routes.iter().map(|route| {
         let intake = route.intake.clone().unwrap_or_else(|| "posted files".to_owned());

@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::pauses;
 use super::pressure::Pressure;
 use crate::config::Config;
 use crate::intake::Report;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, disk_free_bytes};
 use crate::plugins::Registry;
 use crate::queue::{Pausable, Pause, Store};
 use crate::server::{ApiStatus, Status};
@@ -125,6 +125,21 @@ impl Status for DaemonStatus {
         json!(plugins)
     }
 
+    fn overview(&self) -> Map<String, Value> {
+        // Where it cannot be read, readiness says so.
+        let queue = self.store.sizes().unwrap_or_default();
+        let overview = json!({
+            "instance_id": self.config.instance_id,
+            "queue": queue.to_json(),
+            "spool_limit_bytes": self.config.max_spool_bytes,
+            "disk_free_bytes": disk_free_bytes(&self.config.state_dir).ok(),
+            "routes": self.routes(),
+            "plugins": self.plugins(),
+            "totals": self.metrics.totals(),
+        });
+        overview.as_object().cloned().unwrap_or_default()
+    }
+
     fn routes(&self) -> Value {
         let pauses = self.store.pauses();
         let routes = self.config.routes.iter().zip(&self.intakes).map(|(route, intake)| {
@@ -135,7 +150,8 @@ impl Status for DaemonStatus {
                 "converter": route.converter.to_string(),
                 "intake": route.intake.has_folder().then_some(&route.intake.path),
                 // Asking makes the series known, and a route without a folder has none.
-                "up": route.intake.has_folder().then(|| self.metrics.intake_is_up(&route.name)),
+                // Nor is anything known before the plugins are loaded.
+                "up": (route.intake.has_folder() && self.registry.get().is_some()).then(|| self.metrics.intake_is_up(&route.name)),
                 "waiting": sight.waiting,
                 "failing": sight.failing,
                 "last_error": sight.last_error,

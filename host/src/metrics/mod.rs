@@ -15,6 +15,7 @@ mod process;
 mod queues;
 mod scrape;
 mod summary;
+mod totals;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ pub use custom::{MetricsError, check_declarations};
 pub use disk::disk_free_bytes;
 pub use json::{CacheForm, JsonForm, QueueForm};
 pub use labels::{ConversionStatus, Instance, NO_CONVERTER, QueueName};
+pub use totals::{ConverterTotals, DestinationTotals, Totals};
 
 use crate::sandbox::{ErrorType, MetricDeclaration, Observation, Usage};
 use converters::{Converters, MAX_CONVERTERS};

@@ -10,6 +10,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time;
 
@@ -26,7 +27,8 @@ use crate::metrics::{EXPOSITION_TYPE, Metrics};
 /// The label `endpoint` of paths that are not there.
 const UNMATCHED: &str = "unmatched";
 
-const API_ENDPOINTS: [&str; 6] = [operator::JOBS, operator::JOB, operator::QUEUE, caches::CACHE, "/api/v1/plugins", "/api/v1/routes"];
+const API_ENDPOINTS: [&str; 7] =
+    ["/api/v1/status", operator::JOBS, operator::JOB, operator::QUEUE, caches::CACHE, "/api/v1/plugins", "/api/v1/routes"];
 
 const POST_ENDPOINTS: [&str; 8] = [
     posts::JOBS,
@@ -120,6 +122,7 @@ pub(super) fn health(app: App) -> Router {
         .route(operator::JOB, get(operator::job))
         .route(operator::QUEUE, get(operator::queue))
         .route(caches::CACHE, get(caches::stats))
+        .route("/api/v1/status", get(overview))
         .route("/api/v1/plugins", get(plugins))
         .route("/api/v1/routes", get(routes))
         .layer(middleware::from_fn_with_state(app.clone(), authorize_read));
@@ -268,6 +271,19 @@ async fn exposition(State(app): State<App>) -> Result<Response, Problem> {
     } else {
         Ok(Json(app.blocking(|app| app.metrics.json_form()).await?).into_response())
     }
+}
+
+async fn overview(State(app): State<App>) -> Result<Response, Problem> {
+    let overview = app.blocking(|app| {
+        let (reasons, mut overview) = (app.status.reasons_not_ready(), app.status.overview());
+        overview.insert("version".into(), env!("CARGO_PKG_VERSION").into());
+        overview.insert("uptime_seconds".into(), app.started.elapsed().as_secs().into());
+        overview.insert("status".into(), if reasons.is_empty() { "ready" } else { "not_ready" }.into());
+        overview.insert("reasons".into(), reasons.into());
+        overview.insert("api_status".into(), json!(app.status.api_status()));
+        overview
+    });
+    Ok(Json(overview.await?).into_response())
 }
 
 async fn plugins(State(app): State<App>) -> Result<Response, Problem> {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use axum::Router;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -49,6 +49,8 @@ pub trait Status: Send + Sync {
     fn plugins(&self) -> Value;
     /// The body of `/api/v1/routes`.
     fn routes(&self) -> Value;
+    /// All of it on one page: an object, to which the server adds its version, its uptime and readiness.
+    fn overview(&self) -> Map<String, Value>;
 }
 
 /// What the server stands in front of.

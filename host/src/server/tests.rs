@@ -32,6 +32,9 @@ impl Status for Service {
     fn routes(&self) -> Value {
         json!([{ "name": "ict" }])
     }
+    fn overview(&self) -> Map<String, Value> {
+        Map::from_iter([("routes".to_owned(), self.routes())])
+    }
 }
 
 impl Operator for Service {

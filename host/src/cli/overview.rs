@@ -1,0 +1,212 @@
+//! What a running daemon says of itself at one moment, for `dropforge status` and `dropforge top`.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::api::Api;
+use super::route::Route;
+use super::table::thousands;
+use crate::metrics::{ConverterTotals, DestinationTotals, NO_CONVERTER, Totals};
+use crate::plugins::PluginStatus;
+
+/// The answer of `/api/v1/status`, as far as it is shown.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Overview {
+    pub version: String,
+    pub instance_id: String,
+    pub uptime_seconds: u64,
+    pub status: String,
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    pub api_status: String,
+    pub queue: Queue,
+    pub spool_limit_bytes: u64,
+    pub disk_free_bytes: Option<u64>,
+    pub routes: Vec<Route>,
+    pub plugins: Vec<PluginStatus>,
+    pub totals: Totals,
+}
+
+/// How full the queue is.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Queue {
+    pub due: u64,
+    pub oldest_seconds: f64,
+    pub waiting: BTreeMap<String, u64>,
+    pub deliverable: u64,
+    pub delivery_backing_off: u64,
+    pub delivery_refused: u64,
+    pub oldest_undelivered_seconds: f64,
+    pub spool_bytes: u64,
+    pub dead_letters: BTreeMap<String, u64>,
+}
+
+impl Overview {
+    /// Asks the daemon; the JSON as it came, too.
+    ///
+    /// # Errors
+    /// Where no daemon answers, or it is of another version.
+    pub fn ask(api: &Api) -> anyhow::Result<(Overview, Value)> {
+        let answer = api.get("/api/v1/status")?;
+        let overview =
+            serde_json::from_value(answer.clone()).context("the daemon's answer is not understood: is it another version of Dropforge?")?;
+        Ok((overview, answer))
+    }
+
+    /// The lines above the tables.
+    pub fn head(&self) -> Vec<String> {
+        let queue = &self.queue;
+        let mut lines = vec![format!(
+            "Dropforge {} `{}`: {}, up {}; upstream {}",
+            self.version,
+            self.instance_id,
+            self.status.replace('_', " "),
+            duration(self.uptime_seconds as f64),
+            self.api_status.replace('_', " ")
+        )];
+        lines.extend(self.reasons.iter().map(|reason| format!("  {reason}")));
+        let oldest = |seconds: f64, count: u64| if count == 0 { String::new() } else { format!(", the oldest for {}", duration(seconds)) };
+        let waiting: Vec<String> = queue
+            .waiting
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(reason, count)| format!("{} {reason}", thousands(*count)))
+            .collect();
+        lines.push(format!(
+            "To convert: {}{}; waiting: {}; workers: {} of {} busy",
+            thousands(queue.due),
+            oldest(queue.oldest_seconds, queue.due),
+            if waiting.is_empty() { "none".to_owned() } else { waiting.join(", ") },
+            self.totals.active_workers,
+            self.totals.workers
+        ));
+        let dead: u64 = queue.dead_letters.values().sum();
+        lines.push(format!(
+            "To deliver: {}{}; tried again: {}; refused: {}; dead letters: {}",
+            thousands(queue.deliverable),
+            oldest(queue.oldest_undelivered_seconds, queue.deliverable),
+            thousands(queue.delivery_backing_off),
+            thousands(queue.delivery_refused),
+            thousands(dead)
+        ));
+        lines.push(format!(
+            "Spool: {} of {}; disk: {}",
+            bytes(queue.spool_bytes),
+            bytes(self.spool_limit_bytes),
+            self.disk_free_bytes.map_or_else(|| "unknown".to_owned(), |free| format!("{} free", bytes(free)))
+        ));
+        lines
+    }
+
+    /// Every converter that is there or has done something, with its plugin where one is loaded.
+    pub fn converters(&self) -> Vec<(String, ConverterTotals, Option<&PluginStatus>)> {
+        let plugin = |name: &str| self.plugins.iter().find(|plugin| plugin.running.as_ref().is_some_and(|running| running.name == name));
+        self.totals
+            .converters
+            .iter()
+            // Nobody's row says something only where there were such files.
+            .filter(|(name, totals)| *name != NO_CONVERTER || totals.failed() > 0)
+            .map(|(name, totals)| (name.clone(), totals.clone(), plugin(name)))
+            .collect()
+    }
+
+    /// The plugin files that do not run, and why.
+    pub fn refused(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.plugins.iter().filter_map(|plugin| Some((plugin.file.as_str(), plugin.refused.as_ref()?.reason.as_str())))
+    }
+}
+
+impl ConverterTotals {
+    /// Conversions that made documents, all or some of them.
+    pub(super) fn converted(&self) -> u64 {
+        self.of("success") + self.of("partial")
+    }
+
+    /// Conversions that failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.of("error")
+    }
+
+    /// Conversions with this status.
+    pub(super) fn of(&self, status: &str) -> u64 {
+        self.conversions.get(status).copied().unwrap_or_default()
+    }
+
+    /// The mean time of a run.
+    pub(super) fn mean(&self) -> String {
+        if self.runs == 0 { "-".to_owned() } else { format!("{:.1} ms", self.seconds * 1e3 / self.runs as f64) }
+    }
+}
+
+impl DestinationTotals {
+    /// Documents with this status.
+    pub(super) fn of(&self, status: &str) -> u64 {
+        self.documents.get(status).copied().unwrap_or_default()
+    }
+
+    /// How it is doing.
+    pub(super) fn state(&self) -> &'static str {
+        if self.is_down { "down: left alone for a while" } else { "up" }
+    }
+}
+
+/// How a converter is doing.
+pub(super) fn converter_state(plugin: Option<&PluginStatus>) -> String {
+    match plugin {
+        None => String::new(),
+        Some(plugin) if plugin.paused.is_some() => "paused".to_owned(),
+        Some(plugin) if plugin.suspended.is_some() => "suspended".to_owned(),
+        Some(plugin) if plugin.rolled_back.is_some() => "rolled back".to_owned(),
+        Some(_) => "running".to_owned(),
+    }
+}
+
+/// A time as people say it: two units at most.
+pub(super) fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0) as u64;
+    match whole {
+        0..10 => format!("{seconds:.1} s"),
+        10..60 => format!("{whole} s"),
+        60..3_600 => format!("{} min {} s", whole / 60, whole % 60),
+        3_600..86_400 => format!("{} h {} min", whole / 3_600, whole % 3_600 / 60),
+        _ => format!("{} d {} h", whole / 86_400, whole % 86_400 / 3_600),
+    }
+}
+
+/// A size as people say it, in powers of 1000.
+pub(super) fn bytes(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let (mut size, mut unit) = (bytes as f64, 0);
+    while size >= 999.5 && unit + 1 < units.len() {
+        size /= 1000.0;
+        unit += 1;
+    }
+    let unit = units.get(unit).copied().unwrap_or_default();
+    if bytes < 1000 || size >= 99.95 { format!("{size:.0} {unit}") } else { format!("{size:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_short() {
+        for (seconds, expected) in [(0.25, "0.2 s"), (59.9, "59 s"), (61.0, "1 min 1 s"), (7_260.0, "2 h 1 min"), (90_000.0, "1 d 1 h")] {
+            assert_eq!(duration(seconds), expected);
+        }
+        for (size, expected) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (99_949, "99.9 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (10_737_418_240, "10.7 GB"),
+        ] {
+            assert_eq!(bytes(size), expected);
+        }
+    }
+}

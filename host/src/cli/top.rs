@@ -1,0 +1,226 @@
+//! `dropforge top`: the page of `dropforge status`, live, with rates.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use clap::Args;
+use ratatui::Frame;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Text};
+use ratatui::widgets::{Block, Paragraph, Row, Sparkline, Table};
+
+use super::Usage;
+use super::api::{Api, DaemonArgs};
+use super::overview::{Overview, converter_state};
+use super::table::{printable, thousands};
+
+/// Rates that the curve remembers, one for each look.
+const HISTORY: usize = 600;
+
+/// Watch a running daemon: routes, rates, errors, queue
+///
+/// `q`, Esc or Ctrl-C ends it.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  dropforge top\n  dropforge top -c dropforge.toml --interval 5")]
+pub(super) struct TopArgs {
+    #[command(flatten)]
+    daemon: DaemonArgs,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    interval: f64,
+}
+
+pub(super) fn run(args: &TopArgs) -> anyhow::Result<ExitCode> {
+    if !(0.1..=3600.0).contains(&args.interval) {
+        bail!(Usage(format!("--interval {}: it may be 0.1 to 3600 seconds", args.interval)));
+    }
+    if !io::stdout().is_terminal() {
+        bail!(Usage("this is no terminal: `dropforge status` prints the same once".to_owned()));
+    }
+    let api = args.daemon.api()?;
+    // What keeps it from being shown at all is said before the screen is taken.
+    let mut view = View::new(Overview::ask(&api)?.0);
+    let mut terminal = ratatui::try_init()?;
+    let ended = watch(&api, &mut view, &mut terminal, Duration::from_secs_f64(args.interval));
+    ratatui::restore();
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+fn watch(api: &Api, view: &mut View, terminal: &mut ratatui::DefaultTerminal, interval: Duration) -> anyhow::Result<()> {
+    let mut next = Instant::now() + interval;
+    loop {
+        terminal.draw(|frame| view.draw(frame))?;
+        if event::poll(next.saturating_duration_since(Instant::now()))? {
+            if is_end(&event::read()?) {
+                return Ok(());
+            }
+            continue;
+        }
+        match Overview::ask(api) {
+            Ok((overview, _)) => view.see(overview),
+            // It may be restarting.
+            Err(error) => view.trouble = Some(format!("{error:#}")),
+        }
+        next = Instant::now() + interval;
+    }
+}
+
+fn is_end(event: &Event) -> bool {
+    let Event::Key(key) = event else { return false };
+    let control_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+    key.kind == KeyEventKind::Press && (control_c || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc))
+}
+
+/// What is on the screen.
+struct View {
+    now: Overview,
+    at: Instant,
+    /// The look before, for rates.
+    before: Option<(Overview, Duration)>,
+    /// Conversions a second, times ten, the newest last.
+    rates: VecDeque<u64>,
+    /// Why there was no answer to the last look.
+    trouble: Option<String>,
+}
+
+impl View {
+    fn new(now: Overview) -> View {
+        View { now, at: Instant::now(), before: None, rates: VecDeque::new(), trouble: None }
+    }
+
+    fn see(&mut self, overview: Overview) {
+        let at = Instant::now();
+        let before = std::mem::replace(&mut self.now, overview);
+        // A daemon that was started since counts from zero.
+        self.before = (before.uptime_seconds <= self.now.uptime_seconds).then(|| (before, at - self.at));
+        self.at = at;
+        self.trouble = None;
+        let total =
+            |overview: &Overview| -> u64 { overview.totals.converters.values().flat_map(|totals| totals.conversions.values()).sum() };
+        let rate = self.rate(total).unwrap_or_default();
+        self.rates.push_back((rate * 10.0).round() as u64);
+        if self.rates.len() > HISTORY {
+            self.rates.pop_front();
+        }
+    }
+
+    /// How fast something grows, by second; none before the second look.
+    fn rate(&self, count: impl Fn(&Overview) -> u64) -> Option<f64> {
+        let (before, time) = self.before.as_ref()?;
+        Some(count(&self.now).saturating_sub(count(before)) as f64 / time.as_secs_f64().max(1e-3))
+    }
+
+    fn rate_text(&self, count: impl Fn(&Overview) -> u64) -> String {
+        self.rate(count).map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"))
+    }
+
+    fn draw(&self, frame: &mut Frame) {
+        let head = self.now.head();
+        let height = |rows: usize| Constraint::Length(u16::try_from(rows + 2).unwrap_or(u16::MAX));
+        let (routes, converters, destinations) = (&self.now.routes, self.now.converters(), &self.now.totals.destinations);
+        let [top, curve, first, second, third, foot] = Layout::vertical([
+            Constraint::Length(u16::try_from(head.len()).unwrap_or(u16::MAX)),
+            Constraint::Length(4),
+            height(routes.len() + 1),
+            height(converters.len() + 1),
+            height(destinations.len() + 1),
+            Constraint::Length(1),
+        ])
+        .areas(frame.area());
+        let bad = Style::new().fg(Color::Red);
+        let lines = head.iter().enumerate().map(|(number, line)| {
+            let style = match (number, self.now.status.as_str()) {
+                (0, "ready") => Style::new().add_modifier(Modifier::BOLD),
+                (0, _) => bad.add_modifier(Modifier::BOLD),
+                _ => Style::new(),
+            };
+            Line::styled(printable(line), style)
+        });
+        frame.render_widget(Paragraph::new(Text::from_iter(lines)), top);
+        self.draw_curve(frame, curve);
+
+        let rows = routes.iter().map(|route| {
+            let files = |overview: &Overview| overview.totals.routes.get(&route.name).and_then(|files| files.get("queued")).copied();
+            let state = route.state();
+            let style = if state == "running" { Style::new() } else { Style::new().fg(Color::Yellow) };
+            let dead = self.now.queue.dead_letters.get(&route.name).copied().unwrap_or_default();
+            let cells = [
+                route.name.clone(),
+                route.converter.clone(),
+                thousands(route.waiting),
+                thousands(files(&self.now).unwrap_or_default()),
+                self.rate_text(|overview| files(overview).unwrap_or_default()),
+                thousands(dead),
+                state,
+            ];
+            Row::new(cells.map(|cell| printable(&cell))).style(style)
+        });
+        let columns = [16, 14, 9, 11, 8, 8].map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
+        table(frame, first, ["ROUTE", "CONVERTER", "WAITING", "TAKEN", "/S", "DEAD", "STATE"], rows, columns);
+
+        let rows = converters.iter().map(|(name, totals, plugin)| {
+            let of = |overview: &Overview, count: fn(&crate::metrics::ConverterTotals) -> u64| {
+                overview.totals.converters.get(name).map(count).unwrap_or_default()
+            };
+            let failing = self.rate(|overview| of(overview, |totals| totals.failed())).is_some_and(|rate| rate > 0.0);
+            let cells = [
+                name.clone(),
+                thousands(totals.converted()),
+                self.rate_text(|overview| of(overview, |totals| totals.converted())),
+                thousands(totals.failed()),
+                self.rate_text(|overview| of(overview, |totals| totals.failed())),
+                totals.mean(),
+                converter_state(*plugin),
+            ];
+            Row::new(cells.map(|cell| printable(&cell))).style(if failing { bad } else { Style::new() })
+        });
+        let columns = [16, 12, 8, 9, 8, 11].map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
+        table(frame, second, ["CONVERTER", "CONVERTED", "/S", "FAILED", "/S", "MEAN", "STATE"], rows, columns);
+
+        let rows = destinations.iter().map(|(name, totals)| {
+            let delivered =
+                |overview: &Overview| overview.totals.destinations.get(name).map(|totals| totals.of("success")).unwrap_or_default();
+            let cells = [
+                name.clone(),
+                thousands(totals.of("success")),
+                self.rate_text(delivered),
+                thousands(totals.of("error")),
+                totals.state().to_owned(),
+            ];
+            Row::new(cells.map(|cell| printable(&cell))).style(if totals.is_down { bad } else { Style::new() })
+        });
+        let columns = [31, 12, 8, 9].map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
+        table(frame, third, ["DESTINATION", "DELIVERED", "/S", "FAILED", "STATE"], rows, columns);
+
+        let foot_text = match &self.trouble {
+            Some(trouble) => Line::styled(printable(trouble), bad),
+            None => Line::raw("q: end"),
+        };
+        frame.render_widget(foot_text, foot);
+    }
+
+    fn draw_curve(&self, frame: &mut Frame, area: Rect) {
+        let newest = self.rates.back().copied().unwrap_or_default() as f64 / 10.0;
+        let width = usize::from(area.width.saturating_sub(2));
+        let shown: Vec<u64> = self.rates.iter().skip(self.rates.len().saturating_sub(width)).copied().collect();
+        let most = shown.iter().copied().max().unwrap_or_default() as f64 / 10.0;
+        let title = format!("Conversions: {newest:.1}/s, at most {most:.1}/s");
+        frame.render_widget(Sparkline::default().data(shown).block(Block::bordered().title(title)), area);
+    }
+}
+
+fn table<'a, const N: usize>(
+    frame: &mut Frame,
+    area: Rect,
+    titles: [&'a str; N],
+    rows: impl Iterator<Item = Row<'a>>,
+    columns: impl Iterator<Item = Constraint>,
+) {
+    let header = Row::new(titles).style(Style::new().add_modifier(Modifier::BOLD));
+    frame.render_widget(Table::new(rows, columns).header(header).block(Block::bordered()), area);
+}
