@@ -47,6 +47,12 @@ pub fn digits(bytes: &[u8; 16]) -> u32 {
     lanes::digits(bytes).into()
 }
 
+/// Which bytes can be part of a number as JSON writes it: digits, `.`, `e`, `E`, `+` and `-`.
+#[inline(always)]
+pub fn in_numbers(bytes: &[u8; 16]) -> u32 {
+    digits(bytes) | u32::from(lanes::any_of(bytes, b".eE+-"))
+}
+
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod lanes {
     use std::arch::wasm32::{i8x16_bitmask, i8x16_eq, u8x16_lt, u8x16_splat, u8x16_sub, u64x2, v128, v128_or};

@@ -1,7 +1,7 @@
 //! What the text of a cell is. Two questions, kept apart: may it be *written* as a JSON number (strict: no reader may see another value),
 //! and what does it *look like* to a person (lenient: for guessing the dialect and the header, never for the output).
 
-use crate::block::{digits, load};
+use crate::block::{digits, in_numbers, load};
 
 /// The largest whole number up to which every JSON reader is exact (RFC 8259, section 6).
 const MAX_EXACT: u64 = (1 << 53) - 1;
@@ -35,7 +35,9 @@ pub fn is_exact_number(text: &[u8], from: usize, to: usize) -> bool {
             return point + 1 < length && (!leading_zero || point == 1);
         }
     }
-    is_exact_number_slow(text.get(start..to).unwrap_or_default())
+    // A date, say: most texts that begin with a digit are none of what is looked at closely.
+    let looked_at = (1u32 << length.min(16)) - 1;
+    in_numbers(&load(text, start)) & looked_at == looked_at && is_exact_number_slow(text.get(start..to).unwrap_or_default())
 }
 
 /// As [`is_exact_number`], for anything without a sign.

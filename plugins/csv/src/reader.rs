@@ -287,16 +287,26 @@ impl<'t> Records<'t> {
                 mark = self.end;
             }
             let mut byte = self.byte_or_line_end(mark);
-            if byte == self.delimiter || byte == b'\n' || byte == b'\r' {
-                if mark != start || byte == self.delimiter {
-                    sink.cell(column, self.text, from, mark, false);
+            let (mut begin, mut to, mut quoted) = (from, mark, false);
+            let mut is_given = mark == start && byte != self.delimiter;
+            if byte != self.delimiter && byte != b'\n' && byte != b'\r' {
+                is_given = false;
+                if let Some(close) = self.closes(from, mark) {
+                    (begin, to, quoted) = (from + 1, close, true);
+                    mark = if close + 1 < self.end { self.marks.next() } else { self.end };
+                } else {
+                    self.marks.seek(from);
+                    match self.odd_cell(sink, column, from) {
+                        Ended::At(end) => (mark, is_given) = (end, true),
+                        Ended::Again => return None,
+                        Ended::More => return Some(self.give_back(sink)),
+                    }
                 }
-            } else {
-                match self.marked_cell(sink, column, from, mark) {
-                    Ended::At(end) => (mark, byte) = (end, self.byte_or_line_end(end)),
-                    Ended::Again => return None,
-                    Ended::More => return Some(self.give_back(sink)),
-                }
+                byte = self.byte_or_line_end(mark);
+            }
+            // One place for nearly all cells: what a sink does with one is inlined here, and should be only once.
+            if !is_given {
+                sink.cell(column, self.text, begin, to, quoted);
             }
             if byte == self.delimiter {
                 column += 1;
@@ -354,37 +364,32 @@ impl<'t> Records<'t> {
         Step::More
     }
 
+    #[inline(always)]
     fn opens(&self, at: usize) -> bool {
         Some(self.byte(at)) == self.dialect.quote && self.unclosed.is_none_or(|unclosed| unclosed.at != at)
     }
 
-    /// Reads a cell whose first mark is a quote or an escape. The usual one (quotes around it, none inside, a cell's end right after) goes
-    /// to the sink as it stands in the buffer.
-    fn marked_cell<S: Sink + ?Sized>(&mut self, sink: &mut S, column: usize, from: usize, first: usize) -> Ended {
-        if first == from && self.opens(from) {
-            loop {
-                let mark = self.marks.next();
-                if mark >= self.end {
-                    if !self.last {
-                        return Ended::More;
-                    }
-                    break;
-                }
-                let byte = self.byte(mark);
-                if Some(byte) == self.dialect.quote && self.ends_cell(mark + 1) {
-                    sink.cell(column, self.text, from + 1, mark, true);
-                    return Ended::At(if mark + 1 < self.end { self.marks.next() } else { self.end });
-                }
-                if Some(byte) == self.dialect.quote || Some(byte) == self.dialect.escape {
-                    break;
-                }
+    /// Where the quote closes that opens the cell at `from`, whose first mark is `first`: for the usual cell with quotes around it, none
+    /// inside, and a cell's end right after.
+    #[inline(always)]
+    fn closes(&mut self, from: usize, first: usize) -> Option<usize> {
+        if first != from || !self.opens(from) {
+            return None;
+        }
+        loop {
+            let mark = self.marks.next();
+            let byte = self.byte(mark);
+            if mark >= self.end || Some(byte) == self.dialect.escape {
+                return None;
+            }
+            if Some(byte) == self.dialect.quote {
+                return self.ends_cell(mark + 1).then_some(mark);
             }
         }
-        self.marks.seek(from);
-        self.odd_cell(sink, column, from)
     }
 
     /// Reads any cell: what is text goes to `scratch`, what is not is left out.
+    #[inline(never)]
     fn odd_cell<S: Sink + ?Sized>(&mut self, sink: &mut S, column: usize, from: usize) -> Ended {
         let Dialect { quote, escape, .. } = self.dialect;
         let (mut inside, mut was_quoted, mut copied) = (false, false, from);
