@@ -244,10 +244,48 @@ fn klippel() {
     });
 }
 
+/// All three formats.
 #[test]
 fn wats() {
-    let words = ["{", "}", "[", "]", ",", ":", "\"", "\\u12", "null", "1e5", "\"steps\":[", "\"status\":\"F\"", "\"root\":{", "\u{feff}"];
-    fuzz("wats", data("wats", "json"), &words, 4_000, |bytes| conversions::<Wats>("a.json", bytes));
+    let words = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\u12",
+        "null",
+        "1e5",
+        "\"steps\":[",
+        "\"status\":\"F\"",
+        "\"root\":{",
+        "\u{feff}",
+        "<Report type='UUT' SN='1'>",
+        "<Step Id='1'>",
+        "</Step>",
+        "<NumericLimit NumericValue='INF'/>",
+        "--Header-Start--\n",
+        "--Step-Data-Start--\n",
+        "--Step-Data-End--\n",
+        "--UUT-End--\n",
+        "SequenceCall\ta\n",
+        "EndSequenceCall\n",
+        "Chart\tLine\n",
+        "Series\ta\tXYG\t1;2\n",
+        "\t",
+        "1e999",
+    ];
+    let whole = |file: &str| fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/wats").join(file)).unwrap();
+    let seeds = data("wats", "json").into_iter().chain([whole("uut-wsxf-export.xml"), whole("three-units.wstf.txt")]).collect();
+    fuzz("wats", seeds, &words, 4_000, |bytes| {
+        conversions::<Wats>("a.json", bytes);
+        // What is made of a text is valid whatever it says; JSON and XML are what their makers wrote.
+        if bytes.starts_with(b"-") {
+            reports::<Wats>("a.txt", bytes);
+        }
+    });
 }
 
 /// Archives and what is in them. A whole small run beside the beginning of a real one, so that reports come out.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// A converter, its file below `tests/data`, and how many reports come of it.
-pub const FILES: [(&str, &str, usize); 11] = [
+pub const FILES: [(&str, &str, usize); 13] = [
     ("csv", "csv-reports/three-runs.csv", 4),
     ("gr228x", "gr228x/43420_BIO2_Extended.LOG", 3),
     ("klippel", "klippel/DUT xyz115 2020-05-14 10-01-37-5 UTC+0200.txt", 1),
@@ -14,7 +14,9 @@ pub const FILES: [(&str, &str, usize); 11] = [
     ("takaya", "takaya/small.ATD", 3),
     ("takaya", "takaya/attempts.atdx", 4),
     ("teststand", "teststand/three-units.xml", 3),
-    ("wats", "wats/uut-wsjf-export.json", 1),
+    ("wats", "wats/new_report_example.json", 1),
+    ("wats", "wats/three-units.wstf.txt", 3),
+    ("wats", "wats/uut-wsxf-export.xml", 1),
     ("xjtag", "xjtag/demonstration.xjlog", 6),
 ];
 

@@ -156,7 +156,7 @@ fn a_server_has_exactly_the_expected_reports_after_an_outage() {
 
     // The same files once more, with another name: the same reports, so they overwrite.
     let before: usize = stored.lock().unwrap().values().map(|(_, times)| times).sum();
-    let again = fs::read(data("wats/uut-wsjf-export.json")).unwrap();
+    let again = fs::read(data("wats/new_report_example.json")).unwrap();
     put(&daemon, "wats", "again.json", &again);
     wait_for("it to come again", || (stored.lock().unwrap().values().map(|(_, times)| times).sum::<usize>() > before).then_some(()));
     wait_for("its job to be settled", || daemon.job("again.json").filter(|job| job["state"] == "settled"));

@@ -32,6 +32,7 @@
 //! keep their lengths; every comparator has its limits. Steps are written as they close, so that memory does not grow with their number. Knows
 //! nothing of any station's format.
 
+mod aside;
 mod base64;
 mod compare;
 mod id;
@@ -49,6 +50,7 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
+pub use aside::Aside;
 pub use compare::{Limits, TextLimit};
 pub use lengths::OnLength;
 pub use options::ReportOptions;

@@ -7,9 +7,9 @@ use super::json::{self, Fields};
 use super::lengths::{self, Texts};
 use super::steps::{Steps, Writer};
 use super::unit::{Asset, Failure, Misc, Repair, SubUnit, Unit};
-use super::{Clock, MEDIA_TYPE, Mode, Moment, ReportOptions, Status, Verdict};
+use super::{Aside, Clock, MEDIA_TYPE, Mode, Moment, ReportOptions, Status, Verdict};
 use crate::text::DecimalSign;
-use crate::{Error, ErrorType, Input, Outcome, Output, Result, Severity};
+use crate::{Error, Input, Outcome, Output, Result};
 
 /// What the outermost step is called in every report.
 const ROOT: &str = "MainSequence Callback";
@@ -30,9 +30,7 @@ pub struct Reporter {
     /// Keys that were given, with how often.
     keys: BTreeMap<String, u32>,
     begun: u32,
-    finished: u32,
-    /// What was wrong before the first report was finished.
-    first_error: Option<Error>,
+    aside: Aside,
 }
 
 /// The header of a report, complete.
@@ -67,8 +65,7 @@ impl Reporter {
             stem: if stem.is_empty() { name.clone() } else { stem.into() },
             keys: BTreeMap::new(),
             begun: 0,
-            finished: 0,
-            first_error: None,
+            aside: Aside::default(),
         })
     }
 
@@ -80,11 +77,6 @@ impl Reporter {
     /// What parts the whole number from its fraction.
     pub fn decimal_sign(&self) -> DecimalSign {
         self.options.decimal_sign
-    }
-
-    /// How many reports were finished.
-    pub fn finished(&self) -> u32 {
-        self.finished
     }
 
     /// Writes one report of a test: `body` writes the steps, and gives what there is to say of the unit once all of it was read. Where it fails,
@@ -178,50 +170,25 @@ impl Reporter {
         self.end(output, writer)
     }
 
-    /// Takes the result of one unit: where it failed, it has no report, and the others go on. The first error is kept until it is known whether
-    /// anything comes of the input.
+    /// Takes the result of one unit: see [`Aside::set_aside`].
     ///
     /// # Errors
     /// The error itself where going on makes no sense: the host failed.
     pub fn set_aside(&mut self, output: &mut Output, result: Result<()>) -> Result<()> {
-        match result {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind == ErrorType::Internal => Err(error),
-            Err(error) if self.finished == 0 && self.first_error.is_none() => {
-                self.first_error = Some(error);
-                Ok(())
-            }
-            Err(error) => {
-                self.tell_first(output)?;
-                output.problem(Severity::Error, error)
-            }
-        }
+        self.aside.set_aside(output, result)
     }
 
     /// Whether no unit was set aside, and none has a report either.
     pub fn nothing_yet(&self) -> bool {
-        self.first_error.is_none() && self.finished == 0
+        self.aside.nothing_yet()
     }
 
-    /// Ends the conversion: what was set aside is a problem where there are reports, and where there is none, the first of it is the
-    /// conversion's error.
+    /// Ends the conversion: see [`Aside::conclude`].
     ///
     /// # Errors
     /// The first error of an input without reports.
-    pub fn conclude(mut self, output: &mut Output) -> Result<Outcome> {
-        match self.first_error.take() {
-            Some(error) if self.finished == 0 => Err(error),
-            Some(error) => output.problem(Severity::Error, error).map(|()| Outcome::Converted),
-            None => Ok(Outcome::Converted),
-        }
-    }
-
-    /// Reports the first error once something came of the input.
-    fn tell_first(&mut self, output: &mut Output) -> Result<()> {
-        match self.first_error.take_if(|_| self.finished > 0) {
-            Some(error) => output.problem(Severity::Error, error),
-            None => Ok(()),
-        }
+    pub fn conclude(self, output: &mut Output) -> Result<Outcome> {
+        self.aside.conclude(output)
     }
 
     fn begin(&mut self, output: &mut Output) -> Result<Writer> {
@@ -398,7 +365,7 @@ impl Reporter {
             writer.warn(Error::validation(said).code("truncated"));
         }
         writer.document.finish()?;
-        self.finished += 1;
+        self.aside.finished();
         for warning in writer.warnings {
             output.warn(warning)?;
         }

@@ -201,6 +201,20 @@ impl<'r> Steps<'r> {
         call: &SequenceCall,
         inside: impl FnOnce(&mut Steps<'_>) -> Result<Option<Status>>,
     ) -> Result<Status> {
+        self.sequence_that_ends(step, call, |steps| Ok((inside(steps)?, None)))
+    }
+
+    /// The same, of a format that says only at its end what there is to say of a sequence: the step that `inside` gives stands for `step` in all
+    /// that a report has behind the steps, which is everything but name, group and start.
+    ///
+    /// # Errors
+    /// As [`Steps::sequence`].
+    pub fn sequence_that_ends(
+        &mut self,
+        step: &Step,
+        call: &SequenceCall,
+        inside: impl FnOnce(&mut Steps<'_>) -> Result<(Option<Status>, Option<Step>)>,
+    ) -> Result<Status> {
         if self.writer.depth >= MAX_DEPTH {
             return self.guard(Err(Error::unsupported(format!("more than {MAX_DEPTH} sequences inside one another")).code("too_deep")));
         }
@@ -214,19 +228,19 @@ impl<'r> Steps<'r> {
         &mut self,
         step: &Step,
         call: &SequenceCall,
-        inside: impl FnOnce(&mut Steps<'_>) -> Result<Option<Status>>,
+        inside: impl FnOnce(&mut Steps<'_>) -> Result<(Option<Status>, Option<Step>)>,
     ) -> Result<Status> {
         let (id, mut fields) = self.open("SequenceCall", step)?;
         fields.key(&mut self.writer.document, "steps")?;
         self.writer.document.write_all(b"[")?;
         let mut steps = Steps::new(self.writer);
-        let said = inside(&mut steps)?;
+        let (said, ending) = inside(&mut steps)?;
         let parts = steps.status;
         self.writer.document.write_all(b"]")?;
         let status = self.writer.whole(said.or(step.status), parts);
         // A sequence that fails of itself, none of its steps having failed, is the cause.
         let caused = parts.is_none_or(|parts| !parts.is_bad()) && self.writer.caused(id, status);
-        self.writer.step_tail(&mut fields, step, status, caused)?;
+        self.writer.step_tail(&mut fields, ending.as_ref().unwrap_or(step), status, caused)?;
         fields.key(&mut self.writer.document, "seqCall")?;
         let mut inner = Fields::open(&mut self.writer.document)?;
         self.writer.text(&mut inner, "path", call.path.as_deref(), lengths::PATH)?;

@@ -213,13 +213,29 @@ fn an_error_inside_leaves_no_report() {
                 result?;
             }
         }
-        assert_eq!(reports.finished(), 2);
+        assert!(!reports.nothing_yet());
         Ok(())
     });
     assert_eq!((run.documents.len(), run.problems.len()), (2, 1));
     assert_eq!(run.documents[1].name, "a.3.wsjf.json");
     let ids: BTreeSet<String> = run.documents.iter().map(|document| document.json()["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids.len(), 2);
+}
+
+#[test]
+fn no_more_broken_units_are_told_of_than_the_host_keeps() {
+    let run = run(json!({}), |_, output| {
+        let mut aside = Aside::default();
+        for number in 0..2_000 {
+            if number == 3 {
+                aside.finished();
+            }
+            aside.set_aside(output, Err(Error::malformed("broken").line(number + 1)))?;
+        }
+        aside.conclude(output).map(drop)
+    });
+    assert_eq!(run.problems.len(), 901);
+    assert_eq!(run.problems[900].1.message, "1100 more units have no report, after 900 of which it is said why");
 }
 
 #[test]

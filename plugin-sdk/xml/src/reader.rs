@@ -185,8 +185,20 @@ impl<R: BufRead> Xml<R> {
     /// # Errors
     /// As [`Xml::next`].
     pub fn skip(&mut self) -> Result<()> {
-        let depth = self.open.len();
-        while self.open.len() >= depth {
+        self.leave(self.open.len())
+    }
+
+    /// How many elements are open.
+    pub fn depth(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Reads to the end of the element that was the innermost when so many were open.
+    ///
+    /// # Errors
+    /// As [`Xml::next`].
+    pub fn leave(&mut self, depth: usize) -> Result<()> {
+        while self.open.len() >= depth.max(1) {
             self.next(&mut Text::ignored())?;
         }
         Ok(())
