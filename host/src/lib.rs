@@ -1,6 +1,6 @@
 //! Dropforge turns files into documents with sandboxed WebAssembly converters.
 //!
-//! This crate is the host: the library behind the `dropforge` binary. Imports point one way: `cli` → `daemon` → {`intake`, `worker`,
+//! This crate is the host: the library behind the `dropforge` binary. Imports point one way: `cli` → `doctor` → `daemon` → {`intake`, `worker`,
 //! `server`} → {`queue`, `plugins`, `cache`, `delivery`, `upstream`} → {`sandbox`, `metrics`, `config`}.
 
 pub mod cache;
@@ -10,6 +10,7 @@ mod crash;
 pub mod daemon;
 pub mod delivery;
 pub mod digest;
+pub mod doctor;
 pub mod files;
 pub mod identity;
 pub mod intake;

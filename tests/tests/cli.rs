@@ -75,6 +75,7 @@ fn every_command_has_help_with_an_example() {
         "converter",
         "converter pause",
         "converter resume",
+        "doctor",
         "plugin",
         "plugin build",
         "plugin history",

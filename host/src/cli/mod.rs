@@ -7,6 +7,7 @@ mod cache;
 mod config;
 mod convert;
 mod converter;
+mod doctor;
 mod overview;
 mod pause;
 mod plugin;
@@ -58,6 +59,7 @@ enum Command {
     /// Make, build and look at plugins.
     Plugin(plugin::PluginArgs),
     Status(status::StatusArgs),
+    Doctor(doctor::DoctorArgs),
     Top(top::TopArgs),
     Converter(converter::ConverterArgs),
     Route(route::RouteArgs),
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Convert(args) => convert::run(args),
         Command::Plugin(args) => plugin::run(args),
         Command::Status(args) => status::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Converter(args) => converter::run(args),
         Command::Route(args) => route::run(args),

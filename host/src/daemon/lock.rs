@@ -33,7 +33,33 @@ pub enum LockError {
     },
 }
 
+/// What the holder of a lock wrote into its file.
+fn holder(file: &mut File) -> String {
+    let mut holder = String::new();
+    // Windows does not let others read a locked file; then the holder stays unknown.
+    let _ = file.read_to_string(&mut holder);
+    if holder.trim().is_empty() { "unknown".to_owned() } else { holder.trim().to_owned() }
+}
+
 impl StateLock {
+    /// The process that has a state folder, as it wrote itself down; none where nobody has it.
+    ///
+    /// # Errors
+    /// Where the lock file cannot be used.
+    pub fn holder(folder: &Path) -> Result<Option<String>, LockError> {
+        let path = folder.join("lock");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let failed = |source| LockError::Io { path: path.clone(), source };
+        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(holder(&mut file))),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
     /// Takes the lock and writes this process's id into its file.
     ///
     /// # Errors
@@ -45,11 +71,7 @@ impl StateLock {
         match try_for_a_moment(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Windows does not let others read a locked file; then the holder stays unknown.
-                let _ = file.read_to_string(&mut holder);
-                let holder = if holder.trim().is_empty() { "unknown".to_string() } else { holder.trim().to_string() };
-                return Err(LockError::Held { folder: folder.to_path_buf(), holder });
+                return Err(LockError::Held { folder: folder.to_path_buf(), holder: holder(&mut file) });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }

@@ -45,6 +45,7 @@ use crate::metrics::Metrics;
 pub use crate::identity::FileIdentity;
 pub use filter::PRIVATE_PREFIX;
 pub use report::{Report, Sight, Trouble};
+pub use watch::is_remote;
 
 use filter::Globs;
 use folder::Folder;

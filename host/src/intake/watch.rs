@@ -112,7 +112,7 @@ impl Ear {
 
 /// Whether `folder` is on a file system where others write without this machine being told: a network share, or one in user space.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn is_remote(folder: &Path) -> bool {
+pub fn is_remote(folder: &Path) -> bool {
     /// From `linux/magic.h` and the file systems' own sources.
     const REMOTE: [u32; 14] = [
         0x0000_6969, // NFS
@@ -136,7 +136,7 @@ pub(super) fn is_remote(folder: &Path) -> bool {
 
 /// Whether `folder` is on a file system where others write without this machine being told.
 #[cfg(target_vendor = "apple")]
-pub(super) fn is_remote(folder: &Path) -> bool {
+pub fn is_remote(folder: &Path) -> bool {
     /// From `sys/mount.h`: the file system is stored on this machine.
     const MNT_LOCAL: u32 = 0x0000_1000;
     rustix::fs::statfs(folder).is_ok_and(|status| status.f_flags & MNT_LOCAL == 0)
@@ -144,7 +144,7 @@ pub(super) fn is_remote(folder: &Path) -> bool {
 
 /// Whether `folder` is on a share: by its name, or by that of the share that its drive letter stands for.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-pub(super) fn is_remote(folder: &Path) -> bool {
+pub fn is_remote(folder: &Path) -> bool {
     use std::path::{Component, Prefix};
     let is_share = |path: &Path| {
         let first = path.components().next();

@@ -107,6 +107,14 @@ pub struct Response {
     pub(super) headers: HeaderMap,
 }
 
+impl Response {
+    /// When the server says that it is now.
+    pub fn date(&self) -> Option<jiff::Timestamp> {
+        let date = self.headers.get(reqwest::header::DATE)?.to_str().ok()?;
+        jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp())
+    }
+}
+
 impl Client {
     /// Makes the client. Its requests run on `runtime`, and whoever waits for them elsewhere may block.
     ///
