@@ -36,6 +36,10 @@ pub struct Options {
     /// What a line begins with that is a comment: one to eight bytes of text, `none`, or `auto`.
     #[schemars(with = "String", regex(pattern = r"^[^\n\r\x00]{1,8}$"))]
     pub comment: CommentChoice,
+    /// Whether a few lines of text below the table, to the end of the file, are a footnote (`auto`) or rows (`none`).
+    pub footer: FooterChoice,
+    /// Whether a further table in the file has a document of its own (`auto`), or its rows are rows of the first (`one`).
+    pub tables: TablesChoice,
     /// How the text is written as bytes.
     pub encoding: EncodingChoice,
     /// Whether cells become numbers, booleans and nulls where that cannot change what they mean. `false`: every cell is a string, as it
@@ -60,6 +64,8 @@ impl Default for Options {
             header: Header::Auto(Auto::Auto),
             skip_rows: SkipRows::Auto(Auto::Auto),
             comment: CommentChoice::Auto,
+            footer: FooterChoice::Auto,
+            tables: TablesChoice::Auto,
             encoding: EncodingChoice::Auto,
             infer: true,
             infer_quoted: false,
@@ -263,6 +269,26 @@ pub enum SkipRows {
     Given(#[schemars(range(max = 100_000))] u64),
     /// Whatever the file shows.
     Auto(Auto),
+}
+
+/// Whether lines below the table are a footnote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FooterChoice {
+    /// Where they look like one.
+    Auto,
+    /// Never.
+    None,
+}
+
+/// What becomes of further tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TablesChoice {
+    /// Each has a document.
+    Auto,
+    /// All rows are of one table.
+    One,
 }
 
 /// The word `auto`.

@@ -2,7 +2,9 @@
 
 use dropforge_sdk::{Input, Result};
 
+use crate::block::load;
 use crate::detect::layout::Layout;
+use crate::detect::sections::{self, Found, Known, Section, Window};
 use crate::head::Head;
 use crate::options::{OnError, Options};
 use crate::output::Table;
@@ -13,10 +15,16 @@ use crate::text::Text;
 /// The rows of an input from where it is.
 pub struct Rows<'a, 'i> {
     dialect: Dialect,
-    /// How many rows hold names.
-    header: usize,
-    /// How many columns the table should have.
-    columns: usize,
+    /// The table that is being read.
+    table: Known,
+    /// Whether the text is looked at for further tables, and for lines below the last one.
+    ends: Ends,
+    /// The next table, where one was found.
+    next: Option<Section>,
+    /// What stands below the last one.
+    footer: String,
+    /// Whether the last line was a blank one.
+    after_blank: bool,
     text: Text<'a, 'i>,
     /// How much of the window is read.
     read: usize,
@@ -37,8 +45,21 @@ impl<'a, 'i> Rows<'a, 'i> {
         let text = Text::new(input, head.encoding.map(|(encoding, _)| encoding));
         let (policy, problems) = (options.on_error, Problems::new(options.on_error));
         let Layout { dialect, header, columns, preamble, indent, .. } = head.layout;
-        let (read, ended, judges_replaced) = (0, false, false);
-        let mut rows = Rows { dialect, header, columns, text, read, ended, policy, judges_replaced, problems, rows: 0 };
+        let mut rows = Rows {
+            dialect,
+            table: Known { columns, header, names: Vec::new() },
+            ends: Ends::default(),
+            next: None,
+            footer: String::new(),
+            after_blank: false,
+            text,
+            read: 0,
+            ended: false,
+            policy,
+            judges_replaced: false,
+            problems,
+            rows: 0,
+        };
         rows.fill()?;
         for _ in 0..preamble {
             while !rows.text.skip_line() {
@@ -50,6 +71,26 @@ impl<'a, 'i> Rows<'a, 'i> {
         }
         rows.text.skip(indent);
         Ok(rows)
+    }
+
+    /// Says what is to be looked for besides rows. Without it, whatever follows the first row of a table is a row of it.
+    pub fn ending(mut self, ends: Ends) -> Self {
+        self.ends = ends;
+        self
+    }
+
+    /// Goes on to the next table, which ended the rows of the last one; none where there is none.
+    pub fn next_table(&mut self) -> Option<Section> {
+        let section = self.next.take()?;
+        self.table = Known { columns: section.columns, header: section.header, names: Vec::new() };
+        self.text.skip(section.at);
+        self.read = 0;
+        Some(section)
+    }
+
+    /// The lines below the last table.
+    pub fn footer(&self) -> &str {
+        &self.footer
     }
 
     /// The text that is read.
@@ -92,7 +133,7 @@ impl<'a, 'i> Rows<'a, 'i> {
     /// As [`Rows::open`].
     pub fn names(&mut self) -> Result<Vec<String>> {
         let mut names = self.row_of_names()?;
-        for _ in 1..self.header {
+        for _ in 1..self.table.header {
             for (column, more) in self.row_of_names()?.into_iter().enumerate() {
                 match names.get_mut(column) {
                     Some(name) if name.is_empty() || more.is_empty() => name.push_str(&more),
@@ -108,7 +149,7 @@ impl<'a, 'i> Rows<'a, 'i> {
         loop {
             let mut names = Cells::default();
             let (padded, end, ended) = (self.text.padded(), self.text.end(), self.text.ended());
-            let mut records = Records::new(self.dialect, padded, end, ended).expecting(self.columns);
+            let mut records = Records::new(self.dialect, padded, end, ended).expecting(self.table.columns);
             let step = loop {
                 match records.next(&mut names as &mut dyn Sink) {
                     Step::Blank | Step::Comment => {}
@@ -125,6 +166,9 @@ impl<'a, 'i> Rows<'a, 'i> {
                     faults.sort_by_key(|fault| fault.at);
                     self.problems.keep(&faults, |fault| words(fault, Some(&record), 0, "", &self.text))?;
                     self.text.skip(at);
+                    if self.table.names.is_empty() {
+                        self.table.names = names.0.clone();
+                    }
                     return Ok(names.texts());
                 }
                 Step::More => {
@@ -147,12 +191,27 @@ impl<'a, 'i> Rows<'a, 'i> {
         if self.read > 0 {
             self.fill()?;
         }
-        let Rows { text, problems, dialect, judges_replaced, rows, .. } = self;
+        let Rows { text, problems, dialect, judges_replaced, rows, ends, after_blank, table: known, .. } = self;
         let columns = table.columns();
+        known.columns = columns;
         let mut records = Records::new(*dialect, text.padded(), text.end(), text.ended()).expecting(columns);
-        let ended = loop {
+        let starts = if ends.tables > 0 { Start::of_names(&known.names, *dialect) } else { [None; 2] };
+        let (ended, found) = loop {
             match records.next(table) {
                 Step::Record(record) => {
+                    let start = record.start;
+                    let is_like_names = starts.iter().flatten().any(|wanted| wanted.is_at(text.padded(), start));
+                    if (record.cells != columns || *after_blank || is_like_names) && ends.are_looked_for() {
+                        let window = Window { padded: text.padded(), end: text.end(), last: text.ended() };
+                        match ends.look(*dialect, window, start, known, *after_blank) {
+                            Found::Row => {}
+                            found => {
+                                table.restart();
+                                break (false, Some((found, start)));
+                            }
+                        }
+                    }
+                    *after_blank = false;
                     if record.cells != columns || table.has_nul() || record.is_odd() || *judges_replaced {
                         let mut faults = faults(&record, table.has_nul(), *judges_replaced, columns, text);
                         let name = || table.name(record.cells.min(columns));
@@ -165,11 +224,29 @@ impl<'a, 'i> Rows<'a, 'i> {
                     *rows += 1;
                     table.end_row(&record, text)?;
                 }
-                Step::Blank | Step::Comment => {}
-                Step::More => break false,
-                Step::End => break true,
+                Step::Blank => *after_blank = true,
+                Step::Comment => {}
+                Step::More => break (false, None),
+                Step::End => break (true, None),
             }
         };
+        match found {
+            Some((Found::Table(section), _)) => {
+                (self.next, self.after_blank) = (Some(section), false);
+                return Ok(false);
+            }
+            Some((Found::Footer(footer), _)) => {
+                (self.footer, self.ended) = (footer, true);
+                return Ok(false);
+            }
+            Some((_, start)) => {
+                // What follows decides: the window has to grow.
+                self.read = start;
+                self.fill()?;
+                return Ok(true);
+            }
+            None => {}
+        }
         let at = records.at();
         (self.read, self.ended) = (at, ended);
         if at == 0 && !ended {
@@ -179,6 +256,77 @@ impl<'a, 'i> Rows<'a, 'i> {
         Ok(!ended)
     }
 }
+
+/// The first bytes of a row of names, to tell in one step whether another row may be the same.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    bytes: u128,
+    mask: u128,
+}
+
+impl Start {
+    /// How the row of these names begins, with quotes and without.
+    fn of_names(names: &[Vec<u8>], dialect: Dialect) -> [Option<Start>; 2] {
+        let (Some(delimiter), false) = (dialect.delimiter.byte(), names.is_empty()) else { return [None; 2] };
+        let joined = |quote: &[u8]| {
+            let names = names.iter().take(16).map(|name| [quote, name, quote].concat());
+            let mut first = names.collect::<Vec<_>>().join(&delimiter);
+            first.truncate(16);
+            let length = first.len();
+            first.resize(16, 0);
+            let bytes = first.first_chunk::<16>().map_or(0, |first| u128::from_le_bytes(*first));
+            Some(Start { bytes, mask: u128::MAX >> (8 * (16 - length.max(1))) })
+        };
+        [joined(b""), joined(dialect.quote.as_slice())]
+    }
+
+    #[inline(always)]
+    fn is_at(&self, text: &[u8], at: usize) -> bool {
+        u128::from_le_bytes(load(text, at)) & self.mask == self.bytes
+    }
+}
+
+/// What is looked for besides rows, and how often in vain.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ends {
+    /// How many further tables there may be.
+    pub tables: usize,
+    /// Whether there may be lines of text below the last one.
+    pub footer: bool,
+    looks: usize,
+}
+
+/// How often a row is looked at more closely: in a file of nothing but odd rows it is no use.
+const LOOKS: usize = 2000;
+
+impl Ends {
+    /// Looks for so many further tables, and for lines below the last one or not.
+    pub fn new(tables: usize, footer: bool) -> Self {
+        Ends { tables, footer, looks: 0 }
+    }
+
+    fn are_looked_for(&self) -> bool {
+        (self.tables > 0 || self.footer) && self.looks < LOOKS
+    }
+
+    #[cold]
+    fn look(&mut self, dialect: Dialect, window: Window, start: usize, known: &Known, after_blank: bool) -> Found {
+        self.looks += 1;
+        match sections::look(dialect, window, start, known, after_blank) {
+            Found::Table(_) if self.tables == 0 => Found::Row,
+            Found::Footer(_) if !self.footer => Found::Row,
+            Found::Open if window.end - start > WIDEST => Found::Row,
+            Found::Table(section) => {
+                self.tables -= 1;
+                Found::Table(section)
+            }
+            found => found,
+        }
+    }
+}
+
+/// How much text is looked at for what a row is.
+const WIDEST: usize = 256 * 1024;
 
 /// What is wrong with a record of a table of so many columns.
 #[cold]

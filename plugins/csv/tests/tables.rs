@@ -275,7 +275,7 @@ fn options_have_a_schema_with_defaults() {
     let defaults: serde_json::Map<String, Value> =
         schema["properties"].as_object().unwrap().iter().map(|(name, option)| (name.clone(), option["default"].clone())).collect();
     let expected = json!({
-        "output": "jsonl", "on_error": "lenient", "delimiter": "auto", "skip_initial_space": "auto", "quote": "auto", "escape": "auto", "header": "auto", "skip_rows": "auto", "comment": "auto",
+        "output": "jsonl", "on_error": "lenient", "delimiter": "auto", "skip_initial_space": "auto", "quote": "auto", "escape": "auto", "header": "auto", "skip_rows": "auto", "comment": "auto", "footer": "auto", "tables": "auto",
         "encoding": "auto", "infer": true, "infer_quoted": false
     });
     for (option, default) in expected.as_object().unwrap() {

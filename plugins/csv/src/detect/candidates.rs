@@ -127,7 +127,8 @@ fn runs(lines: &[&[u8]]) -> Vec<Candidate> {
 /// Characters that are no usual delimiters, and that nearly every line has equally often; control characters wherever they are.
 fn others(lines: &[&[u8]]) -> Vec<Candidate> {
     let mut found = Vec::new();
-    let is_possible = |byte: u8| matches!(byte, 1..=8 | 0x0b | 0x0e..=0x1f | b'!' | b'#'..=b'&' | b'*' | b'+' | b'/' | b'<'..=b'@' | b'\\' | b'^' | b'_' | b'`' | b'~' | b'-');
+    let is_possible =
+        |byte: u8| matches!(byte, 1..=8 | 0x0b | 0x0e..=0x1f | b'!' | b'#'..=b'&' | b'*' | b'+' | b'<'..=b'>' | b'@' | b'\\' | b'^' | b'~');
     for byte in (1..0x7f).filter(|byte| is_possible(*byte)) {
         let count = |line: &&[u8]| line.iter().filter(|other| **other == byte).count();
         let counts: Vec<usize> = lines.iter().map(count).filter(|count| *count > 0).collect();

@@ -1,12 +1,14 @@
 //! Finds what lies around the table in a head, once its dialect is known: lines above it, the rows that name its columns, and how its
 //! numbers are written.
 
+use std::collections::BTreeSet;
+
 use super::numbers::Signs;
 use super::{Detected, named};
 use crate::delimiter::Delimiter;
 use crate::infer::{Kind, is_missing};
 use crate::options::{CommentChoice, Header, Options, SkipRows};
-use crate::reader::{Cells, Dialect, Records, Step};
+use crate::reader::{Cells, Dialect, Records, Sink, Step};
 
 /// How many rows are looked at.
 const ROWS: usize = 300;
@@ -15,7 +17,7 @@ const ROWS: usize = 300;
 const HEADER_ROWS: usize = 5;
 
 /// How much of what stands above a table is kept as text, in bytes.
-const KEPT: usize = 2000;
+const KEPT: usize = 16 * 1024;
 
 /// What lies around a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +28,7 @@ pub struct Layout {
     pub preamble: u64,
     /// How many bytes of the next line are the mark of a comment, and no part of the names that follow it.
     pub indent: usize,
-    /// Their text, at most 2,000 bytes of it.
+    /// Their text, at most 16 KiB of it.
     pub preamble_text: String,
     /// Why.
     pub preamble_reason: &'static str,
@@ -42,24 +44,45 @@ pub struct Layout {
     pub thousands: Option<&'static str>,
 }
 
-/// A row of the head.
+/// A row that is looked at.
 #[derive(Debug)]
-struct Row {
-    cells: Vec<Vec<u8>>,
+pub(super) struct Row {
+    /// Its cells.
+    pub cells: Vec<Vec<u8>>,
     /// Where it begins in the text.
-    at: usize,
+    pub at: usize,
     /// Whether a blank line stands before it.
-    after_blank: bool,
+    pub after_blank: bool,
+}
+
+/// Rows that are looked at.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Why there are no more.
+    pub stop: Stop,
+}
+
+/// Why there are no more rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// These are as many as were wanted.
+    Enough,
+    /// The next one is not whole.
+    More,
+    /// The text is at its end.
+    End,
 }
 
 impl Row {
     /// How many cells have text.
-    fn filled(&self) -> usize {
+    pub fn filled(&self) -> usize {
         self.cells.iter().filter(|cell| !cell.trim_ascii().is_empty()).count()
     }
 
     /// Whether every cell that has text is a word, and most have.
-    fn is_names(&self) -> bool {
+    pub fn is_names(&self) -> bool {
         let texts = self.cells.iter().filter(|cell| Kind::of(cell) == Kind::Text).count();
         texts == self.filled() && 2 * texts > self.cells.len()
     }
@@ -74,7 +97,7 @@ pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options
         SkipRows::Auto(_) if named(text).is_some() => after_lines(text, 1),
         SkipRows::Auto(_) => 0,
     };
-    let (mut rows, mut indent) = (rows(dialect, padded, end, whole, from), 0);
+    let (mut rows, mut indent) = (rows(dialect, padded, end, whole, from, ROWS).rows, 0);
     if options.comment == CommentChoice::Auto
         && let Some((header, marked)) = commented_header(dialect, padded, end, &rows, detected.columns)
     {
@@ -120,20 +143,22 @@ pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options
     }
 }
 
-fn rows(dialect: Dialect, padded: &[u8], end: usize, whole: bool, from: usize) -> Vec<Row> {
+/// Reads at most so many rows from a place on.
+pub(super) fn rows(dialect: Dialect, padded: &[u8], end: usize, whole: bool, from: usize, most: usize) -> Kept {
     let mut rows = Vec::new();
     let mut records = Records::new(dialect, padded, end, whole).starting(from);
     let mut after_blank = false;
-    while rows.len() < ROWS {
+    while rows.len() < most {
         let (mut row, at) = (Cells::default(), records.at());
-        match records.next(&mut row as &mut dyn crate::reader::Sink) {
+        match records.next(&mut row as &mut dyn Sink) {
             Step::Record(_) => rows.push(Row { cells: row.0, at, after_blank: std::mem::take(&mut after_blank) }),
             Step::Blank => after_blank = true,
             Step::Comment => {}
-            Step::More | Step::End => break,
+            Step::More => return Kept { rows, stop: Stop::More },
+            Step::End => return Kept { rows, stop: Stop::End },
         }
     }
-    rows
+    Kept { rows, stop: Stop::Enough }
 }
 
 /// The last comment above the first row, if it names the columns (`# time, value`), and how long its mark is.
@@ -148,7 +173,7 @@ fn commented_header(dialect: Dialect, padded: &[u8], end: usize, rows: &[Row], c
     let indent = marked.len() - names.len();
     let mut records = Records::new(Dialect { comment: None, ..dialect }, padded, end, true).starting(line + indent);
     let mut cells = Cells::default();
-    let is_row = matches!(records.next(&mut cells as &mut dyn crate::reader::Sink), Step::Record(_));
+    let is_row = matches!(records.next(&mut cells as &mut dyn Sink), Step::Record(_));
     let row = Row { cells: cells.0, at: line + indent, after_blank: false };
     let is_comment = |line: &[u8]| line.trim_ascii_start().starts_with(marker.as_bytes());
     let later = text.get(first.at..)?.split(|byte| matches!(byte, b'\n' | b'\r')).any(is_comment);
@@ -178,7 +203,7 @@ fn start(rows: &[Row], columns: usize, may_be_named: bool) -> (usize, usize, &'s
     let is_table = first_width > 1 && lead.len() >= 3 && lead.iter().all(|row| row.cells.len() == first_width);
     if is_table
         && rows.get(start).is_some_and(|row| row.after_blank)
-        && lead.split_first().is_some_and(|(first, body)| evidence(first, body) > 0)
+        && lead.split_first().is_some_and(|(first, body)| evidence(first, &body.iter().collect::<Vec<_>>()) > 0)
     {
         return (0, first_width, "a table of its own stands above the larger one");
     }
@@ -197,7 +222,7 @@ fn start(rows: &[Row], columns: usize, may_be_named: bool) -> (usize, usize, &'s
 }
 
 /// How many of the first rows name the columns, and why.
-fn header_rows(rows: &[Row], columns: usize) -> (usize, &'static str) {
+pub(super) fn header_rows(rows: &[Row], columns: usize) -> (usize, &'static str) {
     let (is_header, reason) = has_header(rows);
     if !is_header {
         return (0, reason);
@@ -214,9 +239,10 @@ fn header_rows(rows: &[Row], columns: usize) -> (usize, &'static str) {
 /// Whether a row below names is one of names too: words above the values of every column of values.
 fn continues_header(row: &Row, body: Option<&[Row]>) -> bool {
     let Some(body) = body.filter(|body| body.len() >= 2) else { return false };
+    let body: Vec<&Row> = body.iter().collect();
     let (mut words, mut columns) = (0, 0);
     for (column, cell) in row.cells.iter().enumerate() {
-        if !is_of_values(body, column, 2) {
+        if !is_of_values(&body, column, 2) {
             continue;
         }
         columns += 1;
@@ -230,7 +256,7 @@ fn continues_header(row: &Row, body: Option<&[Row]>) -> bool {
 }
 
 /// Whether at least `least` cells of a column have values, and nearly all of those that are not missing.
-fn is_of_values(body: &[Row], column: usize, least: usize) -> bool {
+fn is_of_values(body: &[&Row], column: usize, least: usize) -> bool {
     let cells = || body.iter().filter_map(|row| row.cells.get(column)).filter(|cell| !is_missing(cell));
     let values = cells().filter(|cell| Kind::of(cell).is_value()).count();
     values >= least && values * 10 >= cells().count() * 9
@@ -242,7 +268,9 @@ fn is_of_values(body: &[Row], column: usize, least: usize) -> bool {
 /// is taken for names unless one of them is empty, appears twice, or stands below as a value.
 fn has_header(rows: &[Row]) -> (bool, &'static str) {
     let Some((first, body)) = rows.split_first() else { return (true, "there is no whole row to tell by") };
-    let mut evidence = evidence(first, body);
+    // Names that come again name a further table.
+    let body: Vec<&Row> = body.iter().filter(|row| row.cells != first.cells || !first.is_names()).collect();
+    let mut evidence = evidence(first, &body);
     // More rows of names may stand between the first one and the values.
     let more = body.iter().take(HEADER_ROWS - 1).take_while(|row| row.is_names()).count();
     for skipped in 1..=more {
@@ -257,12 +285,12 @@ fn has_header(rows: &[Row]) -> (bool, &'static str) {
     if !first.iter().all(|cell| Kind::of(cell) == Kind::Text) {
         return (false, "the first row has cells that are no names");
     }
-    let twice = first.iter().enumerate().any(|(column, name)| first.iter().skip(column + 1).any(|other| other == name));
+    let twice = first.iter().collect::<BTreeSet<_>>().len() < first.len();
     if twice { (false, "a word appears twice in the first row") } else { (true, "the first row has distinct words") }
 }
 
 /// How much speaks for names in the first row, and against: above and below zero.
-fn evidence(first: &Row, body: &[Row]) -> i64 {
+pub(super) fn evidence(first: &Row, body: &[&Row]) -> i64 {
     let mut evidence = 0;
     for (column, name) in first.cells.iter().enumerate() {
         let below: Vec<&Vec<u8>> = body.iter().filter_map(|row| row.cells.get(column)).filter(|cell| !is_missing(cell)).collect();
@@ -321,7 +349,8 @@ fn lines(text: &[u8]) -> u64 {
     lines
 }
 
-fn kept(text: &[u8]) -> String {
+/// A text without the white space at its end; of a long one the beginning.
+pub(super) fn kept(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text.trim_ascii_end());
     match text.char_indices().map(|(at, _)| at).find(|at| *at >= KEPT) {
         Some(end) => format!("{}…", text.get(..end).unwrap_or_default()),

@@ -10,9 +10,9 @@
 pub mod candidates;
 pub mod layout;
 pub mod numbers;
+pub mod sections;
 mod sense;
 
-use crate::block::BLOCK;
 use crate::delimiter::Delimiter;
 use crate::infer::Kind;
 use crate::options::{CommentChoice, DelimiterChoice, Options};
@@ -222,9 +222,4 @@ impl Sink for Sample {
     fn restart(&mut self) {
         self.now = Default::default();
     }
-}
-
-/// Text with the padding that the reader needs, for looking at parts of a head.
-pub fn padded(text: &[u8]) -> Vec<u8> {
-    [text, &[0; BLOCK]].concat()
 }
