@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod daemon;
 mod demo;
+mod dependencies;
 mod emulators;
 mod http;
 mod languages;
@@ -28,7 +29,7 @@ usage: cargo xtask COMMAND
   build            builds host, plugins and the guests of the tests: a plain `cargo test --workspace` works after it
   demo [--stay]    starts Dropforge on real files, hot-drops a converter, and shows what comes out
                    --stay keeps it running until Ctrl-C
-  test [ARG...]    runs everything that must pass: format, lints, unit, doc and end-to-end tests
+  test [ARG...]    runs everything that must pass: format, lints, dependencies, unit, doc and end-to-end tests
                    arguments go to `cargo test --workspace`
   bench [ROWS]     converts a large CSV (2,000,000 rows, 139 MB) and shows speed and memory beside Miller's
 

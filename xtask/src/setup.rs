@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{emulators, languages, linters, term};
+use crate::{dependencies, emulators, languages, linters, term};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Debian's compiler, the source of its standard library, and a linker for WebAssembly.
@@ -30,6 +30,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     languages::setup(workspace)?;
     emulators::setup(workspace)?;
     linters::setup(workspace)?;
+    dependencies::setup(workspace)?;
     #[cfg(target_os = "linux")]
     fault_tools(workspace)?;
     // One package, which has both.
@@ -214,6 +215,11 @@ fn is_root() -> bool {
 
 /// Runs a command without its output on the screen, for at most [`DOWNLOAD`].
 pub(crate) fn quietly(command: &mut Command) -> Result<Output> {
+    quietly_within(DOWNLOAD, command)
+}
+
+/// The same, for at most this long.
+pub(crate) fn quietly_within(at_most: Duration, command: &mut Command) -> Result<Output> {
     let line = term::shown(command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start `{line}`"))?;
@@ -232,7 +238,7 @@ pub(crate) fn quietly(command: &mut Command) -> Result<Output> {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if start.elapsed() > DOWNLOAD {
+        if start.elapsed() > at_most {
             child.kill()?;
             child.wait()?;
             bail!("`{line}` did not end within {}", term::seconds(DOWNLOAD));

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{build, setup, term};
+use crate::{build, dependencies, setup, term};
 
 /// Runs all of it, and stops at the first thing that fails.
 ///
@@ -26,12 +26,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
         term::section("lints");
         term::command("clippy", &mut workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
+    timed("dependencies", &|| dependencies::check(workspace))?;
     timed("build", &|| build::all(workspace))?;
     timed("tests", &|| tests(workspace, arguments))?;
 
     term::section("everything passed");
     for (name, duration) in took {
-        term::say(format!("{name:<10}{:>14}", term::seconds(duration)));
+        term::say(format!("{name:<13}{:>11}", term::seconds(duration)));
     }
     term::say(term::bold(format!("{:<10}{:>14}", "in all", term::seconds(start.elapsed()))));
     Ok(())
