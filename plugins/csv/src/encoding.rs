@@ -1,8 +1,11 @@
 //! From bytes to UTF-8, chunk by chunk. It knows nothing of tables.
 //!
-//! Four encodings, decoded by hand: their decoders are small, while a library of all encodings would be most of the plugin.
+//! The four usual encodings are decoded by hand, which is faster for a small file and for one of nothing but ASCII; all others by
+//! `encoding_rs`. Which of these it is, `chardetng` guesses from the letters.
 
 use std::fmt;
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 
 /// How the text of a file is written as bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub enum Encoding {
     Utf16Be,
     /// Windows-1252, of which ISO 8859-1 is a part.
     Windows1252,
+    /// Another one of those that the WHATWG names.
+    Other(&'static encoding_rs::Encoding),
 }
 
 impl fmt::Display for Encoding {
@@ -24,6 +29,25 @@ impl fmt::Display for Encoding {
             Encoding::Utf16Le => "utf-16le",
             Encoding::Utf16Be => "utf-16be",
             Encoding::Windows1252 => "windows-1252",
+            Encoding::Other(encoding) => return f.write_str(&encoding.name().to_ascii_lowercase()),
+        })
+    }
+}
+
+/// Names that other programs use, and the WHATWG does not know.
+const ALIASES: [(&str, &str); 4] = [("latin-1", "latin1"), ("cp932", "shift_jis"), ("utf-16-le", "utf-16le"), ("utf-16-be", "utf-16be")];
+
+impl Encoding {
+    /// The encoding of a name: one that the WHATWG knows, in whatever case. None for any other.
+    pub fn named(name: &str) -> Option<Encoding> {
+        let label = ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name)).map_or(name, |(_, label)| label);
+        let found = encoding_rs::Encoding::for_label_no_replacement(label.as_bytes())?;
+        Some(match found.name() {
+            "UTF-8" => Encoding::Utf8,
+            "UTF-16LE" => Encoding::Utf16Le,
+            "UTF-16BE" => Encoding::Utf16Be,
+            "windows-1252" => Encoding::Windows1252,
+            _ => Encoding::Other(found),
         })
     }
 }
@@ -52,7 +76,28 @@ impl Encoding {
     }
 }
 
-/// UTF-8 or Windows-1252, by which explains more of the bytes beyond ASCII. None where there are none, or only the first bytes of a sequence
+/// Characters that tables have among numbers in any language, as Windows-1252 writes them: degrees, micro, squares, quotes, dashes, money.
+/// Fewer letters than this beside them tell no language.
+const SIGNS: &[u8] = b"\x80\x91\x92\x93\x94\x95\x96\x97\xa0\xa3\xa7\xb0\xb1\xb2\xb3\xb5\xd8";
+
+/// How many letters beyond ASCII a guess needs.
+const LETTERS: usize = 4;
+
+/// Which encoding the letters of a text that is no UTF-8 make likely.
+fn by_letters(bytes: &[u8]) -> (Encoding, &'static str) {
+    let letters = bytes.iter().filter(|byte| !byte.is_ascii() && !SIGNS.contains(byte)).count();
+    if letters < LETTERS {
+        return (Encoding::Windows1252, "bytes that are no UTF-8, too few to tell a language by");
+    }
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    detector.feed(bytes, true);
+    match Encoding::named(detector.guess(None, Utf8Detection::Deny).name()) {
+        Some(Encoding::Other(other)) => (Encoding::Other(other), "bytes that are no UTF-8, and letters that are likely in this encoding"),
+        _ => (Encoding::Windows1252, "bytes that are no UTF-8"),
+    }
+}
+
+/// UTF-8 or another encoding, by which explains more of the bytes beyond ASCII. None where there are none, or only the first bytes of a sequence
 /// at the end.
 fn by_sequences(bytes: &[u8]) -> Option<(Encoding, &'static str)> {
     let (mut whole, mut broken, mut rest) = (0usize, 0usize, bytes);
@@ -74,7 +119,7 @@ fn by_sequences(bytes: &[u8]) -> Option<(Encoding, &'static str)> {
         (0, 0) => None,
         (_, 0) => Some((Encoding::Utf8, "UTF-8 sequences")),
         (whole, broken) if whole > broken => Some((Encoding::Utf8, "mostly UTF-8 sequences")),
-        _ => Some((Encoding::Windows1252, "bytes that are no UTF-8")),
+        _ => Some(by_letters(bytes)),
     }
 }
 
@@ -102,9 +147,10 @@ impl Replaced {
 
 /// Decodes a file chunk by chunk. As long as there is nothing but ASCII, an undetected encoding stays open: the first chunk with
 /// something else decides, however far into the file it is.
-#[derive(Debug)]
 pub struct Decoder {
     encoding: Option<Encoding>,
+    /// The library's decoder, of an encoding that is not decoded here.
+    other: Option<encoding_rs::Decoder>,
     /// The first bytes of a sequence whose others are in the next chunk.
     carry: Vec<u8>,
     /// Whether a byte order mark may still come.
@@ -114,7 +160,7 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder for a known encoding, or one that finds out.
     pub fn new(encoding: Option<Encoding>) -> Self {
-        Decoder { encoding, carry: Vec::new(), at_start: true }
+        Decoder { encoding, other: None, carry: Vec::new(), at_start: true }
     }
 
     /// The encoding; UTF-8 for a text of nothing but ASCII.
@@ -150,6 +196,11 @@ impl Decoder {
             Encoding::Utf16Le => utf16(bytes, u16::from_le_bytes, last, out, replaced),
             Encoding::Utf16Be => utf16(bytes, u16::from_be_bytes, last, out, replaced),
             Encoding::Windows1252 => windows_1252(bytes, out),
+            Encoding::Other(encoding) => {
+                let decoder = self.other.get_or_insert_with(|| encoding.new_decoder_without_bom_handling());
+                other(decoder, bytes, last, out, replaced);
+                bytes.len()
+            }
         };
         self.carry.extend_from_slice(bytes.get(done..).unwrap_or_default());
     }
@@ -160,7 +211,7 @@ impl Decoder {
             Encoding::Utf8 => &[0xef, 0xbb, 0xbf],
             Encoding::Utf16Le => &[0xff, 0xfe],
             Encoding::Utf16Be => &[0xfe, 0xff],
-            Encoding::Windows1252 => &[],
+            Encoding::Windows1252 | Encoding::Other(_) => &[],
         };
         if !last && bytes.len() < mark.len() && mark.starts_with(bytes) {
             return None;
@@ -219,6 +270,23 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, last: bool, out: &mut Vec<u8>, 
     bytes.len() - odd.len()
 }
 
+/// Decodes with the library, whose decoder keeps the first bytes of a character itself.
+fn other(decoder: &mut encoding_rs::Decoder, mut bytes: &[u8], last: bool, out: &mut Vec<u8>, replaced: &mut Replaced) {
+    loop {
+        let start = out.len();
+        let room = decoder.max_utf8_buffer_length_without_replacement(bytes.len()).unwrap_or(4 * bytes.len()) + 16;
+        out.resize(start + room, 0);
+        let (result, read, written) = decoder.decode_to_utf8_without_replacement(bytes, out.get_mut(start..).unwrap_or_default(), last);
+        out.truncate(start + written);
+        bytes = bytes.get(read..).unwrap_or_default();
+        match result {
+            encoding_rs::DecoderResult::InputEmpty => return,
+            encoding_rs::DecoderResult::OutputFull => {}
+            encoding_rs::DecoderResult::Malformed(..) => replaced.put(out),
+        }
+    }
+}
+
 fn windows_1252(bytes: &[u8], out: &mut Vec<u8>) -> usize {
     out.reserve(bytes.len());
     let mut rest = bytes;
@@ -244,7 +312,7 @@ const WINDOWS_1252: [char; 32] = [
 ];
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -291,6 +359,43 @@ mod tests {
         assert_eq!(decode(Some(Encoding::Utf8), broken), (String::from_utf8_lossy(broken).into_owned(), 4, Encoding::Utf8));
         let lone = [0x41, 0, 0x3d, 0xd8, 0x42, 0, 0x00, 0xde, 0x3d, 0xd8, 0x43];
         assert_eq!(decode(Some(Encoding::Utf16Le), &lone), ("A\u{fffd}B\u{fffd}\u{fffd}\u{fffd}".into(), 4, Encoding::Utf16Le));
+    }
+
+    #[test]
+    fn decodes_what_the_world_writes() {
+        let table = [
+            ("shift_jis", "製品,結果\n電圧計,合格\n抵抗器,不合格\nテスト,ソフトウェア\n"),
+            ("windows-1251", "изделие,результат\nвольтметр,годен\nрезистор,брак\n"),
+            ("windows-1250", "výrobek,výsledek\nžárovka,vyhovuje\nměřič,nevyhovuje\nříjen,pátek\n"),
+            ("koi8-u", "изделие,результат\nвольтметр,годен\nрезистор,брак\n"),
+            ("gbk", "产品,结果\n电压表,合格\n电阻器,不合格\n"),
+            ("euc-kr", "제품,결과\n전압계,합격\n저항기,불합격\n"),
+            ("windows-1253", "προϊόν,αποτέλεσμα\nβολτόμετρο,εντάξει\n"),
+        ];
+        for (name, text) in table {
+            let Some(Encoding::Other(encoding)) = Encoding::named(name) else { panic!("{name}") };
+            let bytes = encoding.encode(text).0.into_owned();
+            let (detected, _) = Encoding::of(&bytes).unwrap();
+            assert_eq!(decode(Some(detected), &bytes), (text.into(), 0, detected), "{name}");
+            assert_eq!(detected.to_string(), name);
+        }
+    }
+
+    #[test]
+    fn signs_alone_tell_no_language() {
+        let bytes = b"temperature,\xb0C\ncapacity,\xb5F\nerror,\xb1 5\narea,m\xb2\n\xb0C,\xb5F,\xb0C\n";
+        assert_eq!(Encoding::of(bytes).unwrap().0, Encoding::Windows1252);
+        let german = "Größe;Wert\nLänge;5\nHöhe;7\nPrüfung;für jedes Gerät\n".chars().map(|c| c as u8).collect::<Vec<u8>>();
+        assert_eq!(Encoding::of(&german).unwrap().0, Encoding::Windows1252);
+    }
+
+    #[test]
+    fn encodings_have_many_names() {
+        for name in ["latin1", "latin-1", "ISO-8859-1", "cp1252", "windows-1252"] {
+            assert_eq!(Encoding::named(name), Some(Encoding::Windows1252), "{name}");
+        }
+        assert_eq!(Encoding::named("cp932"), Encoding::named("Shift_JIS"));
+        assert_eq!((Encoding::named("utf8"), Encoding::named("latin-7")), (Some(Encoding::Utf8), None));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Head {
     pub table: Detected,
     /// What lies around the table, and its dialect with that.
     pub layout: Layout,
+    /// How its lines end: `lf`, `crlf`, `cr`, `mixed`, or `none` where there is but one.
+    pub line_end: &'static str,
     /// Whether it looks like a text format that is no table, and which.
     pub other_format: Option<&'static str>,
 }
@@ -50,8 +52,21 @@ pub fn look(input: &mut Input, options: &Options) -> Result<Result<Head, &'stati
     text.resize(end + BLOCK, 0);
     let table = detect::detect(&text, end, whole, options);
     let layout = layout::find(&table, &text, end, whole, options);
-    let text = text.get(..end).unwrap_or_default().trim_ascii_start();
-    Ok(Ok(Head { empty: text.is_empty(), encoding, table, layout, other_format: other_format(text) }))
+    let text = text.get(..end).unwrap_or_default();
+    let (line_end, text) = (line_end(text), text.trim_ascii_start());
+    Ok(Ok(Head { line_end, empty: text.is_empty(), encoding, table, layout, other_format: other_format(text) }))
+}
+
+fn line_end(text: &[u8]) -> &'static str {
+    let pairs = text.windows(2).filter(|pair| pair == b"\r\n").count();
+    let [feeds, returns] = [b'\n', b'\r'].map(|end| text.iter().filter(|byte| **byte == end).count() - pairs);
+    match (feeds, pairs, returns) {
+        (0, 0, 0) => "none",
+        (_, 0, 0) => "lf",
+        (0, _, 0) => "crlf",
+        (0, 0, _) => "cr",
+        _ => "mixed",
+    }
 }
 
 /// What the first bytes of files are that people take for tables.

@@ -18,15 +18,17 @@ pub mod problems;
 pub mod reader;
 pub mod report;
 pub mod rows;
+pub mod said;
 pub mod text;
 
+use dropforge_sdk::export;
 use dropforge_sdk::prelude::*;
 use dropforge_sdk::report::MEDIA_TYPE;
-use dropforge_sdk::{debug, export};
 
 use crate::head::Head;
-pub use crate::options::{Auto, Choice, CommentChoice, DelimiterChoice, EncodingChoice, Header, OnError, Options, SkipRows, Target};
-use crate::reader::Dialect;
+pub use crate::options::{
+    Auto, Choice, CommentChoice, DelimiterChoice, Detect, EncodingChoice, Header, OnError, Options, SkipRows, Target,
+};
 
 /// The converter.
 pub struct Csv;
@@ -56,7 +58,11 @@ impl Converter for Csv {
             Ok(head) => head,
             Err(what) => return Err(Error::malformed(format!("the content is {what}, not a table in text")).code("not_text")),
         };
-        explain(&head);
+        said::explain(&head);
+        if options.detect == Detect::Only {
+            said::document(input, &head, output)?;
+            return Ok(Outcome::Converted);
+        }
         convert::convert(input, &options, &head, output)
     }
 }
@@ -83,21 +89,4 @@ fn judge(head: &Head, named: Probe) -> Probe {
         (_, true) => Probe::new(90, format!("{}, and the content is a table: {shape}", named.reason)),
         (confidence, false) => Probe::new(confidence.min(50), format!("{}; the content is no clear table: {shape}", named.reason)),
     }
-}
-
-/// Says what was chosen and why.
-fn explain(head: &Head) {
-    let (encoding, why) = head.encoding.map_or(("open".into(), "all is ASCII so far"), |(encoding, why)| (encoding.to_string(), why));
-    let table = &head.table;
-    let layout = &head.layout;
-    let Dialect { delimiter, quote, escape, .. } = layout.dialect;
-    let [quote, escape] = [quote, escape].map(Choice::word);
-    let [percent, score] = [100.0 * table.uniformity, 1000.0 * table.score].map(|share| share as u32);
-    let (rows, columns) = (table.rows, table.columns);
-    debug!("encoding {encoding}: {why}");
-    debug!(
-        "delimiter `{delimiter}`, quote `{quote}`, escape `{escape}`: {percent} % of {rows} rows have {columns} cells; {score} of 1000 points"
-    );
-    debug!("lines above the table {}: {}", layout.preamble, layout.preamble_reason);
-    debug!("rows of names {}: {}", layout.header, layout.header_reason);
 }

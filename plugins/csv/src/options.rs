@@ -17,6 +17,8 @@ pub struct Options {
     pub output: Target,
     /// What becomes of rows that are broken: `lenient` keeps every cell that is there, `strict` fails at the first, `skip` leaves them out.
     pub on_error: OnError,
+    /// Whether the tables are converted (`auto`), or it is only said how the file is written, and why, in a document of JSON (`only`).
+    pub detect: Detect,
     /// What separates the cells: one to eight bytes of text (`;`, `||`), `tab`, `space`, `whitespace` (any run of spaces and tabs), or
     /// `auto`. A character and a space (`, `) stand for that character and the spaces after it.
     #[schemars(with = "String", regex(pattern = r"^[^\n\r\x00]{1,10}$"))]
@@ -40,7 +42,9 @@ pub struct Options {
     pub footer: FooterChoice,
     /// Whether a further table in the file has a document of its own (`auto`), or its rows are rows of the first (`one`).
     pub tables: TablesChoice,
-    /// How the text is written as bytes.
+    /// How the text is written as bytes: `utf-8`, `utf-16le`, `utf-16be`, `windows-1252`, another encoding by the name that the WHATWG has
+    /// for it (`shift_jis`, `windows-1250`, `koi8-r`…), or `auto`.
+    #[schemars(with = "String", regex(pattern = r"^[A-Za-z0-9_:.-]{1,40}$"))]
     pub encoding: EncodingChoice,
     /// Whether cells become numbers, booleans and nulls where that cannot change what they mean. `false`: every cell is a string, as it
     /// stands.
@@ -57,6 +61,7 @@ impl Default for Options {
         Options {
             output: Target::Jsonl,
             on_error: OnError::Lenient,
+            detect: Detect::Auto,
             delimiter: DelimiterChoice::Auto,
             skip_initial_space: Toggle::Auto(Auto::Auto),
             quote: Choice::Auto,
@@ -271,6 +276,16 @@ pub enum SkipRows {
     Auto(Auto),
 }
 
+/// What becomes of what was found about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Detect {
+    /// Its tables are converted by it.
+    Auto,
+    /// It is the document.
+    Only,
+}
+
 /// Whether lines below the table are a footnote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -299,24 +314,14 @@ pub enum Auto {
     Auto,
 }
 
-/// The encodings by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// An encoding, or whatever the file shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum EncodingChoice {
     /// Whatever the file shows.
-    #[serde(rename = "auto")]
     Auto,
-    /// UTF-8.
-    #[serde(rename = "utf-8")]
-    Utf8,
-    /// UTF-16 with the low byte first.
-    #[serde(rename = "utf-16le")]
-    Utf16Le,
-    /// UTF-16 with the high byte first.
-    #[serde(rename = "utf-16be")]
-    Utf16Be,
-    /// Windows-1252, of which ISO 8859-1 is a part.
-    #[serde(rename = "windows-1252")]
-    Windows1252,
+    /// This one.
+    Is(Encoding),
 }
 
 impl EncodingChoice {
@@ -324,10 +329,29 @@ impl EncodingChoice {
     pub fn given(self) -> Option<Encoding> {
         match self {
             EncodingChoice::Auto => None,
-            EncodingChoice::Utf8 => Some(Encoding::Utf8),
-            EncodingChoice::Utf16Le => Some(Encoding::Utf16Le),
-            EncodingChoice::Utf16Be => Some(Encoding::Utf16Be),
-            EncodingChoice::Windows1252 => Some(Encoding::Windows1252),
+            EncodingChoice::Is(encoding) => Some(encoding),
+        }
+    }
+}
+
+impl TryFrom<String> for EncodingChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(EncodingChoice::Auto);
+        }
+        Encoding::named(&text).map(EncodingChoice::Is).ok_or_else(|| {
+            format!("`{text}` is no encoding: name one as the WHATWG does (`utf-8`, `utf-16le`, `windows-1252`, `shift_jis`…), or `auto`")
+        })
+    }
+}
+
+impl From<EncodingChoice> for String {
+    fn from(choice: EncodingChoice) -> Self {
+        match choice {
+            EncodingChoice::Auto => "auto".into(),
+            EncodingChoice::Is(encoding) => encoding.to_string(),
         }
     }
 }

@@ -206,7 +206,7 @@ fn says_what_it_detected() {
         let attributes: Vec<(&str, &str)> = document.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let names = ["csv.delimiter", "csv.quote", "csv.escape", "csv.header", "csv.encoding", "csv.rows", "csv.columns"];
         assert_eq!(attributes, names.into_iter().zip(expected).collect::<Vec<_>>());
-        assert!(run.logs.iter().any(|line| line.message.starts_with("encoding ")) && run.logs.len() == 4);
+        assert!(run.logs.iter().any(|line| line.message.starts_with("encoding ")) && run.logs.len() == 12);
     }
 }
 
@@ -275,7 +275,7 @@ fn options_have_a_schema_with_defaults() {
     let defaults: serde_json::Map<String, Value> =
         schema["properties"].as_object().unwrap().iter().map(|(name, option)| (name.clone(), option["default"].clone())).collect();
     let expected = json!({
-        "output": "jsonl", "on_error": "lenient", "delimiter": "auto", "skip_initial_space": "auto", "quote": "auto", "escape": "auto", "header": "auto", "skip_rows": "auto", "comment": "auto", "footer": "auto", "tables": "auto",
+        "output": "jsonl", "on_error": "lenient", "detect": "auto", "delimiter": "auto", "skip_initial_space": "auto", "quote": "auto", "escape": "auto", "header": "auto", "skip_rows": "auto", "comment": "auto", "footer": "auto", "tables": "auto",
         "encoding": "auto", "infer": true, "infer_quoted": false
     });
     for (option, default) in expected.as_object().unwrap() {
@@ -324,4 +324,28 @@ fn probe_goes_by_content() {
     }
     let answer = probe::<Csv>(TestInput::new("upload", "a,b\n1,2\n").media_type("text/csv"));
     assert_eq!(answer.confidence, 90);
+}
+
+#[test]
+fn detection_alone_gives_the_options_that_it_found_and_why() {
+    let text = "Report of today\n\n'a';'b';c\n's';'V';x\n'1,5';'2,25';y\n'2,5';'3,5';z\n";
+    let run = run(text, json!({"detect": "only"}));
+    let document = &run.documents[0];
+    assert_eq!((run.documents.len(), document.name.as_str(), document.media_type.as_str()), (1, "table.dialect.json", "application/json"));
+    let found = document.json();
+    let expected = json!({
+        "encoding": "utf-8", "delimiter": ";", "skip_initial_space": false, "quote": "'", "escape": "none", "line_end": "lf",
+        "comment": "none", "skip_rows": 2, "header": 2, "columns": 3, "decimal": ",", "thousands": null
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&found[name]["value"], value, "{name}");
+        assert!(!found[name]["reason"].as_str().unwrap().is_empty());
+    }
+    assert_eq!(found["preamble"], "Report of today");
+    // What it found can be given as options, and then gives the same rows.
+    let mut options = json!({});
+    for name in ["encoding", "delimiter", "skip_initial_space", "quote", "escape", "comment", "skip_rows", "header"] {
+        options[name] = found[name]["value"].clone();
+    }
+    assert_eq!(output(text, options), output(text, json!({})));
 }
