@@ -22,6 +22,9 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::rc::Rc;
 
 use crate::input::{HostError, RawInput};
@@ -173,6 +176,18 @@ pub fn convert<C: Converter>(input: TestInput, options: serde_json::Value) -> Co
     let converted = matches!(result, Ok(Outcome::Converted));
     let documents = documents.into_iter().filter(|document| converted && document.finished).collect();
     Conversion { result, documents, problems, logs: LOGS.take(), observations: OBSERVATIONS.take() }
+}
+
+/// Runs `convert` on a file and writes its documents into another, one after the other, in the pieces in which they go to the host: what a
+/// converter costs without a sandbox, for benchmarks.
+///
+/// # Errors
+/// The converter's own; [`crate::ErrorType::Internal`] for a file that cannot be read or written.
+pub fn convert_file<C: Converter>(input: &Path, options: serde_json::Value, output: &Path) -> Result<Outcome> {
+    let options = crate::converter::parse_options::<C>(&options.to_string())?;
+    let input = FileInput { name: input.file_name().unwrap_or_default().to_string_lossy().into_owned(), file: File::open(input)? };
+    let file = Rc::new(File::create(output)?);
+    C::convert(&mut Input::new(Box::new(input)), options, &mut Output::new(Box::new(FileOutput(file))))
 }
 
 /// The same for a converter that looks things up: `answers` is what the server would say.
@@ -332,6 +347,78 @@ impl RawDocument for MemoryDocument {
             return Err(refused(format!("another document of this conversion has the key `{}`", key.unwrap_or_default())));
         }
         self.open(|document| document.finished = true)
+    }
+}
+
+/// A file without members and attributes.
+struct FileInput {
+    name: String,
+    file: File,
+}
+
+impl RawInput for FileInput {
+    fn id(&self) -> String {
+        self.name.clone()
+    }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+    fn path(&self) -> String {
+        self.name.clone()
+    }
+    fn size(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
+    }
+    fn media_type(&self) -> Option<String> {
+        None
+    }
+    fn modified(&self) -> Option<(i64, u32)> {
+        None
+    }
+    fn attributes(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+    fn read(&self, max: u32) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(max as usize);
+        (&self.file).take(max.into()).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+    fn seek(&self, offset: u64) -> Result<()> {
+        (&self.file).seek(SeekFrom::Start(offset))?;
+        Ok(())
+    }
+    fn members(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn open_member(&self, name: &str) -> Result<Box<dyn RawInput>> {
+        Err(Error::from_host(HostError::NotFound, format!("there is no member `{name}`")))
+    }
+}
+
+/// Documents in one file.
+struct FileOutput(Rc<File>);
+
+impl RawOutput for FileOutput {
+    fn create(&mut self, _: &str, _: &str) -> Result<Box<dyn RawDocument>> {
+        Ok(Box::new(FileOutput(Rc::clone(&self.0))))
+    }
+    fn problem(&mut self, _: Severity, _: Error) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl RawDocument for FileOutput {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok((&*self.0).write_all(bytes)?)
+    }
+    fn set_attribute(&mut self, _: &str, _: &str) -> Result<()> {
+        Ok(())
+    }
+    fn set_key(&mut self, _: &str) -> Result<()> {
+        Ok(())
+    }
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -50,7 +50,10 @@ pub(crate) fn guests(workspace: &Workspace) -> Result<()> {
 }
 
 /// Builds one plugin.
-fn plugin(workspace: &Workspace, profile: &str, folder: &Path) -> Result<()> {
+///
+/// # Errors
+/// Where `dropforge plugin build` fails.
+pub(crate) fn plugin(workspace: &Workspace, profile: &str, folder: &Path) -> Result<()> {
     let into = workspace.plugins();
     fs::create_dir_all(&into).with_context(|| format!("cannot create {}", into.display()))?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();

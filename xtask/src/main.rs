@@ -31,7 +31,8 @@ usage: cargo xtask COMMAND
                    --stay keeps it running until Ctrl-C
   test [ARG...]    runs everything that must pass: format, lints, dependencies, unit, doc and end-to-end tests
                    arguments go to `cargo test --workspace`
-  bench [ROWS]     converts a large CSV (2,000,000 rows, 139 MB) and shows speed and memory beside Miller's
+  bench [ROWS]     converts large tables (2,000,000 rows, 139 MB) and shows speed and memory beside the same code natively, xan, DuckDB,
+                   Polars and Miller, whichever of them are there
 
 Everything that these commands make is in the target folder.";
 
