@@ -19,6 +19,8 @@ pub enum Kind {
     StrayQuote,
     /// A quote never closes.
     UnclosedQuote,
+    /// A record has another delimiter than the table.
+    OtherDelimiter,
     /// A cell holds a NUL.
     Nul,
     /// Bytes are no text in the encoding.
@@ -26,7 +28,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 6] = [Kind::MissingCells, Kind::ExtraCells, Kind::StrayQuote, Kind::UnclosedQuote, Kind::Nul, Kind::Encoding];
+    const ALL: [Kind; 7] =
+        [Kind::MissingCells, Kind::ExtraCells, Kind::StrayQuote, Kind::UnclosedQuote, Kind::OtherDelimiter, Kind::Nul, Kind::Encoding];
 
     /// The stable name.
     fn code(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Kind {
             Kind::ExtraCells => "extra_cells",
             Kind::StrayQuote => "stray_quote",
             Kind::UnclosedQuote => "unclosed_quote",
+            Kind::OtherDelimiter => "other_delimiter",
             Kind::Nul => "nul",
             Kind::Encoding => "invalid_encoding",
         }

@@ -121,13 +121,15 @@ pub struct Record {
     pub unclosed: Option<Unclosed>,
     /// Whether its odd quotes were read in the one way that gives it as many cells as the table has columns.
     pub mended: bool,
+    /// The delimiter that it has in place of the table's, where only that gives it as many cells as the table has columns.
+    pub other: Option<u8>,
 }
 
 impl Record {
     /// Whether its quotes are not as they should be.
     #[inline(always)]
     pub fn is_odd(&self) -> bool {
-        self.stray.is_some() || self.unclosed.is_some()
+        self.stray.is_some() || self.unclosed.is_some() || self.other.is_some()
     }
 }
 
@@ -163,6 +165,8 @@ pub struct Records<'t> {
     stray: Option<usize>,
     unclosed: Option<Unclosed>,
     second_readings: u32,
+    /// How often records were read with another delimiter in vain.
+    vain: u32,
     scratch: Vec<u8>,
     /// Whether the cell in `scratch` stood in quotes.
     was_quoted: bool,
@@ -197,6 +201,7 @@ impl<'t> Records<'t> {
             stray: None,
             unclosed: None,
             second_readings: 0,
+            vain: 0,
             scratch: Vec::new(),
             was_quoted: false,
         }
@@ -237,7 +242,9 @@ impl<'t> Records<'t> {
         let start = self.at;
         loop {
             match if self.is_rare { self.read_rare(sink) } else { self.read(sink) } {
-                Some(Step::Record(record)) if record.is_odd() && self.expected > 0 => return self.mend(sink, start, record),
+                Some(Step::Record(record)) if self.expected > 0 && (record.is_odd() || record.cells < self.expected) => {
+                    return self.mend(sink, start, record);
+                }
                 Some(step) => return step,
                 None => {}
             }
@@ -337,7 +344,7 @@ impl<'t> Records<'t> {
     #[inline(always)]
     fn record(&self, start: usize, cells: usize, end: usize) -> Record {
         let &Records { extra, stray, unclosed, .. } = self;
-        Record { start, cells, end, extra, stray, unclosed, mended: false }
+        Record { start, cells, end, extra, stray, unclosed, mended: false, other: None }
     }
 
     #[inline(always)]

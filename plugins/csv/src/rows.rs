@@ -3,6 +3,7 @@
 use dropforge_sdk::{Input, Result};
 
 use crate::block::load;
+use crate::delimiter::Delimiter;
 use crate::detect::layout::Layout;
 use crate::detect::sections::{self, Found, Known, Section, Window};
 use crate::head::Head;
@@ -337,6 +338,7 @@ fn faults(record: &Record, nul: bool, replaced: bool, columns: usize, text: &Tex
     [
         (Kind::StrayQuote, record.stray),
         (Kind::UnclosedQuote, record.unclosed.map(|unclosed| unclosed.at)),
+        (Kind::OtherDelimiter, record.other.map(|_| record.start)),
         (Kind::Nul, nul),
         (Kind::Encoding, replaced.map(|at| record.start + at)),
         (Kind::ExtraCells, record.extra),
@@ -366,6 +368,13 @@ fn words(fault: Fault, record: Option<&Record>, columns: usize, name: &str, text
             ("a quote that never closes".into(), "it is taken as text, and the lines after it as rows".into())
         }
         Kind::UnclosedQuote => ("a quote that never closes".into(), "its cell ends with the file".into()),
+        Kind::OtherDelimiter => {
+            let other = record.and_then(|record| record.other).map_or_else(String::new, |byte| Delimiter::Byte(byte).to_string());
+            (
+                format!("a row with the delimiter `{other}`"),
+                "it is read with it, as that gives it as many cells as the table has columns".into(),
+            )
+        }
         Kind::Nul => ("a NUL character".into(), "the cell keeps it".into()),
         Kind::Encoding => (format!("bytes that are not {}", text.encoding()), "the cell has U+FFFD in their place".into()),
         Kind::ExtraCells => (width(), format!("the others are kept, from `{name}`")),

@@ -31,9 +31,10 @@ fn rows(run: &Conversion) -> Vec<String> {
 type Case = (&'static [u8], &'static [&'static str], &'static [&'static str], &'static [&'static str]);
 
 /// What is wrong, the rows where every cell is kept, and those that remain where broken rows are left out.
-const TABLE: [Case; 11] = [
+const TABLE: [Case; 12] = [
     (b"a,b,c\n1,2,3\n4,5\n6,7,8\n", &["missing_cells 3:4"], &["1|2|3", "4|5", "6|7|8"], &["1|2|3", "6|7|8"]),
     (b"a,b\n1,2\n3,4,5,6\n7,8\n", &["extra_cells 3:5"], &["1|2", "3|4|5|6", "7|8"], &["1|2", "7|8"]),
+    (b"a,b,c\n1,2,3\n4;5;6\n7,8,9\n", &["other_delimiter 3:1"], &["1|2|3", "4|5|6", "7|8|9"], &["1|2|3", "7|8|9"]),
     (b"a,b\n3,4,\"5\"\"\",6\n7,8\n", &["extra_cells 2:5"], &["3|4|5\"|6", "7|8"], &["7|8"]),
     (b"a,b\n\"x\" y,1\nz,2\n", &["stray_quote 2:4"], &["x y|1", "z|2"], &["z|2"]),
     (b"a,b\n1,\"x\n2,y\n3,z\n", &["unclosed_quote 2:3"], &["1|\"x", "2|y", "3|z"], &["2|y", "3|z"]),

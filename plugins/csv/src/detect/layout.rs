@@ -106,6 +106,16 @@ pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options
         dialect.comment = None;
         rows.insert(0, header);
     }
+    // A header may have odd quotes, or another delimiter than the rows.
+    let first_whole = rows.iter().position(|row| row.cells.len() == detected.columns).unwrap_or_default();
+    for row in rows.iter_mut().take(first_whole.min(HEADER_ROWS)) {
+        let mut cells = Cells::default();
+        let mut records = Records::new(dialect, padded, end, whole).expecting(detected.columns).starting(row.at);
+        match records.next(&mut cells as &mut dyn Sink) {
+            Step::Record(record) if record.cells == detected.columns => row.cells = cells.0,
+            _ => {}
+        }
+    }
     let (start, mut columns, preamble_reason) = match options.skip_rows {
         SkipRows::Given(_) => (0, detected.columns, "the options"),
         SkipRows::Auto(_) => start(&rows, detected.columns, options.header != Header::Given(false)),

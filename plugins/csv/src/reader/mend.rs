@@ -1,10 +1,14 @@
-//! Reads a record with odd quotes as a person would who knows how many columns the table has.
+//! Reads an odd record as a person would who knows how many columns the table has.
 //!
-//! Each cut of the text into that many cells has a cost: nothing for cells whose quotes are as they should be, a little for a quoted cell with
+//! One with odd quotes: each cut of the text into that many cells has a cost: nothing for cells whose quotes are as they should be, a little for a quoted cell with
 //! a lone quote in it, more for a quote that opens a cell and is taken as text. The cheapest cut wins, if it is cheaper than the usual
 //! reading of the record. Without a cut into the right number of cells the usual reading stays.
+//!
+//! One that has another delimiter than the table, where that gives it as many cells as the table has columns: a row from another program.
 
-use super::{Record, Records, Sink, Step};
+use super::{Dialect, Record, Records, Sink, Step};
+use crate::delimiter::Delimiter;
+use crate::infer::Kind;
 
 /// A quoted cell with a lone quote in it.
 const LONE: u32 = 10;
@@ -24,12 +28,41 @@ const MOST_PARTS: usize = 512;
 const MOST_SPANS: usize = 2048;
 const MOST_BYTES: usize = 64 * 1024;
 
+/// The delimiters that a row may have in place of the table's.
+const OTHERS: [u8; 5] = [b';', b'\t', b'|', b',', b' '];
+
+/// How often they may be tried in vain in one buffer.
+const VAIN: u32 = 64;
+
 /// A cell of a cut.
 #[derive(Debug, Clone, Copy)]
 struct Cell {
     from: usize,
     to: usize,
     quoted: bool,
+}
+
+/// The cells of a record that is tried in another dialect.
+#[derive(Debug, Default)]
+struct Tried {
+    cells: Vec<(Vec<u8>, bool)>,
+    /// How many are values.
+    values: usize,
+    /// How many stood in quotes.
+    quoted: usize,
+}
+
+impl Sink for Tried {
+    fn cell(&mut self, _: usize, text: &[u8], from: usize, to: usize, quoted: bool) {
+        let cell = text.get(from..to).unwrap_or_default();
+        self.values += usize::from(Kind::of(cell).is_value());
+        self.quoted += usize::from(quoted);
+        self.cells.push((cell.to_vec(), quoted));
+    }
+
+    fn restart(&mut self) {
+        *self = Tried::default();
+    }
 }
 
 /// A cut and its cost.
@@ -44,6 +77,51 @@ impl Records<'_> {
     #[cold]
     #[inline(never)]
     pub(super) fn mend<S: Sink + ?Sized>(&mut self, sink: &mut S, start: usize, record: Record) -> Step {
+        let record = if record.is_odd() { self.mend_quotes(sink, start, record) } else { record };
+        if record.cells < self.expected && self.expected > 2 && self.vain < VAIN {
+            self.vain += 1;
+            return Step::Record(self.with_other_delimiter(sink, start, record).unwrap_or(record));
+        }
+        Step::Record(record)
+    }
+
+    /// Gives the sink the cells of the line at `start` between other delimiters than the table's.
+    fn with_other_delimiter<S: Sink + ?Sized>(&mut self, sink: &mut S, start: usize, record: Record) -> Option<Record> {
+        let rest = self.text.get(start..self.end.min(start + MOST_BYTES))?;
+        let line = start + rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).or(self.last.then_some(rest.len()))?;
+        for other in OTHERS.into_iter().filter(|other| !self.dialect.delimiter.holds(*other)) {
+            let dialect = Dialect { delimiter: Delimiter::Byte(other), ..self.dialect };
+            let mut cells = Tried::default();
+            let mut records = Records::new(dialect, self.text, line, true).starting(start);
+            let Step::Record(read) = records.next(&mut cells as &mut dyn Sink) else { continue };
+            // Words of a text have spaces between them too, and may be as many as the table has columns.
+            let is_proved = other != b' ' || cells.quoted > 0 || 2 * cells.values >= read.cells;
+            if read.cells == self.expected && !read.is_odd() && is_proved {
+                sink.restart();
+                for (column, (cell, quoted)) in cells.cells.into_iter().enumerate() {
+                    self.scratch = cell;
+                    self.give(sink, column, quoted);
+                }
+                self.at = if line < self.end { self.after_line_end(line) } else { self.end };
+                self.marks.seek(self.at);
+                self.vain -= 1;
+                let read = Record {
+                    start,
+                    cells: read.cells,
+                    end: line,
+                    extra: None,
+                    stray: None,
+                    unclosed: None,
+                    mended: false,
+                    other: Some(other),
+                };
+                return Some(read);
+            }
+        }
+        Some(record)
+    }
+
+    fn mend_quotes<S: Sink + ?Sized>(&mut self, sink: &mut S, start: usize, record: Record) -> Record {
         let span = self.text.get(start..record.end).unwrap_or_default();
         let line = span.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(record.end, |length| start + length);
         let lines = span.iter().filter(|byte| **byte == b'\n').count() as u32;
@@ -55,7 +133,7 @@ impl Records<'_> {
             (Some(first), Some(whole)) => Some(if whole.cost < first.cost { whole } else { first }),
             (first, whole) => first.or(whole),
         };
-        let Some(best) = best.filter(|cut| cut.cost < usual) else { return Step::Record(record) };
+        let Some(best) = best.filter(|cut| cut.cost < usual) else { return record };
         sink.restart();
         for (column, cell) in best.cells.iter().enumerate() {
             self.unquote(*cell);
@@ -64,7 +142,7 @@ impl Records<'_> {
         self.at = if best.end < self.end { self.after_line_end(best.end) } else { self.end };
         self.marks.seek(self.at);
         let stray = record.stray.or(record.unclosed.map(|unclosed| unclosed.at));
-        Step::Record(Record { start, cells: best.cells.len(), end: best.end, extra: None, stray, unclosed: None, mended: true })
+        Record { start, cells: best.cells.len(), end: best.end, extra: None, stray, unclosed: None, mended: true, other: None }
     }
 
     /// The cheapest cut of the text into as many cells as are expected.
