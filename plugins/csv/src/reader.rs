@@ -285,10 +285,13 @@ impl<'t> Records<'t> {
     #[inline(always)]
     fn read<S: Sink + ?Sized>(&mut self, sink: &mut S) -> Option<Step> {
         let (start, mut from, mut column) = (self.at, self.at, 0);
+        // What changes with every mark is kept out of `self` as far as possible: there it would be stored each time.
+        let mut marks = self.marks;
         loop {
-            let mut mark = self.marks.next();
+            let mut mark = marks.next();
             if mark >= self.end {
                 if !self.last {
+                    self.marks = marks;
                     return Some(self.give_back(sink));
                 }
                 mark = self.end;
@@ -298,12 +301,14 @@ impl<'t> Records<'t> {
             let mut is_given = mark == start && byte != self.delimiter;
             if byte != self.delimiter && byte != b'\n' && byte != b'\r' {
                 is_given = false;
-                if let Some(close) = self.closes(from, mark) {
+                if let Some(close) = self.closes(&mut marks, from, mark) {
                     (begin, to, quoted) = (from + 1, close, true);
-                    mark = if close + 1 < self.end { self.marks.next() } else { self.end };
+                    mark = if close + 1 < self.end { marks.next() } else { self.end };
                 } else {
                     self.marks.seek(from);
-                    match self.odd_cell(sink, column, from) {
+                    let ended = self.odd_cell(sink, column, from);
+                    marks = self.marks;
+                    match ended {
                         Ended::At(end) => (mark, is_given) = (end, true),
                         Ended::Again => return None,
                         Ended::More => return Some(self.give_back(sink)),
@@ -326,14 +331,16 @@ impl<'t> Records<'t> {
             let mut next = mark + 1;
             if byte == b'\r' {
                 if next >= self.end && !self.last {
+                    self.marks = marks;
                     return Some(self.give_back(sink));
                 }
                 if next < self.end && self.byte(next) == b'\n' {
-                    self.marks.next();
+                    marks.next();
                     next += 1;
                 }
             }
             self.at = next;
+            self.marks = marks;
             if mark == start && column == 0 {
                 return Some(Step::Blank);
             }
@@ -379,12 +386,12 @@ impl<'t> Records<'t> {
     /// Where the quote closes that opens the cell at `from`, whose first mark is `first`: for the usual cell with quotes around it, none
     /// inside, and a cell's end right after.
     #[inline(always)]
-    fn closes(&mut self, from: usize, first: usize) -> Option<usize> {
+    fn closes(&self, marks: &mut Marks, from: usize, first: usize) -> Option<usize> {
         if first != from || !self.opens(from) {
             return None;
         }
         loop {
-            let mark = self.marks.next();
+            let mark = marks.next();
             let byte = self.byte(mark);
             if mark >= self.end || Some(byte) == self.dialect.escape {
                 return None;
@@ -471,6 +478,7 @@ impl<'t> Records<'t> {
 }
 
 /// Finds the bytes that have a meaning, in order.
+#[derive(Clone, Copy)]
 struct Marks<'t> {
     text: &'t [u8],
     needles: Needles,
