@@ -1,12 +1,13 @@
 //! The log: one line per event on standard error, for people or as JSON, with UTC timestamps. It must not know what is logged.
 
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 
 use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 
 /// What a log line looks like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -34,6 +35,9 @@ pub enum LoggingError {
         /// What is wrong.
         reason: String,
     },
+    /// This process does not log yet.
+    #[error("the log is not set up")]
+    NotYet,
     /// This process logs already.
     #[error("the log is set up already")]
     Twice,
@@ -42,6 +46,21 @@ pub enum LoggingError {
 /// Parts that say much at `info` and `debug` which concerns only their own developers. Whoever needs it names them in the filter.
 const QUIET: &str = "wasmtime=warn,cranelift=warn,regalloc2=warn,hyper=warn,notify=warn";
 
+/// How the filter of the log is changed.
+type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// The filter of this process's log, once it is set up.
+static FILTER: OnceLock<SetFilter> = OnceLock::new();
+
+/// Logs by another filter from now on, with what [`init`] takes.
+///
+/// # Errors
+/// A filter that cannot be read, or a process that has not begun to log.
+pub fn set_level(level: &str) -> Result<(), LoggingError> {
+    let set = FILTER.get().ok_or(LoggingError::NotYet)?;
+    set(filter(level)?).map_err(|_| LoggingError::NotYet)
+}
+
 /// Begins to log to standard error. `level` is a level, or a filter in the manner of `RUST_LOG`: `info,dropforge::intake=debug`.
 ///
 /// # Errors
@@ -49,20 +68,30 @@ const QUIET: &str = "wasmtime=warn,cranelift=warn,regalloc2=warn,hyper=warn,noti
 pub fn init(format: LogFormat, level: &str) -> Result<(), LoggingError> {
     let colours =
         format == LogFormat::Auto && std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    subscriber(format, colours, level, std::io::stderr)?.try_init().map_err(|_| LoggingError::Twice)
+    let (subscriber, handle) = subscriber(format, colours, level, std::io::stderr)?;
+    subscriber.try_init().map_err(|_| LoggingError::Twice)?;
+    let _ = FILTER.set(Box::new(move |filter| handle.reload(filter)));
+    Ok(())
 }
 
-fn subscriber<W>(format: LogFormat, colours: bool, level: &str, writer: W) -> Result<impl Subscriber + Send + Sync, LoggingError>
+/// The log, and how to change its filter.
+fn subscriber<W>(
+    format: LogFormat,
+    colours: bool,
+    level: &str,
+    writer: W,
+) -> Result<(impl Subscriber + Send + Sync, reload::Handle<EnvFilter, Registry>), LoggingError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     // A closed standard error must not end the daemon: tracing would report the failed write there, with a macro that panics.
+    let (filter, handle) = reload::Layer::new(filter(level)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     let lines = match format {
         LogFormat::Auto | LogFormat::Human => lines.with_ansi(colours).with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    Ok(tracing_subscriber::registry().with(lines).with(filter(level)?))
+    Ok((tracing_subscriber::registry().with(filter).with(lines), handle))
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
@@ -106,7 +135,7 @@ mod tests {
     fn logged(format: LogFormat, level: &str, log: impl FnOnce()) -> Vec<String> {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = subscriber(format, false, level, move || writer.clone()).unwrap();
+        let (subscriber, _) = subscriber(format, false, level, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, log);
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().lines().map(String::from).collect()

@@ -314,7 +314,8 @@ impl Daemon {
     fn port(&self, line: &str) -> u16 {
         wait_for(line, || {
             let log = self.log();
-            let (_, rest) = log.split_once(line)?;
+            // A daemon that took its configuration anew has begun once more.
+            let (_, rest) = log.rsplit_once(line)?;
             rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
         })
     }

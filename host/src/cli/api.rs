@@ -91,7 +91,7 @@ impl Api {
         let text = response.body_mut().read_to_string().with_context(|| format!("cannot read the answer of {base}"))?;
         let answer: Option<Value> = serde_json::from_str(&text).ok();
         match (status, answer) {
-            (200, Some(answer)) => Ok(answer),
+            (200..=299, Some(answer)) => Ok(answer),
             (401, _) => bail!(
                 "the daemon at {base} does not take the token in {}: say with --state or -c which state folder it runs with, as a user who may \
                  read its token",

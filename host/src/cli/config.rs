@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::api::DaemonArgs;
 use crate::config::{self, ConfigError, ConfigErrors, Loaded, Need, Overrides, Sources};
 
 /// Where the configuration comes from. Flags go before the environment (`DROPFORGE_<KEY>`), which goes before the file.
@@ -60,6 +61,12 @@ pub enum ConfigCommand {
   dropforge config show                               what holds in the working directory
   dropforge config show --inbox in --outbox out       what the flags mean, to begin a file with")]
     Show(ConfigArgs),
+    /// Have a running daemon take its configuration anew, all of it or nothing, and print what has changed
+    ///
+    /// It reads the same file, environment and flags as at its start. What is wrong with them is said, and then nothing changes. Else
+    /// running jobs end, and the daemon starts anew within its process; files that come meanwhile are taken then.
+    #[command(after_help = "Example:\n  dropforge config reload -c dropforge.toml")]
+    Reload(DaemonArgs),
     /// Print the configuration of a pyWATS client as TOML in our form
     ///
     /// Keys of its config.json that have a counterpart are taken over; a comment for each other says what to write instead. Paths
@@ -133,6 +140,7 @@ fn execute(command: &ConfigCommand, out: &mut dyn Write, err: &mut dyn Write) ->
                 }
             };
         }
+        ConfigCommand::Reload(daemon) => return reload(daemon, out, err),
         ConfigCommand::Check(args) => (args, Need::Routes),
         ConfigCommand::Show(args) => (args, Need::Nothing),
     };
@@ -150,6 +158,22 @@ fn execute(command: &ConfigCommand, out: &mut dyn Write, err: &mut dyn Write) ->
         ConfigCommand::Show(_) => write!(out, "{}", loaded.config.to_toml().map_err(io::Error::other)?)?,
         _ => writeln!(out, "{}: ok", loaded.file.map_or("command line".into(), |file| file.display().to_string()))?,
     }
+    Ok(0)
+}
+
+fn reload(daemon: &DaemonArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+    let answer = match daemon.api().and_then(|api| api.post("/api/v1/reload", &serde_json::json!({}))) {
+        Ok(answer) => answer,
+        Err(error) => {
+            writeln!(err, "dropforge: {error:#}")?;
+            return Ok(1);
+        }
+    };
+    let changes = answer.get("changes").and_then(serde_json::Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    for change in changes.iter().filter_map(serde_json::Value::as_str) {
+        writeln!(out, "{}", super::table::printable(change))?;
+    }
+    writeln!(out, "{}", if changes.is_empty() { "nothing has changed" } else { "the daemon starts anew with this" })?;
     Ok(0)
 }
 

@@ -8,6 +8,7 @@ mod config;
 mod convert;
 mod converter;
 mod doctor;
+mod log_level;
 mod overview;
 mod pause;
 mod plugin;
@@ -60,6 +61,7 @@ enum Command {
     Plugin(plugin::PluginArgs),
     Status(status::StatusArgs),
     Doctor(doctor::DoctorArgs),
+    LogLevel(log_level::LogLevelArgs),
     Top(top::TopArgs),
     Converter(converter::ConverterArgs),
     Route(route::RouteArgs),
@@ -86,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Convert(args) => convert::run(args),
         Command::Plugin(args) => plugin::run(args),
         Command::Status(args) => status::run(&args),
+        Command::LogLevel(args) => log_level::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Converter(args) => converter::run(args),

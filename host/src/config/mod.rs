@@ -6,6 +6,7 @@
 
 mod address;
 mod braces;
+mod changes;
 mod context;
 mod destination;
 mod env;

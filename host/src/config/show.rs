@@ -13,6 +13,11 @@ impl Config {
     /// # Errors
     /// A number that TOML cannot hold.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(&self.masked())
+    }
+
+    /// The same configuration, as it may be shown.
+    pub(super) fn masked(&self) -> Config {
         let mut shown = self.clone();
         for route in &mut shown.routes {
             route.options.retain(|_, value| !value.is_null());
@@ -25,7 +30,7 @@ impl Config {
                 }
             }
         }
-        toml::to_string(&shown)
+        shown
     }
 }
 

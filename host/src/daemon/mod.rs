@@ -12,6 +12,7 @@ mod operator;
 mod pauses;
 mod picks;
 mod pressure;
+mod reload;
 mod status;
 mod upkeep;
 mod uploads;
@@ -38,6 +39,7 @@ use crate::upstream::{Client, Lookups};
 use crate::worker::{Context, Workers};
 
 pub use lock::{LockError, StateLock};
+pub use reload::Reread;
 
 use arrivals::QueueArrivals;
 use caches::DaemonCaches;
@@ -47,6 +49,7 @@ use operator::QueueOperator;
 use pauses::DaemonPauses;
 use picks::Picks;
 use pressure::Pressure;
+use reload::Reload;
 use status::DaemonStatus;
 use upkeep::Upkeep;
 use uploads::Uploads;
@@ -54,9 +57,11 @@ use uploads::Uploads;
 /// Runs the daemon until it is told to stop by SIGTERM or Ctrl-C, then drains it: nothing new is taken, running jobs end (at most
 /// `drain_seconds`), and the queue stays. A second signal ends it at once.
 ///
+/// SIGHUP, and a request of the API's, have it take its configuration anew, by `reread`.
+///
 /// # Errors
 /// What keeps it from starting: a state folder in use, a health port that is taken, a folder that cannot be used.
-pub fn run(config: Config) -> anyhow::Result<()> {
+pub fn run(config: Config, reread: Reread) -> anyhow::Result<Ended> {
     let config = Arc::new(config);
     files::create_folder(&config.state_dir).with_context(|| format!("cannot create state_dir {}", config.state_dir.display()))?;
     let lock = StateLock::acquire(&config.state_dir)?;
@@ -67,13 +72,39 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         .build()
         .context("cannot start the HTTP threads")?;
     // The handlers are in place before anything is taken, so that an early signal stops cleanly too.
-    let stop = runtime.block_on(async { stop_signals() })?;
-    let daemon = Daemon::start(config, &runtime)?;
+    let mut signals = runtime.block_on(async { signals() })?;
+    let daemon = Daemon::start(config, reread, &runtime)?;
     tracing::info!("Dropforge {} is ready: drop files into the inboxes, plugins into the plugins folder", env!("CARGO_PKG_VERSION"));
-    runtime.block_on(stop.received());
+    let ended = runtime.block_on(async {
+        loop {
+            tokio::select! {
+                signal = signals.any() => match signal {
+                    Request::Stop => {
+                        end_at_the_next();
+                        return Ended::Stopped;
+                    }
+                    Request::Reload => {
+                        // What is wrong with it was said in the log.
+                        let reload = Arc::clone(&daemon.reload);
+                        let _ = tokio::task::spawn_blocking(move || reload.take()).await;
+                    }
+                },
+                () = daemon.reload.wanted() => return Ended::Reload,
+            }
+        }
+    });
     daemon.stop(&runtime);
     drop(lock);
-    Ok(())
+    Ok(ended)
+}
+
+/// Why a daemon has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// It is to be started anew, in the same process, with the configuration as it is now.
+    Reload,
 }
 
 /// The running parts, in the order in which they were started.
@@ -81,6 +112,7 @@ struct Daemon {
     config: Arc<Config>,
     draining: Arc<AtomicBool>,
     store: Arc<Store>,
+    reload: Arc<Reload>,
     server: Server,
     plugins: PluginFolder,
     deliverer: Deliverer,
@@ -90,7 +122,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(config: Arc<Config>, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Daemon> {
+    fn start(config: Arc<Config>, reread: Reread, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Daemon> {
         let instance =
             Instance { instance_id: config.instance_id.clone(), station: config.station.clone(), location: config.location.clone() };
         let metrics = Arc::new(Metrics::new(&instance).with_custom(config.enable_metrics));
@@ -152,7 +184,9 @@ impl Daemon {
             metrics.on_scrape(Box::new(move |_| cache.report()));
         }
         let inlet = Arc::new(DaemonInlet::new(Arc::new(uploads), convert_now, Arc::clone(&draining)));
+        let reload = Arc::new(Reload::new(Arc::clone(&config), reread, spool.clone(), runtime.handle().clone()));
         let service = Service {
+            settings: Arc::clone(&reload) as _,
             status: Arc::clone(&status) as _,
             inlet,
             operator: Arc::new(QueueOperator(Arc::clone(&store))),
@@ -217,7 +251,7 @@ impl Daemon {
                 Intake::start(Arc::new(route.clone()), Arc::clone(&arrivals) as _, Arc::clone(&metrics), Arc::clone(report))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Daemon { config, draining, store, server, plugins, deliverer, workers, upkeep, intakes })
+        Ok(Daemon { config, draining, store, reload, server, plugins, deliverer, workers, upkeep, intakes })
     }
 
     fn stop(self, runtime: &tokio::runtime::Runtime) {
@@ -308,59 +342,69 @@ fn worker_count(config: &Config) -> usize {
     config.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }
 
-/// The signals that stop the daemon.
-struct StopSignals {
+/// What a signal asks for.
+enum Request {
+    Stop,
+    #[cfg_attr(not(unix), allow(dead_code, reason = "only Unix has a signal for it"))]
+    Reload,
+}
+
+/// The signals that the daemon listens to.
+struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-fn stop_signals() -> anyhow::Result<StopSignals> {
+fn signals() -> anyhow::Result<Signals> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed = "cannot listen for signals";
-    Ok(StopSignals {
+    Ok(Signals {
         terminate: signal(SignalKind::terminate()).context(failed)?,
         interrupt: signal(SignalKind::interrupt()).context(failed)?,
+        hang_up: signal(SignalKind::hangup()).context(failed)?,
     })
 }
 
 #[cfg(not(unix))]
-fn stop_signals() -> anyhow::Result<StopSignals> {
-    Ok(StopSignals {})
+fn signals() -> anyhow::Result<Signals> {
+    Ok(Signals {})
 }
 
 /// Signals that follow the first within this time are the same request: `timeout` and some supervisors signal a process and its group.
 const SAME_REQUEST: Duration = Duration::from_millis(500);
 
-impl StopSignals {
-    /// Returns at the first signal, and leaves a task behind that ends the process at the second.
-    async fn received(mut self) {
-        self.any().await;
-        tokio::spawn(async {
-            tokio::time::sleep(SAME_REQUEST).await;
-            // A new listener has not heard those before it.
-            if let Ok(mut again) = stop_signals() {
-                again.any().await;
-                tracing::warn!("a second signal: ending at once; what was running is converted again after the next start");
-                std::process::exit(1);
-            }
-        });
-    }
+/// Leaves a task behind that ends the process at the next signal to stop.
+fn end_at_the_next() {
+    tokio::spawn(async {
+        tokio::time::sleep(SAME_REQUEST).await;
+        // A new listener has not heard those before it.
+        let Ok(mut again) = signals() else { return };
+        while !matches!(again.any().await, Request::Stop) {}
+        tracing::warn!("a second signal: ending at once; what was running is converted again after the next start");
+        std::process::exit(1);
+    });
+}
 
+impl Signals {
     #[cfg(unix)]
-    async fn any(&mut self) {
+    async fn any(&mut self) -> Request {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Request::Stop,
+            _ = self.interrupt.recv() => Request::Stop,
+            _ = self.hang_up.recv() => Request::Reload,
         }
     }
 
     #[cfg(not(unix))]
-    async fn any(&mut self) {
+    async fn any(&mut self) -> Request {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+        Request::Stop
     }
 }

@@ -35,6 +35,24 @@ pub struct Deliverer {
 }
 
 impl Deliverer {
+    /// Tries whether the destinations of a configuration can be used.
+    ///
+    /// # Errors
+    /// Where the settings of one cannot.
+    pub fn check(config: &Arc<Config>, spool: &Spool, client: &Arc<Client>, metrics: &Arc<Metrics>) -> anyhow::Result<()> {
+        for destination in config.routes.iter().flat_map(|route| &route.destinations) {
+            let label = destination.label();
+            match destination {
+                Destination::Folder(_) => {}
+                Destination::Http(_) => drop(HttpCourier::new(Arc::clone(config), spool.clone(), Arc::clone(client), &label)?),
+                Destination::ObjectStore(settings) => {
+                    drop(StoreCourier::new(Arc::clone(config), spool.clone(), client.handle(), metrics, &label, settings)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Starts delivering what is committed, beginning with what an earlier process left.
     ///
     /// # Errors

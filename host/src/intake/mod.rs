@@ -167,6 +167,15 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// Tries whether the intake of a route could start.
+    ///
+    /// # Errors
+    /// As [`Intake::start`].
+    pub fn check(route: &Route) -> Result<(), IntakeError> {
+        Globs::new(&route.intake).map_err(|source| IntakeError::Pattern { route: route.name.clone(), source })?;
+        root(route).map(drop)
+    }
+
     /// Begins to watch the folder of `route`. Files that are in it already count, the oldest first.
     ///
     /// # Errors
@@ -179,12 +188,7 @@ impl Intake {
     ) -> Result<Intake, IntakeError> {
         let globs = Globs::new(&route.intake).map_err(|source| IntakeError::Pattern { route: route.name.clone(), source })?;
         let failed = |source| IntakeError::Start { route: route.name.clone(), path: route.intake.path.clone(), source };
-        let root = std::path::absolute(&route.intake.path).map_err(failed)?;
-        for (key, dir) in [("done", route.intake.done_dir()), ("failed", route.intake.failed_dir())] {
-            if std::path::absolute(dir).map_err(failed)? == root {
-                return Err(IntakeError::OwnFolder { route: route.name.clone(), key, path: root });
-            }
-        }
+        let root = root(&route)?;
         let signals = Arc::new(Signals::default());
         let name = format!("intake {}", route.name);
         let folder = Folder::new(Arc::clone(&route), root, globs, arrivals, metrics, Arc::clone(&signals), report);
@@ -194,6 +198,18 @@ impl Intake {
 
     /// Takes nothing new, and returns when the thread has ended: at once, or when the [`Arrivals::arrived`] that is running returns.
     pub fn stop(self) {}
+}
+
+/// The folder of a route, as an absolute path.
+fn root(route: &Route) -> Result<PathBuf, IntakeError> {
+    let failed = |source| IntakeError::Start { route: route.name.clone(), path: route.intake.path.clone(), source };
+    let root = std::path::absolute(&route.intake.path).map_err(failed)?;
+    for (key, dir) in [("done", route.intake.done_dir()), ("failed", route.intake.failed_dir())] {
+        if std::path::absolute(dir).map_err(failed)? == root {
+            return Err(IntakeError::OwnFolder { route: route.name.clone(), key, path: root });
+        }
+    }
+    Ok(root)
 }
 
 impl Drop for Intake {

@@ -20,6 +20,7 @@ use super::operator::{self, Operator};
 use super::pauses::{self, Pauses};
 use super::posts;
 use super::problem::Problem;
+use super::settings::{self, Settings};
 use super::token::Token;
 use super::{ApiStatus, ServerConfig, Service, Status};
 use crate::metrics::{EXPOSITION_TYPE, Metrics};
@@ -30,7 +31,7 @@ const UNMATCHED: &str = "unmatched";
 const API_ENDPOINTS: [&str; 7] =
     ["/api/v1/status", operator::JOBS, operator::JOB, operator::QUEUE, caches::CACHE, "/api/v1/plugins", "/api/v1/routes"];
 
-const POST_ENDPOINTS: [&str; 8] = [
+const POST_ENDPOINTS: [&str; 10] = [
     posts::JOBS,
     posts::CONVERT,
     operator::ACTION,
@@ -39,6 +40,8 @@ const POST_ENDPOINTS: [&str; 8] = [
     pauses::ROUTE_RESUME,
     pauses::CONVERTER_PAUSE,
     pauses::CONVERTER_RESUME,
+    settings::RELOAD,
+    settings::LOG_LEVEL,
 ];
 
 /// How long an answer may take to be made.
@@ -63,6 +66,7 @@ pub(super) struct App {
     pub(super) operator: Arc<dyn Operator>,
     pub(super) caches: Arc<dyn Caches>,
     pub(super) pauses: Arc<dyn Pauses>,
+    pub(super) settings: Arc<dyn Settings>,
     /// What changes something asks for.
     token: Token,
     /// Whether reading `/api` and the page asks for it, too: not on loopback.
@@ -81,6 +85,7 @@ impl App {
             operator: service.operator,
             caches: service.caches,
             pauses: service.pauses,
+            settings: service.settings,
             metrics,
             enable_metrics: config.enable_metrics,
             token: config.token.clone(),
@@ -138,6 +143,8 @@ pub(super) fn health(app: App) -> Router {
         .route(pauses::ROUTE_RESUME, post(pauses::resume_route))
         .route(pauses::CONVERTER_PAUSE, post(pauses::pause_converter))
         .route(pauses::CONVERTER_RESUME, post(pauses::resume_converter))
+        .route(settings::RELOAD, post(settings::reload))
+        .route(settings::LOG_LEVEL, post(settings::log_level))
         .layer(middleware::from_fn_with_state(app.clone(), authorize));
     let open = Router::new()
         .route("/health", get(healthy))

@@ -1,6 +1,6 @@
 //! The HTTP side of the service: health, metrics and the API. It knows how to answer; what the service is doing it asks of [`Status`], what is
-//! posted it gives to [`Inlet`], what an operator asks for to [`Operator`], [`Pauses`] and
-//! [`Caches`], and it must not know of queues, plugins or routes.
+//! posted it gives to [`Inlet`], what an operator asks for to [`Operator`], [`Pauses`],
+//! [`Settings`] and [`Caches`], and it must not know of queues, plugins or routes.
 
 mod caches;
 mod endpoints;
@@ -11,6 +11,7 @@ mod operator;
 mod pauses;
 mod posts;
 mod problem;
+mod settings;
 mod token;
 
 use std::io;
@@ -30,6 +31,7 @@ pub use caches::Caches;
 pub use inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Receipt, Refusal, Upload, UploadRequest};
 pub use operator::{Action, Declined, Operator};
 pub use pauses::{Pauses, Target};
+pub use settings::Settings;
 pub use token::{Token, TokenError};
 
 use crate::metrics::Metrics;
@@ -64,6 +66,8 @@ pub struct Service {
     pub operator: Arc<dyn Operator>,
     /// Pauses its parts.
     pub pauses: Arc<dyn Pauses>,
+    /// Changes how it runs.
+    pub settings: Arc<dyn Settings>,
     /// Looks into the caches and empties them.
     pub caches: Arc<dyn Caches>,
 }

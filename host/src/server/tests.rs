@@ -80,6 +80,15 @@ impl Pauses for Service {
     }
 }
 
+impl Settings for Service {
+    fn reload(&self) -> Result<Vec<String>, Declined> {
+        if self.queue { Ok(vec!["workers: 1 → 2".into()]) } else { Err(Declined::BadRequest("no such key".into())) }
+    }
+    fn log_level(&self, filter: &str) -> Result<(), Declined> {
+        if filter == "debug" { Ok(()) } else { Err(Declined::BadRequest("no level".into())) }
+    }
+}
+
 /// Takes nothing.
 struct Closed;
 
@@ -105,7 +114,8 @@ impl Inlet for Closed {
 
 fn with_inlet(status: Arc<Service>) -> super::Service {
     let (operator, caches, pauses) = (Arc::clone(&status) as _, Arc::clone(&status) as _, Arc::clone(&status) as _);
-    super::Service { inlet: Arc::new(Closed), operator, caches, pauses, status }
+    let settings = Arc::clone(&status) as _;
+    super::Service { inlet: Arc::new(Closed), operator, caches, pauses, settings, status }
 }
 
 fn service() -> Arc<Service> {
@@ -588,4 +598,24 @@ async fn routes_and_converters_are_paused_and_go_on() {
         assert_eq!(post(path, body, &token).await.status, status, "{path} {body}");
     }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn the_configuration_is_taken_anew_and_the_log_changed() {
+    let token = format!("authorization: Bearer {SECRET}\r\ncontent-type: application/json\r\n");
+    let post = async |address, path: &str, body: &str| {
+        ask_with(address, "POST", &format!("/api/v1/{path}"), &format!("{token}content-length: {}\r\n", body.len()), body).await
+    };
+    let server = start(config(), service(), metrics()).await;
+    let address = server.health_addr();
+    let answer = post(address, "reload", "").await;
+    assert_eq!((answer.status, answer.json()), (202, json!({ "changes": ["workers: 1 → 2"] })));
+    assert_eq!(ask_with(address, "POST", "/api/v1/reload", "content-length: 0\r\n", "").await.status, 401);
+    assert_eq!(post(address, "log-level", r#"{"level": "debug"}"#).await.json(), json!({ "level": "debug" }));
+    for body in [r#"{"level": "loud"}"#, r#"{"lvl": "debug"}"#, ""] {
+        assert_eq!(post(address, "log-level", body).await.status, 400, "{body}");
+    }
+    server.stop().await;
+    let server = start(config(), Arc::new(Service { reasons: Mutex::default(), queue: false }), metrics()).await;
+    assert_eq!(post(server.health_addr(), "reload", "").await.status, 400);
 }

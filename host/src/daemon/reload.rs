@@ -1,0 +1,102 @@
+//! Taking the configuration anew while the daemon runs. One that can be used is taken by an orderly stop and a new start in the same process:
+//! everything is durable, so nothing is lost by it, and every part starts from its configuration in the one way that there is. One that cannot
+//! be used changes nothing.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::config::Config;
+use crate::delivery::{Deliverer, Spool};
+use crate::intake::Intake;
+use crate::logging;
+use crate::metrics::{Instance, Metrics};
+use crate::server::{Declined, Settings};
+use crate::upstream::Client;
+
+/// Reads the configuration again, as it was read at the start: what is wrong with it is said in words.
+pub type Reread = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+
+/// Decides whether the daemon starts anew.
+pub(super) struct Reload {
+    config: Arc<Config>,
+    reread: Reread,
+    spool: Spool,
+    runtime: Handle,
+    /// Notified when the daemon is to start anew.
+    wanted: Notify,
+}
+
+impl Reload {
+    pub(super) fn new(config: Arc<Config>, reread: Reread, spool: Spool, runtime: Handle) -> Reload {
+        Reload { config, reread, spool, runtime, wanted: Notify::new() }
+    }
+
+    /// Returns when the daemon is to start anew.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Reads the configuration, says what differs, and has the daemon start anew where something does.
+    ///
+    /// # Errors
+    /// Why it is not taken, in words.
+    pub(super) fn take(&self) -> Result<Vec<String>, String> {
+        let checked = (self.reread)().and_then(|new| {
+            let changes = self.config.changes(&new);
+            if !changes.is_empty() {
+                self.check(Arc::new(new))?;
+            }
+            Ok(changes)
+        });
+        match &checked {
+            Err(reason) => tracing::error!(reason, "the configuration is not taken anew: everything stays as it is"),
+            Ok(changes) if changes.is_empty() => tracing::info!("the configuration is as it was"),
+            Ok(changes) => {
+                for change in changes {
+                    tracing::info!(change, "the configuration has changed");
+                }
+                self.wanted.notify_one();
+            }
+        }
+        checked
+    }
+
+    /// Tries all of it that a start could fail at.
+    fn check(&self, new: Arc<Config>) -> Result<(), String> {
+        if !cfg!(unix) {
+            return Err("this system cannot start a program anew in its process: restart the daemon".to_owned());
+        }
+        if new.state_dir != self.config.state_dir {
+            return Err("`state_dir` cannot change while the daemon runs: restart it".to_owned());
+        }
+        let place = |config: &Config| SocketAddr::new(config.bind_address, config.health_port);
+        if place(&new) != place(&self.config)
+            && let Err(error) = TcpListener::bind(place(&new))
+            // Another address of the same port is ours until the daemon stops.
+            && new.health_port != self.config.health_port
+        {
+            return Err(format!("health_port {} cannot be opened: {error}", new.health_port));
+        }
+        for route in new.routes.iter().filter(|route| route.intake.has_folder()) {
+            Intake::check(route).map_err(|error| error.to_string())?;
+        }
+        let metrics = Arc::new(Metrics::new(&Instance::default()));
+        let client = Client::new(&new, Arc::clone(&metrics), self.runtime.clone()).map_err(|error| error.to_string())?;
+        Deliverer::check(&new, &self.spool, &client, &metrics).map_err(|error| format!("{error:#}"))
+    }
+}
+
+impl Settings for Reload {
+    fn reload(&self) -> Result<Vec<String>, Declined> {
+        self.take().map_err(|reason| Declined::BadRequest(format!("The configuration is not taken: {reason}")))
+    }
+
+    fn log_level(&self, filter: &str) -> Result<(), Declined> {
+        logging::set_level(filter).map_err(|error| Declined::BadRequest(format!("{error}.")))?;
+        tracing::info!(filter, "the log has another filter, until the next start");
+        Ok(())
+    }
+}
