@@ -57,6 +57,7 @@ fn every_command_has_help_with_an_example() {
         "",
         "backup",
         "bench",
+        "bench convert",
         "bench path",
         "bench plugin",
         "bench queue",

@@ -49,6 +49,14 @@ pub(crate) fn guests(workspace: &Workspace) -> Result<()> {
     languages::build(workspace)
 }
 
+/// Builds one guest of the tests, with the binary of a profile.
+///
+/// # Errors
+/// Where `dropforge plugin build` fails.
+pub(crate) fn guest(workspace: &Workspace, profile: &str, name: &str) -> Result<()> {
+    plugin(workspace, profile, &workspace.root.join("tests").join("guests").join(name))
+}
+
 /// Builds one plugin.
 ///
 /// # Errors

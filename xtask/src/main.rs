@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod converters;
 mod daemon;
 mod demo;
 mod dependencies;
@@ -33,6 +34,7 @@ usage: cargo xtask COMMAND
                    arguments go to `cargo test --workspace`
   bench [ROWS]     converts large tables (2,000,000 rows, 139 MB) and shows speed and memory beside the same code natively, xan, DuckDB,
                    Polars and Miller, whichever of them are there
+  bench converters converts what stations write, made longer, with each converter of reports, beside a mere copy
 
 Everything that these commands make is in the target folder.";
 
@@ -57,6 +59,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["demo", "--stay"] => demo::run(&workspace()?, true),
         ["test", rest @ ..] => test::run(&workspace()?, rest),
         ["bench"] => bench::run(&workspace()?, bench::ROWS),
+        ["bench", "converters"] => converters::run(&workspace()?),
         ["bench", rows] => match rows.replace(['_', ','], "").parse() {
             Ok(rows) if rows > 0 => bench::run(&workspace()?, rows),
             _ => bail!("`{rows}` is no number of rows"),

@@ -8,7 +8,7 @@ use super::lengths::{self, Texts};
 use super::steps::{Steps, Writer};
 use super::unit::{Asset, Failure, Misc, Repair, SubUnit, Unit};
 use super::{Aside, Clock, MEDIA_TYPE, Mode, Moment, ReportOptions, Status, Verdict};
-use crate::text::DecimalSign;
+use crate::text::{DecimalSign, Line, Lines};
 use crate::{Error, Input, Outcome, Output, Result};
 
 /// What the outermost step is called in every report.
@@ -168,6 +168,31 @@ impl Reporter {
         })?;
         fields.close(&mut writer.document)?;
         self.end(output, writer)
+    }
+
+    /// Reads an input in which lines begin units: `take` gets each line that is not part of a unit, and reads the unit that it begins. Where that
+    /// fails, the unit is set aside, and reading goes on where `begins` says that the next one does.
+    ///
+    /// # Errors
+    /// What reading gives, and what cannot be set aside.
+    pub fn units(
+        &mut self,
+        lines: &mut Lines<'_, '_>,
+        output: &mut Output,
+        begins: impl Fn(&Line) -> bool,
+        mut take: impl FnMut(&mut Self, &Line, &mut Lines<'_, '_>, &mut Output) -> Result<()>,
+    ) -> Result<()> {
+        loop {
+            let result = match lines.next_line() {
+                Ok(None) => return Ok(()),
+                Ok(Some(line)) => take(self, &line, lines, output),
+                Err(error) => Err(error),
+            };
+            if result.is_err() {
+                self.set_aside(output, result)?;
+                lines.skip_to(&begins)?;
+            }
+        }
     }
 
     /// Takes the result of one unit: see [`Aside::set_aside`].

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use super::Encoding;
-use crate::{Error, Input, Result};
+use crate::{Error, ErrorType, Input, Result};
 
 /// The longest line. A longer one is no line of a text format, and would be held as a whole.
 const MAX_LINE_BYTES: usize = 1 << 20;
@@ -77,6 +77,22 @@ impl<'a, 'i> Lines<'a, 'i> {
         match self.ahead.take() {
             Some(line) => Ok(Some(line)),
             None => self.read(),
+        }
+    }
+
+    /// Goes to the next line that is so, without taking it, or to the end. Lines that are no text are left out like all others.
+    ///
+    /// # Errors
+    /// What reading gives.
+    pub fn skip_to(&mut self, is_it: impl Fn(&Line) -> bool) -> Result<()> {
+        loop {
+            match self.peek() {
+                Ok(None) => return Ok(()),
+                Ok(Some(line)) if is_it(line) => return Ok(()),
+                Ok(Some(_)) => self.ahead = None,
+                Err(error) if matches!(error.kind, ErrorType::Encoding | ErrorType::Unsupported) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 

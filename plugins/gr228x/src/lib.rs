@@ -49,32 +49,18 @@ impl Converter for Gr228x {
         let mut lines = Lines::open(input, options.encoding)?;
         let mut program = Program::default();
         let mut seen = false;
-        loop {
-            let line = match lines.next_line() {
-                Ok(Some(line)) => line,
-                Ok(None) => break,
-                Err(error) => {
-                    reports.set_aside(output, Err(error))?;
-                    continue;
-                }
-            };
-            let result = match Record::of(&line.text) {
-                Record::Program { file } => {
-                    program = Program { file: file.into() };
-                    continue;
-                }
-                Record::Begin { at, serial } => {
-                    seen = true;
-                    unit::one(&line, at, serial, &program, &dates, options.decimal_sign, &mut lines, &mut reports, output)
-                }
-                Record::Empty | Record::Diagnose => continue,
-                _ => Err(line.malformed("this line stands outside of a board, which begins with `@` and a date").code("outside")),
-            };
-            if result.is_err() {
-                reports.set_aside(output, result)?;
-                unit::skip(&mut lines)?;
+        reports.units(&mut lines, output, unit::begins, |reports, line, lines, output| match Record::of(&line.text) {
+            Record::Program { file } => {
+                program = Program { file: file.into() };
+                Ok(())
             }
-        }
+            Record::Begin { at, serial } => {
+                seen = true;
+                unit::one(line, at, serial, &program, &dates, options.decimal_sign, lines, reports, output)
+            }
+            Record::Empty | Record::Diagnose => Ok(()),
+            _ => Err(line.malformed("this line stands outside of a board, which begins with `@` and a date").code("outside")),
+        })?;
         if !seen && reports.nothing_yet() {
             return Err(Error::unsupported("no board begins with `@`: this is no log of a GR228x").code("not_gr228x").line(1));
         }

@@ -2,7 +2,7 @@
 
 use dropforge_sdk::report::{Limits, Misc, Numeric, Reporter, Status, Step, Steps, Unit};
 use dropforge_sdk::text::{DateFormat, DecimalSign, ICT_SUFFIXES, Line, Lines, engineering};
-use dropforge_sdk::{Error, ErrorType, Output, Result};
+use dropforge_sdk::{Error, Output, Result};
 
 use crate::record::{Measure, Record};
 
@@ -162,18 +162,7 @@ fn short(text: &str) -> &str {
     text.char_indices().nth(60).and_then(|(at, _)| text.get(..at)).unwrap_or(text)
 }
 
-/// Goes to the next board.
-///
-/// # Errors
-/// What reading gives, but for lines that are no text.
-pub(crate) fn skip(lines: &mut Lines<'_, '_>) -> Result<()> {
-    loop {
-        match lines.peek() {
-            Ok(None) => return Ok(()),
-            Ok(Some(line)) if matches!(Record::of(&line.text), Record::Begin { .. } | Record::Program { .. }) => return Ok(()),
-            Ok(Some(_)) => drop(lines.next_line()?),
-            Err(error) if error.kind == ErrorType::Encoding => {}
-            Err(error) => return Err(error),
-        }
-    }
+/// Whether a board begins here, or the program of the next ones.
+pub(crate) fn begins(line: &Line) -> bool {
+    matches!(Record::of(&line.text), Record::Begin { .. } | Record::Program { .. })
 }

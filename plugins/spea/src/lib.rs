@@ -46,28 +46,16 @@ impl Converter for Spea {
         let mut lines = Lines::open(input, options.encoding)?;
         let mut runs = run::Runs::new(&options)?;
         let mut seen = false;
-        loop {
-            let line = match lines.next_line() {
-                Ok(Some(line)) => line,
-                Ok(None) => break,
-                Err(error) => {
-                    reports.set_aside(output, Err(error))?;
-                    continue;
-                }
-            };
-            let record = Record::of(&line);
+        reports.units(&mut lines, output, run::begins, |reports, line, lines, output| {
+            let record = Record::of(line);
             seen |= matches!(record, Record::Start(_));
-            let result = match record {
-                Record::Empty => continue,
-                Record::Format(format) => runs.format(&line, format),
-                Record::Start(start) => runs.one(&line, &start, &mut lines, &mut reports, output),
+            match record {
+                Record::Empty => Ok(()),
+                Record::Format(format) => runs.format(line, format),
+                Record::Start(start) => runs.one(line, &start, lines, reports, output),
                 _ => Err(line.malformed(format!("`{}` stands outside of a run, which begins with START", record.name())).code("outside")),
-            };
-            if result.is_err() {
-                reports.set_aside(output, result)?;
-                run::skip(&mut lines)?;
             }
-        }
+        })?;
         if !seen && reports.nothing_yet() {
             return Err(Error::unsupported("there is no record START: this is no result file of a SPEA tester").code("not_spea").line(1));
         }

@@ -199,18 +199,7 @@ fn status(line: &Line, word: &str) -> Result<Status> {
     }
 }
 
-/// Goes to the next line that begins something: a START, or the FORMAT before it.
-///
-/// # Errors
-/// What reading gives, but for lines that are no text.
-pub(crate) fn skip(lines: &mut Lines<'_, '_>) -> Result<()> {
-    loop {
-        match lines.peek() {
-            Ok(None) => return Ok(()),
-            Ok(Some(line)) if matches!(Record::of(line), Record::Start(_) | Record::Format(_)) => return Ok(()),
-            Ok(Some(_)) => drop(lines.next_line()?),
-            Err(error) if error.kind == dropforge_sdk::ErrorType::Encoding => {}
-            Err(error) => return Err(error),
-        }
-    }
+/// Whether a run begins here, or the format of the next ones.
+pub(crate) fn begins(line: &Line) -> bool {
+    matches!(Record::of(line), Record::Start(_) | Record::Format(_))
 }

@@ -2,7 +2,7 @@
 
 use dropforge_sdk::report::{Reporter, Unit, Verdict};
 use dropforge_sdk::text::{DateFormat, DecimalSign, Line, Lines, number};
-use dropforge_sdk::{Error, ErrorType, Output, Result};
+use dropforge_sdk::{Error, Output, Result};
 
 use crate::row::{self, place};
 
@@ -194,13 +194,5 @@ fn truncated(lines: &Lines<'_, '_>, inside: &str) -> Error {
 /// # Errors
 /// What reading gives, but for lines that are no text.
 pub(crate) fn skip(lines: &mut Lines<'_, '_>) -> Result<()> {
-    loop {
-        match lines.peek() {
-            Ok(None) => return Ok(()),
-            Ok(Some(line)) if begins_board(&line.text) || is_mark(&line.text) => return Ok(()),
-            Ok(Some(_)) => drop(lines.next_line()?),
-            Err(error) if error.kind == ErrorType::Encoding => {}
-            Err(error) => return Err(error),
-        }
-    }
+    lines.skip_to(|line| begins_board(&line.text) || is_mark(&line.text))
 }

@@ -2,6 +2,7 @@
 //! queue's speed depends on its depth. Figures are ratios of two things that ran one after the other: absolute ones depend on the disk.
 
 mod bare;
+mod convert;
 mod path;
 mod plugin;
 mod queue;
@@ -18,6 +19,7 @@ use clap::{Args, Subcommand};
   dropforge bench path --converter plugins/csv.wasm
   dropforge bench queue
   dropforge bench sandbox --converter plugins/csv.wasm
+  dropforge bench convert --converter plugins/csv.wasm --input large.csv
   dropforge bench plugin --converter plugins/csv.wasm --input report.csv
   dropforge bench scrape")]
 pub(super) struct BenchArgs {
@@ -36,6 +38,11 @@ enum BenchCommand {
     /// One conversion in the sandbox, beside the same on wasmtime alone
     #[command(after_help = "Example:\n  dropforge bench sandbox --converter target/plugins/copy.wasm")]
     Sandbox(sandbox::SandboxArgs),
+    /// One file in the sandbox, beside another converter on the same file
+    #[command(
+        after_help = "Example:\n  dropforge bench convert --converter plugins/csv.wasm --input large.csv --beside target/plugins/copy.wasm"
+    )]
+    Convert(convert::ConvertArgs),
     /// From a plugin's file to its first conversion, beside a bare compilation; and a start with 20 plugins, with and without the cache
     #[command(after_help = "Example:\n  dropforge bench plugin --converter plugins/csv.wasm --input report.csv")]
     Plugin(plugin::PluginArgs),
@@ -49,6 +56,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         BenchCommand::Path(args) => path::run(args),
         BenchCommand::Queue(args) => queue::run(args),
         BenchCommand::Sandbox(args) => sandbox::run(args),
+        BenchCommand::Convert(args) => convert::run(args),
         BenchCommand::Plugin(args) => plugin::run(args),
         BenchCommand::Scrape(args) => scrape::run(args),
     }?;

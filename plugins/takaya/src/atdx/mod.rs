@@ -4,7 +4,7 @@ mod row;
 
 use dropforge_sdk::report::{Misc, Moment, Reporter, Unit, Verdict};
 use dropforge_sdk::text::{DateFormat, Line, Lines};
-use dropforge_sdk::{Error, ErrorType, Output, Result};
+use dropforge_sdk::{Error, Output, Result};
 
 use crate::row::place;
 
@@ -47,21 +47,12 @@ impl<'f> Boards<'f> {
     /// # Errors
     /// What reading gives.
     pub fn all(&mut self, lines: &mut Lines<'_, '_>, reports: &mut Reporter, output: &mut Output) -> Result<()> {
-        loop {
-            let result = match lines.next_line() {
-                Ok(None) => return Ok(()),
-                Ok(Some(line)) if line.text.trim().is_empty() => continue,
-                Ok(Some(line)) if begins_head(&line.text) => self.one(&line, lines, reports, output),
-                Ok(Some(line)) => {
-                    Err(line.malformed("this line stands outside of a board, which begins with a main header").code("outside"))
-                }
-                Err(error) => Err(error),
-            };
-            if result.is_err() {
-                reports.set_aside(output, result)?;
-                skip(lines)?;
-            }
-        }
+        let begins = |line: &Line| begins_head(&line.text);
+        reports.units(lines, output, begins, |reports, line, lines, output| match line.text.as_str() {
+            text if text.trim().is_empty() => Ok(()),
+            text if begins_head(text) => self.one(line, lines, reports, output),
+            _ => Err(line.malformed("this line stands outside of a board, which begins with a main header").code("outside")),
+        })
     }
 
     fn one(&mut self, line: &Line, lines: &mut Lines<'_, '_>, reports: &mut Reporter, output: &mut Output) -> Result<()> {
@@ -177,17 +168,4 @@ impl Head {
 
 fn truncated(lines: &Lines<'_, '_>, inside: &str) -> Error {
     lines.place(Error::malformed(format!("the file ends inside {inside}")).code("truncated"))
-}
-
-/// Goes to the next board.
-fn skip(lines: &mut Lines<'_, '_>) -> Result<()> {
-    loop {
-        match lines.peek() {
-            Ok(None) => return Ok(()),
-            Ok(Some(line)) if begins_head(&line.text) => return Ok(()),
-            Ok(Some(_)) => drop(lines.next_line()?),
-            Err(error) if error.kind == ErrorType::Encoding => {}
-            Err(error) => return Err(error),
-        }
-    }
 }

@@ -5,9 +5,8 @@ mod row;
 mod steps;
 
 use dropforge_sdk::prelude::*;
-use dropforge_sdk::report::{ReportOptions, Reporter};
+use dropforge_sdk::report::{ReportOptions, Reporter, Steps};
 use dropforge_sdk::text::{Line, Lines};
-use dropforge_sdk::{ErrorType, report::Steps};
 
 use header::Header;
 
@@ -57,19 +56,12 @@ pub(crate) fn is_one(input: &mut Input) -> bool {
 pub(crate) fn convert(input: &mut Input, options: &ReportOptions, output: &mut Output) -> Result<Outcome> {
     let mut reports = Reporter::open(input, options)?;
     let mut lines = Lines::open(input, options.encoding)?;
-    loop {
-        let result = match lines.next_line() {
-            Ok(None) => break,
-            Ok(Some(line)) if line.text.trim().is_empty() => continue,
-            Ok(Some(line)) if Mark::of(&line) == Some(Mark::Header) => one(&line, options, &mut lines, &mut reports, output),
-            Ok(Some(line)) => Err(line.malformed("this line stands outside of a unit, which begins with --Header-Start--").code("outside")),
-            Err(error) => Err(error),
-        };
-        if result.is_err() {
-            reports.set_aside(output, result)?;
-            skip(&mut lines)?;
-        }
-    }
+    let begins = |line: &Line| Mark::of(line) == Some(Mark::Header);
+    reports.units(&mut lines, output, begins, |reports, line, lines, output| match line {
+        line if line.text.trim().is_empty() => Ok(()),
+        line if begins(line) => one(line, options, lines, reports, output),
+        _ => Err(line.malformed("this line stands outside of a unit, which begins with --Header-Start--").code("outside")),
+    })?;
     if reports.nothing_yet() {
         return Err(Error::unsupported("there is no --Header-Start--: this is none of WATS's standard formats").code("not_wats").line(1));
     }
@@ -104,19 +96,6 @@ fn next(lines: &mut Lines<'_, '_>) -> Result<Line> {
             Some(line) if line.text.trim().is_empty() => {}
             Some(line) => return Ok(line),
             None => return Err(lines.place(Error::malformed("the file ends inside a unit, before --UUT-End--").code("truncated"))),
-        }
-    }
-}
-
-/// Goes to the next unit.
-fn skip(lines: &mut Lines<'_, '_>) -> Result<()> {
-    loop {
-        match lines.peek() {
-            Ok(None) => return Ok(()),
-            Ok(Some(line)) if Mark::of(line) == Some(Mark::Header) => return Ok(()),
-            Ok(Some(_)) => drop(lines.next_line()?),
-            Err(error) if error.kind == ErrorType::Encoding => {}
-            Err(error) => return Err(error),
         }
     }
 }
