@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         ("path", vec![("--converter", csv.as_path()), ("--folder", target)]),
         ("queue", vec![("--folder", target)]),
         ("sandbox", vec![("--converter", copy.as_path())]),
+        ("convert", vec![("--converter", csv.as_path()), ("--input", input.as_path()), ("--beside", copy.as_path())]),
         ("plugin", vec![("--converter", csv.as_path()), ("--input", input.as_path())]),
         ("scrape", vec![]),
     ];
