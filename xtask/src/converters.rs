@@ -66,9 +66,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         let input = lengthen(&sample, &folder, longer).with_context(|| format!("cannot make {file} longer"))?;
         let mut command = std::process::Command::new(workspace.binary("release"));
         command.args(["bench", "convert", "--options", OPTIONS, "--converter"]).arg(workspace.plugins().join(format!("{converter}.wasm")));
-        command.arg("--beside").arg(workspace.plugins().join("copy.wasm")).arg("--input").arg(&input);
+        command.arg("--input").arg(&input);
         if input.with_extension("").is_dir() {
+            // A mere copy does not read them.
             command.arg("--members").arg(input.with_extension(""));
+        } else {
+            command.arg("--beside").arg(workspace.plugins().join("copy.wasm"));
         }
         let output = command.output().with_context(|| format!("cannot start `{}`", term::shown(&command)))?;
         anyhow::ensure!(output.status.success(), "`{}` failed: {}", term::shown(&command), String::from_utf8_lossy(&output.stderr));

@@ -127,16 +127,16 @@ fn failures_propagate_and_the_first_is_the_cause() {
         Ok(None)
     });
     let report = run.documents[0].json();
-    let step = |path: &str| report.pointer(path).unwrap().clone();
-    assert_eq!((step("/result"), step("/root/status"), step("/uut/stepIdCausedUUTFailure")), (json!("F"), json!("F"), json!(5)));
+    let step = |path: &str| report.pointer(&format!("/{path}")).unwrap().clone();
+    assert_eq!((step("result"), step("root/status"), step("uut/stepIdCausedUUTFailure")), (json!("F"), json!("F"), json!(5)));
     for (path, status, caused) in [
-        ("/root/steps/0", "F", false),
-        ("/root/steps/0/steps/0", "P", false),
-        ("/root/steps/0/steps/1", "F", false),
-        ("/root/steps/0/steps/1/steps/0", "F", true),
-        ("/root/steps/0/steps/1/steps/1", "F", false),
-        ("/root/steps/1", "P", false),
-        ("/root/steps/1/steps/0", "D", false),
+        ("root/steps/0", "F", false),
+        ("root/steps/0/steps/0", "P", false),
+        ("root/steps/0/steps/1", "F", false),
+        ("root/steps/0/steps/1/steps/0", "F", true),
+        ("root/steps/0/steps/1/steps/1", "F", false),
+        ("root/steps/1", "P", false),
+        ("root/steps/1/steps/0", "D", false),
     ] {
         assert_eq!((step(path)["status"].clone(), step(path)["causedUUTFailure"].clone()), (json!(status), json!(caused)), "{path}");
     }

@@ -102,16 +102,20 @@ impl<'l> Row<'l> {
     }
 
     fn text(&self) -> String {
-        let pin = |pin, net| match (self.get(pin), self.get(net)) {
-            ("0" | "", _) => String::new(),
-            (pin, "") => format!(", pin {pin}"),
-            (pin, net) => format!(", pin {pin} ({net})"),
-        };
-        let comment = self.get(Column::Comment);
-        let comment = if comment.is_empty() { String::new() } else { format!(" {comment}") };
-        let (high, low) = (pin(Column::HighPin, Column::HighNet), pin(Column::LowPin, Column::LowNet));
-        format!("#{}{comment}{high}{low}", self.get(Column::Number))
+        let pins = [(Column::HighPin, Column::HighNet), (Column::LowPin, Column::LowNet)].map(|(pin, net)| (self.get(pin), self.get(net)));
+        about(self.get(Column::Number), self.get(Column::Comment), pins)
     }
+}
+
+/// What a report says of a test besides its result: its number, the comment, and the pins with their nets.
+pub(crate) fn about(number: &str, comment: &str, pins: [(&str, &str); 2]) -> String {
+    let pins = pins.map(|pin| match pin {
+        ("0" | "", _) => String::new(),
+        (pin, "") => format!(", pin {pin}"),
+        (pin, net) => format!(", pin {pin} ({net})"),
+    });
+    let space = if comment.is_empty() { "" } else { " " };
+    format!("#{number}{space}{comment}{}", pins.concat())
 }
 
 /// Writes the test of a row.

@@ -4,7 +4,7 @@ use dropforge_sdk::report::{Limits, Numeric, Status, Step, Steps};
 use dropforge_sdk::text::{DecimalSign, Line, SI_SUFFIXES, engineering, number};
 use dropforge_sdk::{Error, Result};
 
-use crate::row::{base_unit, place};
+use crate::row::{about, base_unit, place};
 
 /// What the names of the columns begin with.
 const HEAD: &str = "Order;Aux;M.Aux;Parts;Value;Unit;Comment;Loc.;EL;Reference;Unit;Func;+%;Unit;-%;Unit;Test.Base(Test1);Unit;Test.Base(Test2);Unit;Judge;";
@@ -117,14 +117,8 @@ impl<'l> Row<'l> {
     }
 
     fn text(&self) -> String {
-        let pin = |pin, net| match (self.get(pin), self.get(net)) {
-            ("0" | "", _) => String::new(),
-            (pin, "") => format!(", pin {pin}"),
-            (pin, net) => format!(", pin {pin} ({net})"),
-        };
-        let comment = Some(self.get(Column::Comment)).filter(|comment| !comment.is_empty()).map(|comment| format!(" {comment}"));
-        let (high, low) = (pin(Column::HighPin, Column::HighNet), pin(Column::LowPin, Column::LowNet));
-        format!("#{}{}{high}{low}", self.get(Column::Order), comment.unwrap_or_default())
+        let pins = [(Column::HighPin, Column::HighNet), (Column::LowPin, Column::LowNet)].map(|(pin, net)| (self.get(pin), self.get(net)));
+        about(self.get(Column::Order), self.get(Column::Comment), pins)
     }
 }
 
