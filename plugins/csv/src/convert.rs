@@ -6,7 +6,7 @@ use crate::detect::sections::Section;
 use crate::head::Head;
 use crate::header::Keys;
 use crate::options::{Choice, FooterChoice, OnError, Options, TablesChoice, Target};
-use crate::output::{Csv, Inference, Json, Written};
+use crate::output::{Csv, Inference, Json, Localized, Written};
 use crate::report;
 use crate::rows::{Ends, Rows};
 
@@ -70,13 +70,14 @@ fn table(document: Document, options: &Options, section: &Section, rows: &mut Ro
     let columns = section.columns;
     let inference = Inference { plain: options.infer, quoted: options.infer && options.infer_quoted };
     let keys = |names: Option<Vec<String>>| names.map_or_else(|| Keys::numbered(columns), Keys::named);
-    match options.output {
-        Target::Json => fill(Json::array(document, keys(names), inference), rows),
-        Target::Csv => match names {
+    let of = if options.output == Target::Json { Json::array } else { Json::lines };
+    match (options.output, options.localized()) {
+        (Target::Csv, _) => match names {
             Some(names) => fill(Csv::named(document, names), rows),
             None => fill(Csv::unnamed(document, columns), rows),
         },
-        Target::Jsonl | Target::Report => fill(Json::lines(document, keys(names), inference), rows),
+        (_, Some((decimal, thousands))) => fill(Localized::new(of(document, keys(names), inference), inference, decimal, thousands), rows),
+        (_, None) => fill(of(document, keys(names), inference), rows),
     }
 }
 

@@ -46,6 +46,10 @@ pub struct Options {
     /// for it (`shift_jis`, `windows-1250`, `koi8-r`…), or `auto`.
     #[schemars(with = "String", regex(pattern = r"^[A-Za-z0-9_:.-]{1,40}$"))]
     pub encoding: EncodingChoice,
+    /// The decimal sign of the file's numbers: `.`, `,`, or `auto`, where a number with a decimal comma stays text.
+    pub decimal: DecimalChoice,
+    /// What groups their thousands: `,`, `.`, `'`, `space`, `none`, or `auto`, where such a number stays text.
+    pub thousands: ThousandsChoice,
     /// Whether cells become numbers, booleans and nulls where that cannot change what they mean. `false`: every cell is a string, as it
     /// stands.
     pub infer: bool,
@@ -72,6 +76,8 @@ impl Default for Options {
             footer: FooterChoice::Auto,
             tables: TablesChoice::Auto,
             encoding: EncodingChoice::Auto,
+            decimal: DecimalChoice::Auto,
+            thousands: ThousandsChoice::Auto,
             infer: true,
             infer_quoted: false,
             report: ReportFields::default(),
@@ -88,6 +94,9 @@ impl Options {
         let refuse = |message: &str| Err(Error::validation(message).code("options"));
         if matches!(self.header, Header::Rows(0 | 21..)) {
             return refuse("option `header` is `true`, `false`, `auto` or a number of rows from 1 to 20");
+        }
+        if self.localized().is_some_and(|(decimal, thousands)| Some(decimal) == thousands) {
+            return refuse("options `decimal` and `thousands` must be different signs (`.` is the decimal sign unless `decimal` is `,`)");
         }
         let [quote, escape] = [self.quote, self.escape].map(|choice| choice.byte());
         let delimits = |byte: Option<u8>| match self.delimiter {
@@ -284,6 +293,58 @@ pub enum Detect {
     Auto,
     /// It is the document.
     Only,
+}
+
+/// The decimal sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DecimalChoice {
+    /// It is said which one the numbers show, and none is changed.
+    #[serde(rename = "auto")]
+    Auto,
+    /// A point.
+    #[serde(rename = ".")]
+    Point,
+    /// A comma.
+    #[serde(rename = ",")]
+    Comma,
+}
+
+/// What groups thousands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ThousandsChoice {
+    /// It is said what the numbers show, and none is changed.
+    #[serde(rename = "auto")]
+    Auto,
+    /// Nothing.
+    #[serde(rename = "none")]
+    None,
+    /// A comma.
+    #[serde(rename = ",")]
+    Comma,
+    /// A point.
+    #[serde(rename = ".")]
+    Point,
+    /// An apostrophe.
+    #[serde(rename = "'")]
+    Apostrophe,
+    /// A space.
+    #[serde(rename = "space")]
+    Space,
+}
+
+impl Options {
+    /// The decimal sign and what groups thousands, where the options give one of them.
+    pub fn localized(&self) -> Option<(u8, Option<u8>)> {
+        let thousands = match self.thousands {
+            ThousandsChoice::Auto | ThousandsChoice::None => None,
+            ThousandsChoice::Comma => Some(b','),
+            ThousandsChoice::Point => Some(b'.'),
+            ThousandsChoice::Apostrophe => Some(b'\''),
+            ThousandsChoice::Space => Some(b' '),
+        };
+        let decimal = if self.decimal == DecimalChoice::Comma { b',' } else { b'.' };
+        (self.decimal == DecimalChoice::Comma || thousands.is_some()).then_some((decimal, thousands))
+    }
 }
 
 /// Whether lines below the table are a footnote.

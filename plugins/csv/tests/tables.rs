@@ -276,7 +276,7 @@ fn options_have_a_schema_with_defaults() {
         schema["properties"].as_object().unwrap().iter().map(|(name, option)| (name.clone(), option["default"].clone())).collect();
     let expected = json!({
         "output": "jsonl", "on_error": "lenient", "detect": "auto", "delimiter": "auto", "skip_initial_space": "auto", "quote": "auto", "escape": "auto", "header": "auto", "skip_rows": "auto", "comment": "auto", "footer": "auto", "tables": "auto",
-        "encoding": "auto", "infer": true, "infer_quoted": false
+        "encoding": "auto", "decimal": "auto", "thousands": "auto", "infer": true, "infer_quoted": false
     });
     for (option, default) in expected.as_object().unwrap() {
         assert_eq!(defaults.get(option), Some(default), "{option}");
@@ -348,4 +348,22 @@ fn detection_alone_gives_the_options_that_it_found_and_why() {
         options[name] = found[name]["value"].clone();
     }
     assert_eq!(output(text, options), output(text, json!({})));
+}
+
+#[test]
+fn a_decimal_comma_is_said_and_becomes_a_number_where_the_options_say_so() {
+    let text = "a;b\n1,5;x\n-1.234.567,25;y\n1.234;z\n0,5,5;w\n007,5;v\n";
+    let run = run(text, json!({}));
+    let about = |name: &str| run.documents[0].attribute(name).map(String::from);
+    assert_eq!((about("csv.decimal"), about("csv.thousands")), (Some(",".into()), Some(".".into())));
+    let values = |options: Value| -> Vec<Value> {
+        output(text, options).0.lines().map(|row| serde_json::from_str::<Value>(row).unwrap()["a"].clone()).collect()
+    };
+    assert_eq!(values(json!({})), [json!("1,5"), json!("-1.234.567,25"), json!(1.234), json!("0,5,5"), json!("007,5")]);
+    assert_eq!(values(json!({"decimal": ","})), [json!(1.5), json!("-1.234.567,25"), json!(1.234), json!("0,5,5"), json!("007,5")]);
+    assert_eq!(values(json!({"decimal": ",", "infer": false}))[0], json!("1,5"));
+    let both = values(json!({"decimal": ",", "thousands": "."}));
+    assert_eq!(both[..4], [json!(1.5), json!(-1234567.25), json!(1234), json!("0,5,5")]);
+    let error = self::run(text, json!({"thousands": "."})).result.unwrap_err();
+    assert_eq!((error.kind, error.code.as_str()), (ErrorType::Validation, "options"));
 }

@@ -4,9 +4,11 @@
 mod bytes;
 mod csv;
 mod json;
+mod localized;
 
 pub use csv::Csv;
 pub use json::{Inference, Json, quoted};
+pub use localized::Localized;
 use std::borrow::Cow;
 
 use dropforge_sdk::{Document, Result};
