@@ -94,7 +94,30 @@ fn conversions<C: Converter>(name: &str, bytes: &[u8]) {
 
 #[test]
 fn csv() {
-    let words = ["\"\"", "\r\n", ",\"", "\";", "\u{feff}", "1e999", "-0", "0x", "\t", "|", "2026-11-22T00:00:00Z", "\u{0}"];
+    let words = [
+        "\"\"",
+        "\r\n",
+        ",\"",
+        "\";",
+        "\u{feff}",
+        "1e999",
+        "-0",
+        "0x",
+        "\t",
+        "|",
+        "2026-11-22T00:00:00Z",
+        "\u{0}",
+        "||",
+        ", ",
+        "\n\n",
+        "# ",
+        "sep=;\n",
+        "a,b,c\n1,2,3\n4,5,6\n",
+        "  ",
+        "\u{1f}",
+        "1.234,5",
+        "\n\nTotal of all rows\n",
+    ];
     fuzz("csv", data("csv", "csv"), &words, 4_000, |bytes| conversions::<Csv>("a.csv", bytes));
 }
 

@@ -20,11 +20,22 @@ const USUAL: [(u8, f64, bool); 5] = [(b',', 1.0, false), (b';', 1.0, false), (b'
 /// How many lines are looked at for the others.
 const LINES: usize = 60;
 
+/// Which delimiters are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    /// The usual ones.
+    First,
+    /// All others, where none of the usual ones gives a clear table.
+    Second,
+}
+
 /// The delimiters to try, the most usual first. `skips` says whether spaces after them belong to them.
-pub fn delimiters(text: &[u8], choice: DelimiterChoice, skips: Toggle) -> Vec<Candidate> {
-    let mut found = match choice {
-        DelimiterChoice::Is(delimiter) => vec![Candidate { delimiter, belief: 1.0, is_doubtful: false }],
-        DelimiterChoice::Auto => possible(text),
+pub fn delimiters(text: &[u8], choice: DelimiterChoice, skips: Toggle, round: Round) -> Vec<Candidate> {
+    let mut found = match (choice, round) {
+        (DelimiterChoice::Is(delimiter), Round::First) => vec![Candidate { delimiter, belief: 1.0, is_doubtful: false }],
+        (DelimiterChoice::Is(_), Round::Second) => Vec::new(),
+        (DelimiterChoice::Auto, Round::First) => usual(text),
+        (DelimiterChoice::Auto, Round::Second) => others(text),
     };
     match skips {
         Toggle::Given(true) => {
@@ -42,7 +53,7 @@ pub fn delimiters(text: &[u8], choice: DelimiterChoice, skips: Toggle) -> Vec<Ca
     found
 }
 
-fn possible(text: &[u8]) -> Vec<Candidate> {
+fn usual(text: &[u8]) -> Vec<Candidate> {
     let mut found = Vec::new();
     for (byte, belief, is_doubtful) in USUAL {
         if !text.contains(&byte) {
@@ -53,10 +64,14 @@ fn possible(text: &[u8]) -> Vec<Candidate> {
             found.push(Candidate { delimiter: Delimiter::Spaced(byte), belief, is_doubtful });
         }
     }
+    found.extend(repeated(text, &lines(text)));
+    found
+}
+
+fn others(text: &[u8]) -> Vec<Candidate> {
     let lines = lines(text);
-    found.extend(repeated(text, &lines));
-    found.extend(runs(&lines));
-    found.extend(others(&lines));
+    let mut found = runs(&lines);
+    found.extend(signs(&lines));
     if text.contains(&b' ') {
         found.push(Candidate { delimiter: Delimiter::Byte(b' '), belief: 0.6, is_doubtful: true });
         if text.windows(2).any(|pair| matches!(pair, b"  " | b" \t" | b"\t " | b"\n ")) || text.starts_with(b" ") {
@@ -125,7 +140,7 @@ fn runs(lines: &[&[u8]]) -> Vec<Candidate> {
 }
 
 /// Characters that are no usual delimiters, and that nearly every line has equally often; control characters wherever they are.
-fn others(lines: &[&[u8]]) -> Vec<Candidate> {
+fn signs(lines: &[&[u8]]) -> Vec<Candidate> {
     let mut found = Vec::new();
     let is_possible =
         |byte: u8| matches!(byte, 1..=8 | 0x0b | 0x0e..=0x1f | b'!' | b'#'..=b'&' | b'*' | b'+' | b'<'..=b'>' | b'@' | b'\\' | b'^' | b'~');

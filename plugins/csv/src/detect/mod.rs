@@ -17,7 +17,7 @@ use crate::delimiter::Delimiter;
 use crate::infer::Kind;
 use crate::options::{CommentChoice, DelimiterChoice, Options};
 use crate::reader::{Dialect, Records, Sink, Step};
-use candidates::Candidate;
+use candidates::{Candidate, Round};
 
 /// How a head reads in the best dialect.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Detected {
     pub rows: usize,
     /// How good it is, 0 to 1; below 0.01 for a single column.
     pub score: f64,
+    /// Whether no other delimiter needs to be tried.
+    is_clear: bool,
 }
 
 /// How much of the text is looked at in every dialect, where that gives a clear answer.
@@ -62,20 +64,26 @@ fn best(padded: &[u8], end: usize, whole: bool, options: &Options) -> Detected {
         CommentChoice::Auto => candidates::comment(text),
     };
     let usual = Dialect { delimiter: Delimiter::Byte(b','), quote: Some(b'"'), escape: None, comment };
-    let mut best = Detected { dialect: usual, columns: 1, uniformity: 1.0, rows: 0, score: f64::MIN };
+    let mut best = Detected { dialect: usual, columns: 1, uniformity: 1.0, rows: 0, score: f64::MIN, is_clear: false };
     let (quotes, escapes) = (candidates::quotes(text, options.quote), candidates::escapes(text, options.escape));
     let named = named(text).filter(|_| options.delimiter == DelimiterChoice::Auto);
-    for candidate in candidates::delimiters(text, named.map_or(options.delimiter, DelimiterChoice::Is), options.skip_initial_space) {
-        for quote in &quotes {
-            for escape in &escapes {
-                let quote = quote.filter(|quote| !candidate.delimiter.holds(*quote));
-                let escape = escape.filter(|escape| !candidate.delimiter.holds(*escape) && Some(*escape) != quote);
-                let dialect = Dialect { delimiter: candidate.delimiter, quote, escape, comment };
-                // Quotes that are none are rarer than a quote too many, which is to be read as usual and reported.
-                let belief = if quote.is_none() { 0.8 * candidate.belief } else { candidate.belief };
-                let tried = judge(dialect, Candidate { belief, ..candidate }, padded, end, whole);
-                if tried.score > best.score + 1e-9 {
-                    best = tried;
+    let delimiter = named.map_or(options.delimiter, DelimiterChoice::Is);
+    for round in [Round::First, Round::Second] {
+        if round == Round::Second && best.is_clear {
+            break;
+        }
+        for candidate in candidates::delimiters(text, delimiter, options.skip_initial_space, round) {
+            for quote in &quotes {
+                for escape in &escapes {
+                    let quote = quote.filter(|quote| !candidate.delimiter.holds(*quote));
+                    let escape = escape.filter(|escape| !candidate.delimiter.holds(*escape) && Some(*escape) != quote);
+                    let dialect = Dialect { delimiter: candidate.delimiter, quote, escape, comment };
+                    // Quotes that are none are rarer than a quote too many, which is to be read as usual and reported.
+                    let belief = if quote.is_none() { 0.8 * candidate.belief } else { candidate.belief };
+                    let tried = judge(dialect, Candidate { belief, ..candidate }, padded, end, whole);
+                    if tried.score > best.score + 1e-9 {
+                        best = tried;
+                    }
                 }
             }
         }
@@ -139,7 +147,8 @@ fn judge(dialect: Dialect, candidate: Candidate, padded: &[u8], end: usize, whol
     let begins_so = if shape.begins_so { 1.0 } else { 0.8 };
     let uniformity_counts = if is_proved { uniformity.max(0.5) } else { uniformity };
     let score = candidate.belief * width * uniformity_counts * uniformity_counts * sense * sense * order * reach * begins_so;
-    Detected { dialect, columns, uniformity, rows, score }
+    let is_clear = !candidate.is_doubtful && columns > 1 && rows > 1 && score >= 0.85 * width;
+    Detected { dialect, columns, uniformity, rows, score, is_clear }
 }
 
 /// How the widths of rows are distributed.

@@ -125,7 +125,10 @@ impl Records<'_> {
         let span = self.text.get(start..record.end).unwrap_or_default();
         let line = span.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(record.end, |length| start + length);
         let lines = span.iter().filter(|byte| **byte == b'\n').count() as u32;
-        let usual = if record.cells == self.expected { USUAL + LINE * lines } else { u32::MAX };
+        // A quote after a delimiter and before text opens a cell rather than closes one.
+        let opens = record.stray.is_some_and(|stray| stray >= 2 && self.dialect.delimiter.begins_with(self.byte(stray - 2)));
+        let usual = USUAL + LINE * lines + if opens { AT_DELIMITER } else { 0 };
+        let usual = if record.cells == self.expected { usual } else { u32::MAX };
         let first = self.cut(start, line);
         let whole = if line < record.end { self.cut(start, record.end) } else { None };
         let whole = whole.map(|cut| Cut { cost: cut.cost + LINE * lines, ..cut });
