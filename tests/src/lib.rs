@@ -10,6 +10,7 @@ pub mod attack;
 pub mod disk;
 #[cfg(unix)]
 pub mod mounts;
+pub mod plot;
 pub mod receiver;
 #[cfg(target_os = "linux")]
 pub mod record;

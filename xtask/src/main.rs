@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask setup|build|demo|test|bench`.
+//! The project's own commands: `cargo xtask setup|build|demo|test|soak|bench`.
 //!
 //! It must stay quick to compile, so it depends on next to nothing, and on no other crate of the workspace: what it needs of Dropforge, it
 //! gets from the binary.
@@ -14,6 +14,7 @@ mod http;
 mod languages;
 mod linters;
 mod setup;
+mod soak;
 mod term;
 mod test;
 mod workspace;
@@ -32,6 +33,7 @@ usage: cargo xtask COMMAND
                    --stay keeps it running until Ctrl-C
   test [ARG...]    runs everything that must pass: format, lints, dependencies, unit, doc and end-to-end tests
                    arguments go to `cargo test --workspace`
+  soak [--minutes N]  runs a daemon under a mixed load, 3 minutes if not told otherwise; prints what it measured, and draws it
   bench [ROWS]     converts large tables (2,000,000 rows, 139 MB) and shows speed and memory beside the same code natively, xan, DuckDB,
                    Polars and Miller, whichever of them are there
   bench converters converts what stations write, made longer, with each converter of reports, beside a mere copy
@@ -58,6 +60,11 @@ fn run(arguments: &[String]) -> Result<()> {
         ["demo"] => demo::run(&workspace()?, false),
         ["demo", "--stay"] => demo::run(&workspace()?, true),
         ["test", rest @ ..] => test::run(&workspace()?, rest),
+        ["soak"] => soak::run(&workspace()?, "3"),
+        ["soak", "--minutes", minutes] => match minutes.parse::<f64>() {
+            Ok(number) if number >= 2.0 => soak::run(&workspace()?, minutes),
+            _ => bail!("`{minutes}` is no number of minutes from 2 on"),
+        },
         ["bench"] => bench::run(&workspace()?, bench::ROWS),
         ["bench", "converters"] => converters::run(&workspace()?),
         ["bench", rows] => match rows.replace(['_', ','], "").parse() {

@@ -147,7 +147,9 @@ impl CompiledFolder {
     /// [`PrivateFolderError::Io`], also where the code is not what the report says.
     pub fn store(&self, digest: &str, code: tempfile::TempPath, report: Report) -> Result<Compiled, PrivateFolderError> {
         let failed = |doing, source| self.io(doing, source);
-        let mut file = fs::File::open(&code).map_err(|source| failed("read the compiled code in", source))?;
+        // Windows syncs only what may be written to.
+        let mut file =
+            fs::File::options().read(true).write(true).open(&code).map_err(|source| failed("read the compiled code in", source))?;
         let (sha256, _) = sha256_reader(&mut file).map_err(|source| failed("read the compiled code in", source))?;
         let target = match self.code_path(digest, &report.compiled_sha256) {
             Some(target) if sha256 == report.compiled_sha256 => target,
