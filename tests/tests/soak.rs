@@ -31,6 +31,7 @@ const MOST_GROWTH: f64 = 1.1;
 
 const CONFIG: &str = "
 suspension = { after_failures = 0 }
+result_cache = { max_entries = 500 }
 http = { timeout_seconds = 2.0 }
 [[routes]]
 name = 'files'
