@@ -1,5 +1,6 @@
 //! `dropforge convert`: files through the sandbox once, without the daemon.
 
+mod behind;
 mod output;
 
 use std::fs::File;

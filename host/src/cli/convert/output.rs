@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::super::print;
+use super::behind::Behind;
 use crate::delivery::{plain_file_name, unique_file_name};
 use crate::files;
 use crate::queue::{DocumentId, JobId};
@@ -115,22 +116,18 @@ struct Collected {
     folder: PathBuf,
 }
 
-struct CollectedDocument {
-    file: File,
-}
-
 impl DocumentSink for Collected {
     fn create(&mut self, number: u32, _media_type: &str, _name: &str) -> io::Result<Box<dyn DocumentWriter>> {
-        Ok(Box::new(CollectedDocument { file: File::create_new(self.folder.join(number.to_string()))? }))
+        Ok(Box::new(Behind::new(File::create_new(self.folder.join(number.to_string()))?)))
     }
 }
 
-impl DocumentWriter for CollectedDocument {
+impl DocumentWriter for Behind {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        Behind::write(self, bytes)
     }
 
     fn finish(self: Box<Self>) -> io::Result<Option<String>> {
-        Ok(None)
+        Behind::finish(*self).map(|()| None)
     }
 }
