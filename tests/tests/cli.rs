@@ -200,7 +200,7 @@ fn convert_says_what_failed_and_leaves_nothing_of_it() {
     for (arguments, message) in [
         (&["convert", "panel.csv", "--converter", "nosuch"][..], "there is no converter `nosuch`"),
         (&["convert", "panel.csv", "--converter", "csv", "--option", "delimitr=;"], "delimiter"),
-        (&["convert", "panel.csv", "--converter", "csv", "--option", "delimiter=xyz"], "delimiter"),
+        (&["convert", "panel.csv", "--converter", "csv", "--option", "infer=perhaps"], "infer"),
         (&["convert", "panel.csv", "--converter", "csv", "--option", "delimiter"], "NAME=VALUE"),
         (&["convert", "panel.csv", "--plugins", "empty"], "no converter"),
         (&["convert", "panel.csv", "-c", "broken.toml"], "broken.toml:1"),

@@ -35,7 +35,15 @@ pub struct Rows<'a, 'i> {
     judges_replaced: bool,
     problems: Problems,
     rows: u64,
+    /// How many records were so long that a quote in them was doubted.
+    long: u32,
 }
+
+/// A record that is longer than this is looked at for a quote that never closes: one would swallow all of a large file, and more memory than
+/// there is. A quoted cell that is longer than this is not told from that.
+const LONG: usize = 64 << 20;
+/// How many records are looked at so: each costs a reading of as much text.
+const MOST_LONG: u32 = 16;
 
 impl<'a, 'i> Rows<'a, 'i> {
     /// The rows of `input`, from what its head shows.
@@ -60,6 +68,7 @@ impl<'a, 'i> Rows<'a, 'i> {
             judges_replaced: false,
             problems,
             rows: 0,
+            long: 0,
         };
         rows.fill()?;
         for _ in 0..preamble {
@@ -192,14 +201,26 @@ impl<'a, 'i> Rows<'a, 'i> {
         if self.read > 0 {
             self.fill()?;
         }
-        let Rows { text, problems, dialect, judges_replaced, rows, ends, after_blank, table: known, .. } = self;
+        let Rows { text, problems, dialect, judges_replaced, rows, long, ends, after_blank, table: known, .. } = self;
         let columns = table.columns();
         known.columns = columns;
         let mut records = Records::new(*dialect, text.padded(), text.end(), text.ended()).expecting(columns);
         let starts = if ends.tables > 0 { Start::of_names(&known.names, *dialect) } else { [None; 2] };
+        // Whether the window is read as if the text ended with it, to see whether a quote closes.
+        let mut as_if_last = false;
         let (ended, found) = loop {
             match records.next(table) {
+                Step::Record(record) if as_if_last && record.unclosed.is_none() && !record.mended => {
+                    // It is only long.
+                    table.restart();
+                    records = Records::new(*dialect, text.padded(), text.end(), text.ended());
+                    break (false, None);
+                }
                 Step::Record(record) => {
+                    if std::mem::take(&mut as_if_last) {
+                        let at = records.at();
+                        records = Records::new(*dialect, text.padded(), text.end(), text.ended()).expecting(columns).starting(at);
+                    }
                     let start = record.start;
                     let is_like_names = starts.iter().flatten().any(|wanted| wanted.is_at(text.padded(), start));
                     if (record.cells != columns || *after_blank || is_like_names) && ends.are_looked_for() {
@@ -227,6 +248,10 @@ impl<'a, 'i> Rows<'a, 'i> {
                 }
                 Step::Blank => *after_blank = true,
                 Step::Comment => {}
+                Step::More if records.at() == 0 && text.end() >= LONG && *long < MOST_LONG && !as_if_last => {
+                    (as_if_last, *long) = (true, *long + 1);
+                    records = Records::new(*dialect, text.padded(), text.end(), true).expecting(columns);
+                }
                 Step::More => break (false, None),
                 Step::End => break (true, None),
             }
