@@ -25,6 +25,7 @@ use dropforge_sdk::export;
 use dropforge_sdk::prelude::*;
 use dropforge_sdk::report::MEDIA_TYPE;
 
+use crate::delimiter::Delimiter;
 use crate::head::Head;
 pub use crate::options::{
     Auto, Choice, CommentChoice, DelimiterChoice, Detect, EncodingChoice, Header, OnError, Options, SkipRows, Target,
@@ -82,8 +83,10 @@ fn judge(head: &Head, named: Probe) -> Probe {
     let delimiter = table.dialect.delimiter;
     let shape =
         format!("{} rows, {:.0} % of them with {} cells between `{delimiter}`", table.rows, 100.0 * table.uniformity, table.columns);
+    // Logs and aligned texts have spaces and other signs like tables: under another name they are believed less.
+    let is_usual = matches!(delimiter.without_spaces(), Delimiter::Byte(b',' | b';' | b'\t' | b'|'));
     match (named.confidence, table.columns > 1 && table.rows > 1 && table.score >= 0.2) {
-        (0, true) if table.columns > 2 && table.uniformity > 0.95 => Probe::new(60, format!("the content is a table: {shape}")),
+        (0, true) if table.columns > 2 && table.uniformity > 0.95 && is_usual => Probe::new(60, format!("the content is a table: {shape}")),
         (0, true) => Probe::new(30, format!("the content may be a table: {shape}")),
         (0, false) => Probe::no(format!("{}, and the content is no clear table: {shape}", named.reason)),
         (_, true) => Probe::new(90, format!("{}, and the content is a table: {shape}", named.reason)),

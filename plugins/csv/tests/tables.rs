@@ -300,7 +300,8 @@ fn what_is_no_text_is_an_error() {
 
 #[test]
 fn probe_goes_by_content() {
-    let table: [(&str, &[u8], u8); 15] = [
+    let table: [(&str, &[u8], u8); 16] = [
+        ("a.txt", b"time value state\n0.1 5 1\n0.2 6 1\n0.3 7 0\n", 30),
         ("a.csv", b"a,b\n1,2\n3,4\n", 90),
         ("a.TSV", b"a\tb\n1\t2\n3\t4\n", 90),
         ("a.txt", b"a;b;c\n1;2;3\n4;5;6\n", 60),
