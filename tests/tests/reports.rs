@@ -78,6 +78,25 @@ fn a_report_of_100_000_steps_needs_no_more_memory_than_a_small_one() {
     assert_eq!(report["uut"]["stepIdCausedUUTFailure"], failed[0]["steps"][0]["id"]);
 }
 
+/// So do the steps of a TestStand report's main sequence, though what is known of the unit stands before and behind them.
+#[test]
+fn the_steps_of_a_main_sequence_need_no_memory() {
+    const STEPS: usize = 20_000;
+    let whole = fs::read_to_string(data("teststand/three-units.xml")).unwrap();
+    // The first unit, its first step again and again.
+    let at = |text: &str| whole.find(text).unwrap();
+    let (begin, next) = (at("<Value ID='[0]'>"), at("<Value ID='[1]'>"));
+    let end = next + whole[next..].find("</Report>").unwrap() + "</Report>".len();
+    let step = &whole[begin..next];
+    let long = format!("{}{}{}</Reports>", &whole[..begin], step.repeat(STEPS), &whole[next..end]);
+    let daemon = Setup::new().plugins(&["teststand"]).config(&route("teststand", "limits = { memory_bytes = 4194304 }")).start();
+    wait_for("the inbox", || daemon.path("teststand").is_dir().then_some(()));
+    daemon.drop_into("teststand", "long.xml", &long);
+    let bytes = fs::read(daemon.wait_for_documents(1).values().next().unwrap()).unwrap();
+    let report: Value = serde_json::from_slice(&bytes).unwrap();
+    assert!(report["root"]["steps"].as_array().unwrap().len() > STEPS && long.len() > 2 * 4_194_304, "{} bytes", long.len());
+}
+
 /// Every field of every record of a real lot, as pystdf reads it.
 #[test]
 fn stdf_records_are_what_pystdf_reads() {

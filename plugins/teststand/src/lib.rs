@@ -78,8 +78,7 @@ fn is_unit(element: &Element) -> bool {
 /// # Errors
 /// What breaks the XML.
 fn one(reader: &mut Reader<'_, '_>, element: Element, reports: &mut Reporter, output: &mut Output) -> Result<()> {
-    let report = reader.report(element)?;
-    let result = report.and_then(|report| unit::write(&report, reports, output));
+    let result = unit::one(reader, element, reports, output)?;
     reports.set_aside(output, result)
 }
 

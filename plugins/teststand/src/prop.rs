@@ -1,5 +1,6 @@
 //! TestStand writes everything as properties inside of properties. Results of steps are read out of them at once, so that what is kept of a step
-//! is little; all else is kept until its unit ends, since names stand behind what they name.
+//! is little, and those of the main sequence are given away as they end. Names stand behind what they name: so a sequence inside another is kept
+//! until it ends, and what is known of the unit until that does.
 
 use dropforge_sdk::report::Status;
 use dropforge_sdk::text::{DecimalSign, number};
@@ -40,6 +41,35 @@ pub(crate) struct Report {
     pub props: Vec<Prop>,
 }
 
+/// Where a property stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Path {
+    /// In the unit: what holds the main sequence's result is such a one.
+    Unit,
+    /// The facts of that.
+    Facts,
+    /// The call of the main sequence.
+    Call,
+    /// The results of its steps.
+    Results,
+    /// Anywhere else.
+    Other,
+}
+
+impl Path {
+    fn of(self, name: &str) -> Path {
+        match (self, name) {
+            (Path::Unit, "TS") => Path::Facts,
+            (Path::Facts, "SequenceCall") => Path::Call,
+            (Path::Call, "ResultList") => Path::Results,
+            _ => Path::Other,
+        }
+    }
+}
+
+/// Takes the result of a step of the main sequence.
+type Take<'t> = dyn FnMut(StepResult) -> Result<()> + 't;
+
 /// Reads units.
 pub(crate) struct Reader<'a, 'i> {
     /// What is read from.
@@ -55,16 +85,21 @@ impl<'a, 'i> Reader<'a, 'i> {
         Reader { xml, sign, fault: None }
     }
 
-    /// Reads a unit to the end of its element, which was begun.
+    /// Reads a unit to the end of its element, which was begun. `take` gets the results of the main sequence's steps, until something is wrong.
     ///
     /// # Errors
     /// Outside, what breaks the XML; inside, what is wrong with what this unit says.
-    pub fn report(&mut self, mut element: Element) -> Result<Result<Report>> {
+    pub fn report(&mut self, mut element: Element, take: &mut Take<'_>) -> Result<Result<Report>> {
         let mut report = Report { place: element.place, result: element.take("UUTResult"), info: Vec::new(), props: Vec::new() };
         self.fault = None;
+        let mut main = false;
         loop {
             match self.xml.next(&mut Text::ignored())? {
-                Token::Start(child) if child.name == "Prop" && !named(&child, "ReportOptions") => report.props.push(self.prop(child)?),
+                Token::Start(child) if child.name == "Prop" && !named(&child, "ReportOptions") => {
+                    let prop = self.prop(child, if main { Path::Other } else { Path::Unit }, take)?;
+                    main |= prop.get(&["TS", "SequenceCall"]).is_some();
+                    report.props.push(prop);
+                }
                 Token::Start(mut child) => {
                     if child.name == "ReportInfo"
                         && let Some((key, value)) = child.take("key").zip(child.take("value"))
@@ -79,20 +114,28 @@ impl<'a, 'i> Reader<'a, 'i> {
         Ok(self.fault.take().map_or(Ok(report), Err))
     }
 
-    fn prop(&mut self, mut element: Element) -> Result<Prop> {
+    fn prop(&mut self, mut element: Element, path: Path, take: &mut Take<'_>) -> Result<Prop> {
         let name = element.take("Name").unwrap_or_default();
         let array = element.take("Type").is_some_and(|kind| kind == "Array");
         let mut prop = Prop { name, value: None, place: element.place, props: Vec::new(), results: Vec::new(), sign: self.sign };
         loop {
             match self.xml.next(&mut Text::ignored())? {
-                Token::Start(child) if child.name == "Prop" => prop.props.push(self.prop(child)?),
+                Token::Start(child) if child.name == "Prop" => {
+                    let path = child.attributes.iter().find(|(key, _)| key == "Name").map_or(Path::Other, |(_, name)| path.of(name));
+                    prop.props.push(self.prop(child, path, take)?);
+                }
                 Token::Start(child) if child.name == "Value" => match prop.name.as_str() {
                     "ResultList" if array => self.element(&mut |reader, found| {
-                        let result = StepResult::of(found);
-                        match result {
-                            Ok(result) if reader.fault.is_none() => prop.results.push(result),
-                            Ok(_) => {}
-                            Err(error) => drop(reader.fault.get_or_insert(error)),
+                        let kept = StepResult::of(found).and_then(|result| match path {
+                            _ if reader.fault.is_some() => Ok(()),
+                            Path::Results => take(result),
+                            _ => {
+                                prop.results.push(result);
+                                Ok(())
+                            }
+                        });
+                        if let Err(error) = kept {
+                            reader.fault.get_or_insert(error);
                         }
                     })?,
                     "Measurement" if array => self.element(&mut |_, found| prop.props.push(found))?,
@@ -111,7 +154,8 @@ impl<'a, 'i> Reader<'a, 'i> {
         loop {
             match self.xml.next(&mut Text::ignored())? {
                 Token::Start(child) if child.name == "Prop" => {
-                    let found = self.prop(child)?;
+                    // No result of the main sequence is inside of another.
+                    let found = self.prop(child, Path::Other, &mut |_| Ok(()))?;
                     keep(self, found);
                 }
                 Token::Start(_) => self.xml.skip()?,

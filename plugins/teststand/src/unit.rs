@@ -1,11 +1,12 @@
 //! What a report says of the unit, and the report.
 
-use dropforge_sdk::report::{Moment, Reporter, Status, Unit, Verdict};
+use dropforge_sdk::report::{Clock, Moment, Reporter, Status, Steps, Unit, Verdict};
 use dropforge_sdk::text::DateFormat;
 use dropforge_sdk::{Error, Output, Result};
+use dropforge_xml::Element;
 
 use crate::outcome::called;
-use crate::prop::{self, Prop, Report};
+use crate::prop::{self, Prop, Reader, Report};
 
 /// How the facts of `<ReportInfo>` have times: with a fraction or not, with a zone or not.
 const INFO_DATES: [&str; 4] =
@@ -26,13 +27,13 @@ impl Report {
     }
 
     /// When the test began.
-    fn start(&self, reports: &Reporter) -> Result<(Moment, Option<Error>)> {
+    fn start(&self, clock: &Clock) -> Result<(Moment, Option<Error>)> {
         if let Some(text) = self.fact("Start") {
             for format in INFO_DATES {
                 if let Ok(format) = DateFormat::new(format)
                     && format.parse(&text).is_some()
                 {
-                    return reports.clock().read(&text, &format);
+                    return clock.read(&text, &format);
                 }
             }
             return Err(Error::malformed(format!("`{}` is no start", prop::short(&text))).code("date"));
@@ -51,7 +52,7 @@ impl Report {
         let milliseconds = part("StartTime", "Milliseconds", 999).unwrap_or_default();
         let format = DateFormat::new("yyyy-MM-dd HH:mm:ss.fff").map_err(Error::internal)?;
         let text = format!("{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}");
-        reports.clock().read(&text, &format)
+        clock.read(&text, &format)
     }
 
     fn unit(&self, main: &Prop, start: Moment) -> Result<Unit> {
@@ -93,27 +94,36 @@ impl Report {
     }
 }
 
-/// Writes the report of a unit.
+/// Reads a unit, whose element was begun, and writes its report.
 ///
 /// # Errors
-/// What is wrong with the unit, with a place.
-pub(crate) fn write(report: &Report, reports: &mut Reporter, output: &mut Output) -> Result<()> {
-    let place = |error: Error| if error.at.is_some() { error } else { report.place.of(error) };
+/// Outside, what breaks the XML; inside, what is wrong with the unit, with a place.
+pub(crate) fn one(reader: &mut Reader<'_, '_>, element: Element, reports: &mut Reporter, output: &mut Output) -> Result<Result<()>> {
+    let (place, clock) = (element.place, reports.clock().clone());
+    let mut broken = None;
+    let written = reports.test(output, |steps| match reader.report(element, &mut |result| result.write(steps)) {
+        Ok(report) => report.and_then(|report| rest(&report, &clock, steps)),
+        Err(error) => {
+            broken = Some(error.clone());
+            Err(error)
+        }
+    });
+    match broken {
+        Some(error) => Err(error),
+        None => Ok(written.map_err(|error| if error.at.is_some() { error } else { place.of(error) })),
+    }
+}
+
+/// What there is to say of a unit whose steps are written.
+fn rest(report: &Report, clock: &Clock, steps: &mut Steps<'_>) -> Result<Unit> {
     let missing = || report.place.of(Error::missing_field("the unit has no result of a main sequence").code("no_sequence"));
     let main = report.main().ok_or_else(missing)?;
-    let (start, warning) = report.start(reports).map_err(place)?;
-    let unit = report.unit(main, start).map_err(place)?;
+    let (start, warning) = report.start(clock)?;
+    if let Some(warning) = warning {
+        steps.warn(report.place.of(warning));
+    }
+    let unit = report.unit(main, start)?;
     // Where the unit has no result of its own, that of its main sequence is one.
     let own = main.status(&["TS", "SequenceCall", "Status"])?;
-    let results = main.get(&["TS", "SequenceCall", "ResultList"]).map(|list| list.results.as_slice()).unwrap_or_default();
-    let written = reports.test(output, |steps| {
-        if let Some(warning) = warning {
-            steps.warn(report.place.of(warning));
-        }
-        for result in results {
-            result.write(steps)?;
-        }
-        Ok(Unit { verdict: unit.verdict.or(own.map(Status::into)), ..unit })
-    });
-    written.map_err(place)
+    Ok(Unit { verdict: unit.verdict.or(own.map(Status::into)), ..unit })
 }
