@@ -141,3 +141,22 @@ fn a_row_that_is_far_too_wide_costs_only_itself() {
     assert_eq!(place(&run(text.as_bytes(), "strict", "jsonl").result.unwrap_err()), "extra_cells 3:3");
     assert_eq!(rows(&run(text.as_bytes(), "skip", "jsonl")), ["1|2", "3|4"]);
 }
+
+#[test]
+fn a_lone_cr_ends_a_line_by_every_policy() {
+    // Inside a cell, it leaves two rows that are too short.
+    let bytes = b"a,b,c\n1,x\ry,3\n4,5,6\n";
+    let lenient = run(bytes, "lenient", "jsonl");
+    assert_eq!(rows(&lenient), ["1|x", "y|3", "4|5|6"]);
+    let places = |run: &Conversion| run.problems.iter().map(|(_, error)| place(error)).collect::<Vec<_>>();
+    assert_eq!(places(&lenient), ["missing_cells 2:4", "missing_cells 3:4"]);
+    assert_eq!(place(&run(bytes, "strict", "jsonl").result.unwrap_err()), "missing_cells 2:4");
+    let skip = run(bytes, "skip", "jsonl");
+    assert_eq!((rows(&skip), skip.documents[0].attribute("csv.skipped")), (vec!["4|5|6".into()], Some("2")));
+    assert_eq!(places(&skip), places(&lenient));
+    // Between rows, it is no fault.
+    for policy in ["lenient", "strict", "skip"] {
+        let run = run(b"a,b\r1,2\n3,4\r5,6\r\n", policy, "jsonl");
+        assert_eq!((rows(&run), run.problems.len()), (vec!["1|2".into(), "3|4".into(), "5|6".into()], 0));
+    }
+}
