@@ -7,10 +7,13 @@
 
 pub mod attack;
 #[cfg(target_os = "linux")]
+pub mod deploy;
 pub mod disk;
 #[cfg(unix)]
+pub mod expressions;
 pub mod mounts;
 pub mod plot;
+pub mod prometheus;
 pub mod receiver;
 #[cfg(target_os = "linux")]
 pub mod record;

@@ -3,82 +3,38 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use dropforge_tests::prometheus::Prometheus;
 use dropforge_tests::receiver::{Answer, Receiver};
 use dropforge_tests::{Daemon, PATIENCE, Setup, wait_for};
-use serde_json::Value;
-use tempfile::TempDir;
-
-/// Set where a missing Prometheus is a failure.
-const REQUIRED: &str = "REQUIRE_PROMETHEUS";
 
 /// A series of an answer: its labels, and its value.
 type Series = (BTreeMap<String, String>, f64);
 
-/// A Prometheus that scrapes one daemon once a second. Dropping it ends it.
-struct Prometheus {
-    process: Child,
-    port: u16,
-    folder: TempDir,
-}
+/// One that scrapes a daemon each second.
+struct Scraper(Prometheus);
 
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        if thread::panicking() {
-            eprintln!("--- Prometheus ---\n{}", fs::read_to_string(self.folder.path().join("log")).unwrap_or_default());
-        }
-    }
-}
-
-impl Prometheus {
+impl Scraper {
     /// None where it is not installed, which is said.
-    fn start(daemon: &Daemon) -> Option<Prometheus> {
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    fn start(daemon: &Daemon) -> Option<Scraper> {
         let config = format!(
             "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n  - job_name: dropforge\n    static_configs:\n      - targets: \
              ['127.0.0.1:{}']\n",
             daemon.metrics_port()
         );
-        let path = |name: &str| folder.path().join(name);
-        fs::write(path("prometheus.yml"), config).unwrap();
-        let log = File::create(path("log")).unwrap();
-        let started = Command::new("prometheus")
-            .arg(format!("--config.file={}", path("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", path("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn();
-        match started {
-            Ok(process) => Some(Prometheus { process, port, folder }),
-            Err(error) => {
-                assert!(std::env::var_os(REQUIRED).is_none(), "prometheus: {error}; `cargo xtask setup` installs it");
-                eprintln!("SKIPPED: prometheus is not here ({error}); `cargo xtask setup` installs it (Debian's package prometheus)");
-                None
-            }
-        }
+        Prometheus::start(&config, |_| ()).map(Scraper)
     }
 
     /// What it answers to a query at this moment; none while it does not answer.
     fn ask(&self, query: &str) -> Option<Vec<Series>> {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
-        let url = format!("http://127.0.0.1:{}/api/v1/query", self.port);
-        let mut response = ureq::Agent::new_with_config(config).get(url).query("query", query).call().ok()?;
-        let answer: Value = serde_json::from_str(&response.body_mut().read_to_string().unwrap()).ok()?;
-        assert_eq!(answer["status"], "success", "{query}: {answer}");
-        assert_eq!(answer["data"]["resultType"], "vector", "{query}: {answer}");
-        let series = answer["data"]["result"].as_array().unwrap().iter().map(|series| {
+        let series = self.0.query(query)?.unwrap_or_else(|error| panic!("{query}: {error}"));
+        let series = series.iter().map(|series| {
             let labels = series["metric"].as_object().unwrap().iter();
             let labels = labels.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
             (labels, series["value"][1].as_str().unwrap().parse().unwrap())
@@ -209,7 +165,7 @@ fn every_query_of_the_guide_says_what_happened() {
     let setup = Setup::new().plugins(&["csv", "misbehave", "opcheck"]).config(&config(&server));
     fs::create_dir(setup.path("sent")).unwrap();
     let daemon = setup.start();
-    let Some(prometheus) = Prometheus::start(&daemon) else { return };
+    let Some(prometheus) = Scraper::start(&daemon) else { return };
     wait_for("two scrapes", || prometheus.ask("count_over_time(up[5m]) >= 2")?.first().map(drop));
 
     // Before the first failure the guide's error ratio is empty; ours is 0.
@@ -270,7 +226,7 @@ fn every_query_of_the_guide_says_what_happened() {
     conversion_queries(&prometheus);
 }
 
-fn http_queries(prometheus: &Prometheus, answered: &BTreeMap<u16, u32>) {
+fn http_queries(prometheus: &Scraper, answered: &BTreeMap<u16, u32>) {
     let routes = r#"http_requests_total{method="GET",endpoint="/api/v1/routes",status="200"}"#;
     assert_eq!(prometheus.value(routes, &[]), 12.0);
     // What the server saw.
@@ -307,7 +263,7 @@ fn http_queries(prometheus: &Prometheus, answered: &BTreeMap<u16, u32>) {
     }
 }
 
-fn cache_queries(prometheus: &Prometheus, asked: usize) {
+fn cache_queries(prometheus: &Scraper, asked: usize) {
     // Five look-ups, of which the server saw two.
     assert_eq!(asked, 2);
     assert_eq!(prometheus.value(r#"cache_hit_rate{cache_name="http_response"}"#, &[]), 0.6);
@@ -321,7 +277,7 @@ fn cache_queries(prometheus: &Prometheus, asked: usize) {
     assert_eq!(prometheus.value("rate(cache_evictions_total[5m])", &answers), 0.0);
 }
 
-fn queue_queries(prometheus: &Prometheus) {
+fn queue_queries(prometheus: &Scraper) {
     let depths = prometheus.query("queue_depth");
     for queue in ["converter_queue", "delivery_queue"] {
         assert_eq!(with(&depths, &[("queue_name", queue)]), [0.0], "{queue}");
@@ -334,7 +290,7 @@ fn queue_queries(prometheus: &Prometheus) {
     assert_eq!(prometheus.value("queue_active_workers / 5", &[("queue_name", "converter_queue")]), 0.0);
 }
 
-fn conversion_queries(prometheus: &Prometheus) {
+fn conversion_queries(prometheus: &Scraper) {
     let conversions = prometheus.query("conversions_total");
     for (converter, status, count) in [
         ("csv", "success", 15.0),

@@ -17,6 +17,7 @@ mod setup;
 mod soak;
 mod term;
 mod test;
+mod windows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -31,7 +32,7 @@ usage: cargo xtask COMMAND
   build            builds host, plugins and the guests of the tests: a plain `cargo test --workspace` works after it
   demo [--stay]    starts Dropforge on real files, hot-drops a converter, and shows what comes out
                    --stay keeps it running until Ctrl-C
-  test [ARG...]    runs everything that must pass: format, lints, dependencies, unit, doc and end-to-end tests
+  test [ARG...]    runs everything that must pass: format, lints, Windows, dependencies, unit, doc and end-to-end tests
                    arguments go to `cargo test --workspace`
   soak [--minutes N]  runs a daemon under a mixed load, 3 minutes if not told otherwise; prints what it measured, and draws it
   bench [ROWS]     converts large tables (2,000,000 rows, 139 MB) and shows speed and memory beside the same code natively, xan, DuckDB,

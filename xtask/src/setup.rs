@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{dependencies, emulators, languages, linters, term};
+use crate::{dependencies, emulators, languages, linters, term, windows};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Debian's compiler, the source of its standard library, and a linker for WebAssembly.
@@ -31,6 +31,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     emulators::setup(workspace)?;
     linters::setup(workspace)?;
     dependencies::setup(workspace)?;
+    windows::setup(workspace)?;
     #[cfg(target_os = "linux")]
     fault_tools(workspace)?;
     // One package, which has both.
@@ -107,10 +108,25 @@ fn missing_toolchain() -> String {
     format!("no Rust compiler here can build plugins: run `rustup target add {TARGET}`, or on Debian `apt-get install {packages}` as root")
 }
 
+/// Whether the active toolchain has the standard library of a target.
+pub(crate) fn has_target(workspace: &Workspace, target: &str) -> bool {
+    let sysroot = quietly(Command::new("rustc").args(["--print", "sysroot"]).current_dir(&workspace.root));
+    sysroot.is_ok_and(|sysroot| {
+        let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().to_owned();
+        Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir()
+    })
+}
+
+/// Installs a package of Debian's, where that is possible.
+pub(crate) fn install(workspace: &Workspace, package: &str) {
+    if workspace.program("apt-get").is_some() && is_root() {
+        term::progress(&format!("installing {package} with apt-get"));
+        let _ = apt_get(&["update"]).and_then(|()| apt_get(&["install", "-y", "--no-install-recommends", package]));
+    }
+}
+
 fn find_wasm_toolchain(workspace: &Workspace) -> Option<String> {
-    let sysroot = quietly(Command::new("rustc").args(["--print", "sysroot"]).current_dir(&workspace.root)).ok()?;
-    let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().to_owned();
-    if Path::new(&sysroot).join("lib/rustlib").join(TARGET).join("lib").is_dir() {
+    if has_target(workspace, TARGET) {
         return Some(format!("target {TARGET} of the active toolchain"));
     }
     DEBIAN_FILES.iter().all(|file| Path::new(file).exists()).then(|| "Debian's rustc-web".into())

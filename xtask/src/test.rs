@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{build, dependencies, setup, term};
+use crate::{build, dependencies, setup, term, windows};
 
 /// Runs all of it, and stops at the first thing that fails.
 ///
@@ -26,6 +26,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
         term::section("lints");
         term::command("clippy", &mut workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
+    timed("Windows", &|| windows::check(workspace))?;
     timed("dependencies", &|| dependencies::check(workspace))?;
     timed("build", &|| build::all(workspace))?;
     timed("tests", &|| tests(workspace, arguments))?;
