@@ -111,6 +111,8 @@ fn describe(document: &mut Document, rows: &Rows, head: &Head, section: &Section
 }
 
 /// Reads all rows into a document; gives it with its number of columns.
+// A function of its own for each kind of table: all of them in one would have too many values for the registers.
+#[inline(never)]
 fn fill(mut table: impl Written, rows: &mut Rows) -> Result<(usize, Document)> {
     while rows.window(&mut table)? {}
     Ok((table.columns(), table.finish()?))

@@ -201,26 +201,14 @@ impl<'a, 'i> Rows<'a, 'i> {
         if self.read > 0 {
             self.fill()?;
         }
-        let Rows { text, problems, dialect, judges_replaced, rows, long, ends, after_blank, table: known, .. } = self;
+        let Rows { text, problems, dialect, judges_replaced, rows, ends, after_blank, table: known, .. } = self;
         let columns = table.columns();
         known.columns = columns;
         let mut records = Records::new(*dialect, text.padded(), text.end(), text.ended()).expecting(columns);
         let starts = if ends.tables > 0 { Start::of_names(&known.names, *dialect) } else { [None; 2] };
-        // Whether the window is read as if the text ended with it, to see whether a quote closes.
-        let mut as_if_last = false;
         let (ended, found) = loop {
             match records.next(table) {
-                Step::Record(record) if as_if_last && record.unclosed.is_none() && !record.mended => {
-                    // It is only long.
-                    table.restart();
-                    records = Records::new(*dialect, text.padded(), text.end(), text.ended());
-                    break (false, None);
-                }
                 Step::Record(record) => {
-                    if std::mem::take(&mut as_if_last) {
-                        let at = records.at();
-                        records = Records::new(*dialect, text.padded(), text.end(), text.ended()).expecting(columns).starting(at);
-                    }
                     let start = record.start;
                     let is_like_names = starts.iter().flatten().any(|wanted| wanted.is_at(text.padded(), start));
                     if (record.cells != columns || *after_blank || is_like_names) && ends.are_looked_for() {
@@ -248,10 +236,6 @@ impl<'a, 'i> Rows<'a, 'i> {
                 }
                 Step::Blank => *after_blank = true,
                 Step::Comment => {}
-                Step::More if records.at() == 0 && text.end() >= LONG && *long < MOST_LONG && !as_if_last => {
-                    (as_if_last, *long) = (true, *long + 1);
-                    records = Records::new(*dialect, text.padded(), text.end(), true).expecting(columns);
-                }
                 Step::More => break (false, None),
                 Step::End => break (true, None),
             }
@@ -275,11 +259,47 @@ impl<'a, 'i> Rows<'a, 'i> {
         }
         let at = records.at();
         (self.read, self.ended) = (at, ended);
-        if at == 0 && !ended {
+        if at == 0 && !ended && !self.doubt(table)? {
             // Not one record fits: the window has to grow.
             self.fill()?;
         }
         Ok(!ended)
+    }
+
+    /// Reads the record that the window begins with, if a quote in it does not close within a window that is very long: as if the text
+    /// ended there. Answers whether it did; where not, the record is only long.
+    #[cold]
+    fn doubt(&mut self, table: &mut impl Table) -> Result<bool> {
+        if self.text.end() < LONG || self.long >= MOST_LONG {
+            return Ok(false);
+        }
+        self.long += 1;
+        let columns = table.columns();
+        let mut records = Records::new(self.dialect, self.text.padded(), self.text.end(), true).expecting(columns);
+        let step = loop {
+            match records.next(table as &mut dyn Sink) {
+                Step::Blank | Step::Comment => {}
+                step => break step,
+            }
+        };
+        let at = records.at();
+        let Step::Record(record) = step else { return Ok(false) };
+        if record.unclosed.is_none() && !record.mended {
+            table.restart();
+            return Ok(false);
+        }
+        let mut faults = faults(&record, table.has_nul(), self.judges_replaced, columns, &self.text);
+        let name = || table.name(record.cells.min(columns));
+        let words = |fault| words(fault, Some(&record), columns, &name(), &self.text);
+        if self.problems.judge(&mut faults, words)? == Fate::Skipped {
+            table.leave_out(&record, &self.text)?;
+        } else {
+            self.rows += 1;
+            table.end_row(&record, &self.text)?;
+        }
+        // The next records are in this window already.
+        self.text.skip(at);
+        Ok(true)
     }
 }
 
