@@ -116,14 +116,19 @@ impl Sandbox {
     }
 }
 
-/// Maps a compiled component into memory, as code.
+/// Maps a compiled component into memory, as code. Where Windows does not map the file so (Wine does not), its bytes are copied.
 #[allow(unsafe_code)]
 fn deserialize(engine: &Engine, compiled: &Path) -> Result<Component, SandboxError> {
     // SAFETY: `deserialize_file` runs what is in the file as machine code, so the file must be what wasmtime wrote, unchanged, then and as
     // long as it is mapped. It is: the caller passes only files from its private cache (a folder that others cannot write), which our own
     // child process wrote with `compile`, and whose digest and engine it has checked; they are replaced by renaming, never rewritten.
     // Wasmtime itself refuses files of another version, other settings or another processor.
-    let component = unsafe { Component::deserialize_file(engine, compiled) };
+    let component = unsafe {
+        match Component::deserialize_file(engine, compiled) {
+            Err(_) if cfg!(windows) => std::fs::read(compiled).map_err(Into::into).and_then(|code| Component::deserialize(engine, code)),
+            mapped => mapped,
+        }
+    };
     component.map_err(|error| SandboxError::Compiled { path: compiled.to_owned(), reason: format!("{error:#}") })
 }
 

@@ -93,13 +93,15 @@ fn not_text(bytes: &[u8], encoding: Option<Encoding>) -> Option<&'static str> {
     let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let bytes = bytes.get(..length).unwrap_or_default();
     let is_control = |byte: &&u8| **byte < 0x20 && !matches!(**byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1a..=0x1f);
-    let mut controls = bytes.iter().filter(is_control).count();
+    // Cells are padded with zeros now and then; other control characters are rare in text, and one in twelve of random bytes.
+    let zeros = bytes.iter().filter(|byte| **byte == 0).count();
+    let mut others = bytes.iter().filter(is_control).count() - zeros;
     // One of them, again and again, separates cells.
-    if let Some(first) = bytes.iter().find(is_control).filter(|first| **first != 0) {
+    if let Some(first) = bytes.iter().find(|byte| is_control(byte) && **byte != 0) {
         let same = bytes.iter().filter(|byte| *byte == first).count();
-        controls = if same == controls { 0 } else { controls };
+        others = if same == others { 0 } else { others };
     }
-    (controls > 3 && controls * 10 > length).then_some("binary data")
+    (zeros > 3 && zeros * 10 > length || others > 3 && others * 50 > length).then_some("binary data")
 }
 
 fn other_format(text: &[u8]) -> Option<&'static str> {

@@ -292,6 +292,20 @@ fn what_is_no_text_is_an_error() {
         let error = run(bytes, json!({})).result.unwrap_err();
         assert_eq!((error.kind, error.code.as_str()), (ErrorType::Malformed, "not_text"));
     }
+    // What is compressed or encrypted, or a dump of memory, by a generator of random bytes (xorshift).
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    for size in (300..6_000).step_by(300) {
+        let random: Vec<u8> = (0..size)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state >> 32) as u8
+            })
+            .collect();
+        let error = run(random, json!({})).result.unwrap_err();
+        assert_eq!((error.kind, error.code.as_str()), (ErrorType::Malformed, "not_text"), "{size} bytes");
+    }
     // A station that lost its power leaves zeros at the end.
     let (rows, problems) = output([b"a,b\n1,2\n3,4\n".as_slice(), &[0; 4096]].concat(), json!({}));
     assert!(rows.starts_with("{\"a\":1,\"b\":2}\n{\"a\":3,\"b\":4}\n"));
