@@ -163,6 +163,8 @@ destinations = [{ type = 'folder', path = '{dir}/out' }, { type = 'http', name =
     assert_eq!(purge(&[]).1, "the documents of 1 jobs for old given up\n");
     daemon.wait_for_job("b.csv", "settled");
     wait_for("an empty spool", || daemon.spooled().is_empty().then_some(()));
+    let (code, _, errors) = purge(&[]);
+    assert!(code == 1 && errors.contains("nothing waits for any"), "{errors}");
 }
 
 #[test]

@@ -98,6 +98,34 @@ fn a_configuration_that_cannot_be_used_changes_nothing() {
 }
 
 #[test]
+fn what_happens_while_running_jobs_end_is_kept_to() {
+    let daemon = Setup::new().plugins(&["csv", "misbehave"]).config(CONFIG).start();
+    daemon.wait_for_log("is ready");
+    let busy = |daemon: &Daemon, name: &str| {
+        daemon.drop_file(name, "400000000");
+        daemon.wait_for_job(name, "running");
+    };
+    // A file that is broken after it was checked: the daemon has what was checked.
+    busy(&daemon, "work.1.mis");
+    configure(&daemon, &format!("{CONFIG}{SECOND}"));
+    assert_eq!(daemon.command(&["config", "reload"]).0, 0);
+    configure(&daemon, "wrokers = 2");
+    wait_for("the new start", || (starts(&daemon) == 2).then_some(()));
+    daemon.wait_for_log("the configuration was broken since it was taken anew");
+    assert_eq!(daemon.json("/api/v1/routes").as_array().unwrap().len(), 2);
+    daemon.wait_for_job("work.1.mis", "settled");
+
+    // A signal to stop: it stops.
+    busy(&daemon, "work.2.mis");
+    configure(&daemon, CONFIG);
+    daemon.signal(Signal::HUP);
+    daemon.wait_for_log("change=\"routes[second]: removed\"");
+    let mut daemon = daemon;
+    assert!(daemon.terminate().success());
+    assert_eq!(starts(&daemon), 2);
+}
+
+#[test]
 fn the_log_says_more_when_it_is_told_to() {
     let daemon = Setup::new().plugins(&["csv"]).start();
     daemon.drop_file("a.csv", "x\n1\n");

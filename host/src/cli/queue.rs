@@ -429,8 +429,13 @@ fn purge(args: &PurgeArgs) -> anyhow::Result<()> {
 
 fn give_up(args: &PurgeArgs, destination: &str) -> anyhow::Result<()> {
     let (filter, (_, store)) = (args.filter.filter(), args.state.open()?);
+    let jobs = store.count_undelivered(&filter, destination)?;
+    if jobs == 0 {
+        let awaited: Vec<String> = store.awaited_destinations()?.into_iter().map(|(name, jobs)| format!("{name} ({jobs})")).collect();
+        let awaited = if awaited.is_empty() { "nothing waits for any".to_owned() } else { format!("jobs wait for {}", awaited.join(", ")) };
+        bail!("nothing that was meant waits for {destination}; {awaited}");
+    }
     if !args.yes {
-        let jobs = store.count_undelivered(&filter, destination)?;
         bail!(Usage(format!("this would give up the documents of {jobs} jobs that wait for {destination}; add --yes to do it")));
     }
     let given_up = store.give_up_destination(&filter, destination)?;

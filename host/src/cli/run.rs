@@ -1,12 +1,16 @@
 //! `dropforge run`: the daemon.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::config::{self, ConfigArgs};
-use crate::config::Need;
+use crate::config::{Config, Need};
 use crate::daemon::{self, Ended};
+/// Names the file with the configuration that was checked, for the start that follows.
+const CHECKED: &str = "DROPFORGE_RELOADED";
 
 /// Arguments of `dropforge run`.
 #[derive(Debug, Args)]
@@ -22,37 +26,70 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let loaded = match args.config.load(Need::Routes) {
-        Ok(loaded) => loaded,
-        Err(errors) => return Ok(config::report(&errors)),
+    let checked = checked();
+    let config = match (args.config.load(Need::Routes), checked) {
+        (Ok(loaded), _) => {
+            for warning in &loaded.warnings {
+                tracing::warn!("configuration: {warning}");
+            }
+            loaded.config
+        }
+        (Err(errors), Some(checked)) => {
+            for error in errors.iter() {
+                tracing::error!(%error, "the configuration was broken since it was taken anew: the daemon runs with what it was then");
+            }
+            checked
+        }
+        (Err(errors), None) => return Ok(config::report(&errors)),
     };
-    for warning in &loaded.warnings {
-        tracing::warn!("configuration: {warning}");
-    }
+    // Before it can be replaced: then the system would name a file that is gone.
+    let program = program();
     let sources = args.config.clone();
     let reread = Box::new(move || {
         let in_words = |errors: crate::config::ConfigErrors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         sources.load(Need::Routes).map(|loaded| loaded.config).map_err(in_words)
     });
-    match daemon::run(loaded.config, reread)? {
+    match daemon::run(config, reread)? {
         Ended::Stopped => Ok(ExitCode::SUCCESS),
-        Ended::Reload => start_anew(),
+        Ended::Reload(config) => start_anew(&program?, &config),
     }
+}
+
+/// The configuration that was checked before this start, where the daemon has taken it anew. It counts only if what it was read from is broken now.
+fn checked() -> Option<Config> {
+    let kept = std::env::var_os(CHECKED).map(PathBuf::from)?;
+    let text = fs::read(&kept).ok()?;
+    let _ = fs::remove_file(&kept);
+    serde_json::from_slice(&text).ok()
+}
+
+/// Where this program is: by the path that it was started by, where it has one, so that one that was replaced since is the new one.
+fn program() -> std::io::Result<PathBuf> {
+    let named = std::env::args_os().next().map(PathBuf::from).filter(|program| program.is_absolute());
+    named.map_or_else(std::env::current_exe, Ok)
 }
 
 /// Starts this program anew in the same process, with the same arguments. It does not return where that goes well.
 #[cfg(unix)]
-fn start_anew() -> anyhow::Result<ExitCode> {
+fn start_anew(program: &Path, config: &Config) -> anyhow::Result<ExitCode> {
     use std::os::unix::process::CommandExt as _;
-    let mut arguments = std::env::args_os();
-    // By its name, where it has a path: a program that was replaced since is to be the new one.
-    let program = arguments.next().filter(|program| std::path::Path::new(program).is_absolute());
-    let program = program.map_or_else(std::env::current_exe, |program| Ok(program.into()))?;
-    let error = std::process::Command::new(&program).args(arguments).exec();
+    let mut anew = std::process::Command::new(program);
+    anew.args(std::env::args_os().skip(1));
+    let kept = config.state_dir.join("reload.json");
+    // `tempfile` makes files that only their owner may read.
+    let written = tempfile::NamedTempFile::new_in(&config.state_dir).and_then(|mut file| {
+        serde_json::to_writer(&mut file, config)?;
+        file.persist(&kept).map_err(|error| error.error)
+    });
+    match written {
+        Ok(_) => drop(anew.env(CHECKED, &kept)),
+        Err(error) => tracing::warn!(%error, "cannot keep the configuration that was checked; it is read once more"),
+    }
+    let error = anew.exec();
     Err(anyhow::Error::from(error).context(format!("cannot start {} anew", program.display())))
 }
 
 #[cfg(not(unix))]
-fn start_anew() -> anyhow::Result<ExitCode> {
+fn start_anew(_program: &Path, _config: &Config) -> anyhow::Result<ExitCode> {
     anyhow::bail!("this system cannot start a program anew in its process")
 }

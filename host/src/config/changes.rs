@@ -11,8 +11,9 @@ const LONGEST_VALUE: usize = 200;
 
 impl Config {
     /// The keys whose values differ from those of `self` in `new`, with both. Routes and destinations go by their names, where they have
-    /// some, so that one that is added does not change all that follow. Secrets are masked.
+    /// some, so that one that is added does not change all that follow. Secrets are masked. Nothing where the two are the same, and only there.
     pub fn changes(&self, new: &Config) -> Vec<String> {
+        let self_differs = self != new;
         let [old, new] = [self, new].map(|config| {
             let mut leaves = BTreeMap::new();
             flatten("", &serde_json::to_value(config.masked()).unwrap_or_default(), &mut leaves);
@@ -23,19 +24,29 @@ impl Config {
             .into_iter()
             .filter_map(|key| match (old.get(key), new.get(key)) {
                 (Some(old), Some(new)) if old == new => None,
-                (Some(old), Some(new)) => Some(format!("{key}: {old} → {new}")),
+                (Some(old), Some(new)) => Some(format!("{key}: {} → {}", cut(old), cut(new))),
                 (Some(value), None) => {
-                    Some(whole(key, &new).map_or_else(|| format!("{key}: {value} → (not set)"), |item| format!("{item}: removed")))
+                    Some(whole(key, &new).map_or_else(|| format!("{key}: {} → (not set)", cut(value)), |item| format!("{item}: removed")))
                 }
                 (None, Some(value)) => {
-                    Some(whole(key, &old).map_or_else(|| format!("{key}: (not set) → {value}"), |item| format!("{item}: added")))
+                    Some(whole(key, &old).map_or_else(|| format!("{key}: (not set) → {}", cut(value)), |item| format!("{item}: added")))
                 }
                 (None, None) => None,
             })
             .collect();
         // An item that came or went has as many keys, which are sorted.
         changes.dedup();
+        if changes.is_empty() && self_differs {
+            changes.push("a value that is not shown".to_owned());
+        }
         changes
+    }
+}
+
+fn cut(value: &str) -> String {
+    match value.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
+        None => value.to_owned(),
     }
 }
 
@@ -58,12 +69,7 @@ fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
             }
         }
         leaf => {
-            let mut text = leaf.to_string();
-            if let Some((end, _)) = text.char_indices().nth(LONGEST_VALUE) {
-                text.truncate(end);
-                text.push('…');
-            }
-            leaves.insert(path.to_owned(), text);
+            leaves.insert(path.to_owned(), leaf.to_string());
         }
     }
 }
@@ -88,6 +94,10 @@ mod tests {
         }
         assert_eq!(changes.iter().filter(|change| change.contains("routes[c]")).collect::<Vec<_>>(), ["routes[c]: removed"]);
         assert!(!changes.iter().any(|change| change.contains("hush")));
+        // What is masked has changed all the same.
+        let mut rotated = new.clone();
+        rotated.routes[0].context.insert("api_token".into(), "hush, too".into());
+        assert_eq!(new.changes(&rotated), ["a value that is not shown"]);
         // One that comes first changes nothing of the others.
         let first = Config { routes: vec![route("a"), route("b"), route("c")], ..Config::default() };
         assert_eq!(old.changes(&first), ["routes[a]: added"]);

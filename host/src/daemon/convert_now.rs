@@ -12,7 +12,7 @@ use crate::config::{Config, ConverterChoice, Route};
 use crate::digest::sha256_hex;
 use crate::metrics::{ConversionStatus, Metrics, NO_CONVERTER};
 use crate::plugins::{Admission, Change, Plugin, Registry, ask};
-use crate::queue::JobId;
+use crate::queue::{JobId, Pausable, Store};
 use crate::sandbox::{
     Conversion, ConversionError, DocumentSink, DocumentWriter, ErrorType, Input, Limits, Lookup, MemorySource, Outcome, Severity,
     THREAD_STACK,
@@ -34,6 +34,7 @@ const RETRY_SECONDS: u64 = 5;
 /// Converts posted files, a few at a time.
 pub(super) struct ConvertNow {
     config: Arc<Config>,
+    store: Arc<Store>,
     metrics: Arc<Metrics>,
     registry: RegistryCell,
     lookups: Option<Arc<dyn Lookup>>,
@@ -55,12 +56,13 @@ impl Drop for Turn<'_> {
 impl ConvertNow {
     pub(super) fn new(
         config: Arc<Config>,
+        store: Arc<Store>,
         metrics: Arc<Metrics>,
         registry: RegistryCell,
         lookups: Option<Arc<dyn Lookup>>,
         at_a_time: usize,
     ) -> ConvertNow {
-        ConvertNow { config, metrics, registry, lookups, free: Mutex::new(at_a_time), freed: Condvar::new() }
+        ConvertNow { config, store, metrics, registry, lookups, free: Mutex::new(at_a_time), freed: Condvar::new() }
     }
 
     pub(super) fn limit(&self) -> u64 {
@@ -124,6 +126,9 @@ impl ConvertNow {
             let limits = self.limits(route, &plugin.descriptor.name);
             let options = options(request, route, plugin)?;
             let name = plugin.descriptor.name.as_str();
+            if let Some(pause) = self.store.pauses().of(Pausable::Converter, name) {
+                return Err(Refusal::Busy(format!("{}.", pause.in_words()), RETRY_SECONDS));
+            }
             let Admission::Go(pass) = registry.suspensions().admit(name, &plugin.digest) else {
                 let message = format!("The converter `{name}` is suspended: it has failed again and again; /api/v1/plugins says how.");
                 return Err(Refusal::Busy(message, RETRY_SECONDS));

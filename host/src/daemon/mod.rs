@@ -18,7 +18,7 @@ mod upkeep;
 mod uploads;
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -75,36 +75,36 @@ pub fn run(config: Config, reread: Reread) -> anyhow::Result<Ended> {
     let mut signals = runtime.block_on(async { signals() })?;
     let daemon = Daemon::start(config, reread, &runtime)?;
     tracing::info!("Dropforge {} is ready: drop files into the inboxes, plugins into the plugins folder", env!("CARGO_PKG_VERSION"));
-    let ended = runtime.block_on(async {
+    let (ended, stops) = runtime.block_on(async {
         loop {
             tokio::select! {
                 signal = signals.any() => match signal {
                     Request::Stop => {
-                        end_at_the_next();
-                        return Ended::Stopped;
+                        return (Ended::Stopped, note_stops(true));
                     }
                     Request::Reload => {
-                        // What is wrong with it was said in the log.
+                        // What is wrong with it is said in the log, and what is right comes as a wish.
                         let reload = Arc::clone(&daemon.reload);
-                        let _ = tokio::task::spawn_blocking(move || reload.take()).await;
+                        tokio::task::spawn_blocking(move || reload.take());
                     }
                 },
-                () = daemon.reload.wanted() => return Ended::Reload,
+                config = daemon.reload.wanted() => return (Ended::Reload(config), note_stops(false)),
             }
         }
     });
     daemon.stop(&runtime);
     drop(lock);
-    Ok(ended)
+    // Whoever told it to stop while it drained to start anew means that it is not to start.
+    Ok(if stops.load(Ordering::Relaxed) { Ended::Stopped } else { ended })
 }
 
 /// Why a daemon has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Ended {
     /// It was told to.
     Stopped,
-    /// It is to be started anew, in the same process, with the configuration as it is now.
-    Reload,
+    /// It is to be started anew, in the same process, with this configuration, which was checked.
+    Reload(Arc<Config>),
 }
 
 /// The running parts, in the order in which they were started.
@@ -135,7 +135,7 @@ impl Daemon {
                 damaged = %damaged.display(),
                 restored,
                 "THE QUEUE WAS DAMAGED and has been set aside; a new one was made. Jobs whose documents were in the spool are back, files in the \
-                 inboxes are taken again; the history of earlier jobs is only in the damaged file"
+                 inboxes are taken again; what was paused runs; the history of earlier jobs is only in the damaged file"
             );
         } else if restored > 0 {
             tracing::error!(
@@ -175,8 +175,14 @@ impl Daemon {
         let client = Client::new(&config, Arc::clone(&metrics), runtime.handle().clone())?;
         let lookups = config.upstream.as_ref().map(|upstream| Lookups::new(Arc::clone(&client), upstream)).transpose()?;
         let lookups: Option<Arc<dyn Lookup>> = lookups.map(|lookups| Arc::new(lookups) as _);
-        let convert_now =
-            ConvertNow::new(Arc::clone(&config), Arc::clone(&metrics), status.registry_cell(), lookups.clone(), worker_count(&config));
+        let convert_now = ConvertNow::new(
+            Arc::clone(&config),
+            Arc::clone(&store),
+            Arc::clone(&metrics),
+            status.registry_cell(),
+            lookups.clone(),
+            worker_count(&config),
+        );
         let cache = ResultCache::new(&config.result_cache, config.state_dir.join("result-cache"), &metrics)
             .context("cannot make the folder of the result cache in state_dir")?
             .map(Arc::new);
@@ -256,7 +262,7 @@ impl Daemon {
 
     fn stop(self, runtime: &tokio::runtime::Runtime) {
         tracing::info!(at_most_seconds = self.config.drain_seconds, "stopping: nothing new is taken, running jobs end");
-        self.draining.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.draining.store(true, Ordering::Relaxed);
         self.intakes.into_iter().for_each(Intake::stop);
         self.upkeep.stop();
         self.plugins.stop();
@@ -378,16 +384,28 @@ fn signals() -> anyhow::Result<Signals> {
 /// Signals that follow the first within this time are the same request: `timeout` and some supervisors signal a process and its group.
 const SAME_REQUEST: Duration = Duration::from_millis(500);
 
-/// Leaves a task behind that ends the process at the next signal to stop.
-fn end_at_the_next() {
-    tokio::spawn(async {
-        tokio::time::sleep(SAME_REQUEST).await;
-        // A new listener has not heard those before it.
-        let Ok(mut again) = signals() else { return };
-        while !matches!(again.any().await, Request::Stop) {}
-        tracing::warn!("a second signal: ending at once; what was running is converted again after the next start");
-        std::process::exit(1);
+/// Leaves a task behind that notes a signal to stop, and ends the process at the one after. One may have been `noted` already.
+fn note_stops(noted: bool) -> Arc<AtomicBool> {
+    let stops = Arc::new(AtomicBool::new(noted));
+    let note = Arc::clone(&stops);
+    // A new listener has not heard those before it.
+    let listener = (!noted).then(signals);
+    tokio::spawn(async move {
+        let mut listener = match listener {
+            Some(listener) => listener,
+            None => {
+                tokio::time::sleep(SAME_REQUEST).await;
+                signals()
+            }
+        };
+        while let Ok(signals) = &mut listener {
+            if matches!(signals.any().await, Request::Stop) && note.swap(true, Ordering::Relaxed) {
+                tracing::warn!("a second signal: ending at once; what was running is converted again after the next start");
+                std::process::exit(1);
+            }
+        }
     });
+    stops
 }
 
 impl Signals {

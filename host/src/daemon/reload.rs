@@ -2,19 +2,21 @@
 //! everything is durable, so nothing is lost by it, and every part starts from its configuration in the one way that there is. One that cannot
 //! be used changes nothing.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::delivery::{Deliverer, Spool};
+use crate::files;
 use crate::intake::Intake;
 use crate::logging;
 use crate::metrics::{Instance, Metrics};
 use crate::server::{Declined, Settings};
-use crate::upstream::Client;
+use crate::upstream::{Client, Lookups};
 
 /// Reads the configuration again, as it was read at the start: what is wrong with it is said in words.
 pub type Reread = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
@@ -25,18 +27,25 @@ pub(super) struct Reload {
     reread: Reread,
     spool: Spool,
     runtime: Handle,
-    /// Notified when the daemon is to start anew.
+    /// What the daemon is to start anew with.
+    next: Mutex<Option<Arc<Config>>>,
+    /// Notified when it is.
     wanted: Notify,
 }
 
 impl Reload {
     pub(super) fn new(config: Arc<Config>, reread: Reread, spool: Spool, runtime: Handle) -> Reload {
-        Reload { config, reread, spool, runtime, wanted: Notify::new() }
+        Reload { config, reread, spool, runtime, next: Mutex::default(), wanted: Notify::new() }
     }
 
-    /// Returns when the daemon is to start anew.
-    pub(super) async fn wanted(&self) {
-        self.wanted.notified().await;
+    /// Returns when the daemon is to start anew, with what.
+    pub(super) async fn wanted(&self) -> Arc<Config> {
+        loop {
+            self.wanted.notified().await;
+            if let Some(config) = self.next.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return config;
+            }
+        }
     }
 
     /// Reads the configuration, says what differs, and has the daemon start anew where something does.
@@ -45,9 +54,10 @@ impl Reload {
     /// Why it is not taken, in words.
     pub(super) fn take(&self) -> Result<Vec<String>, String> {
         let checked = (self.reread)().and_then(|new| {
-            let changes = self.config.changes(&new);
+            let (changes, new) = (self.config.changes(&new), Arc::new(new));
             if !changes.is_empty() {
-                self.check(Arc::new(new))?;
+                self.check(Arc::clone(&new))?;
+                *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
             }
             Ok(changes)
         });
@@ -75,16 +85,21 @@ impl Reload {
         let place = |config: &Config| SocketAddr::new(config.bind_address, config.health_port);
         if place(&new) != place(&self.config)
             && let Err(error) = TcpListener::bind(place(&new))
-            // Another address of the same port is ours until the daemon stops.
-            && new.health_port != self.config.health_port
+            // A port that is in use may be ours until the daemon stops.
+            && !(error.kind() == ErrorKind::AddrInUse && [self.config.health_port, self.config.metrics_port].contains(&new.health_port))
         {
-            return Err(format!("health_port {} cannot be opened: {error}", new.health_port));
+            return Err(format!("health_port {} cannot be opened on {}: {error}", new.health_port, new.bind_address));
         }
+        files::create_folder(&new.plugins_dir)
+            .map_err(|error| format!("cannot create plugins_dir {}: {error}", new.plugins_dir.display()))?;
         for route in new.routes.iter().filter(|route| route.intake.has_folder()) {
             Intake::check(route).map_err(|error| error.to_string())?;
         }
         let metrics = Arc::new(Metrics::new(&Instance::default()));
         let client = Client::new(&new, Arc::clone(&metrics), self.runtime.clone()).map_err(|error| error.to_string())?;
+        if let Some(upstream) = &new.upstream {
+            Lookups::new(Arc::clone(&client), upstream).map_err(|error| format!("{error:#}"))?;
+        }
         Deliverer::check(&new, &self.spool, &client, &metrics).map_err(|error| format!("{error:#}"))
     }
 }

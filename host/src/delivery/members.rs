@@ -9,7 +9,7 @@ use crate::config::{AfterAction, Route};
 use crate::files;
 use crate::identity::FileIdentity;
 use crate::intake::PRIVATE_PREFIX;
-use crate::queue::{Job, Member, Origin, POSTED_FILE};
+use crate::queue::{CommittedJob, Job, Member, Origin, POSTED_FILE};
 
 /// Names that are tried for a member whose name is taken.
 const MOST_NAMES: u32 = 1_000;
@@ -18,7 +18,12 @@ const MOST_NAMES: u32 = 1_000;
 ///
 /// # Errors
 /// What the file system says; a repetition goes on from there.
-pub(super) fn follow(job: &Job, route: &Route, action: AfterAction, settled: &Settled) -> io::Result<()> {
+pub(super) fn follow(committed: &CommittedJob, route: &Route, action: AfterAction, settled: &Settled) -> io::Result<()> {
+    // Nothing has become of it yet: a posted file keeps the note by which it is queued again, should the queue forget it.
+    if committed.is_dry_run() {
+        return Ok(());
+    }
+    let job = &committed.job;
     let Some(from) = job.location.parent() else { return Ok(()) };
     if job.origin == Origin::Http && *settled != Settled::Replaced {
         // It is settled: it must not be queued again, should the queue forget it.

@@ -82,7 +82,7 @@ pub(super) fn settle_all(jobs: &[CommittedJob], config: &Config) -> Vec<io::Resu
         .map(|(step, job)| {
             let settled = step?.settled;
             if let Some(route) = routes(job) {
-                members::follow(&job.job, route, action(job, route), &settled)?;
+                members::follow(job, route, action(job, route), &settled)?;
             }
             Ok(settled)
         })

@@ -9,8 +9,9 @@ use crate::sandbox::Sandbox;
 
 pub(super) fn examine(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     let (subject, folder) = ("plugins", config.plugins_dir.display());
-    // The daemon keeps versions to go back to; somebody who looks does not.
-    let settings = LoadSettings { versions_dir: None, ..LoadSettings::of(config) };
+    // The daemon keeps compiled code and versions to go back to, in folders of its own; somebody who looks makes none of them.
+    let compiled = tempfile::tempdir()?;
+    let settings = LoadSettings { versions_dir: None, compiled_dir: compiled.path().to_owned(), ..LoadSettings::of(config) };
     let registry = match load_folder(&config.plugins_dir, Arc::new(Sandbox::new()?), settings) {
         Ok(registry) => registry,
         Err(error) => {
@@ -29,8 +30,20 @@ pub(super) fn examine(config: &Config, findings: &mut Findings) -> anyhow::Resul
         findings.problem(subject, format!("no converter in {folder}"), "put a .wasm file there");
     }
     for route in &config.routes {
-        let ConverterChoice::Named { name, digest } = &route.converter else { continue };
         let subject = format!("route {}", route.name);
+        let ConverterChoice::Named { name, digest } = &route.converter else {
+            for name in route.options.keys() {
+                let remedy = "mend `options`: on an `auto` route it has a table for each converter; `dropforge plugin inspect` shows what that may hold";
+                match registry.get(name).map(|plugin| plugin.options(&route.options_for(name))) {
+                    None => {
+                        findings.warning(&subject, format!("its `options` have some for `{name}`, and there is no such converter"), remedy)
+                    }
+                    Some(Err(error)) => findings.problem(&subject, error.to_string(), remedy),
+                    Some(Ok(_)) => findings.ok(&subject, format!("`{name}` takes its options")),
+                }
+            }
+            continue;
+        };
         match registry.get(name) {
             None => {
                 let remedy = format!("put it into {folder}, or name another; until then the route's files wait");

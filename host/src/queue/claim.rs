@@ -40,13 +40,32 @@ pub(super) fn claim(connection: &Connection, lanes: &[Lane]) -> rusqlite::Result
             best = Some((rank, seq, lane));
         }
     }
-    let Some((_, seq, lane)) = best else { return Ok(None) };
+    let Some((_, seq, lane)) = best else {
+        // What a command or a new plugin has queued of routes that are gone is for nobody to claim.
+        set_aside_others(connection, &names(lanes))?;
+        return Ok(None);
+    };
     connection
         .prepare_cached(&format!(
             "UPDATE jobs SET state = 'running', attempts = attempts + 1, claimed_ms = ?2, converter = ?3 WHERE seq = ?1 RETURNING {JOB_COLUMNS}"
         ))?
         .query_row(params![seq, now, lane.converter], job)
         .optional()
+}
+
+/// The routes of these lanes, as JSON.
+fn names(lanes: &[Lane]) -> String {
+    serde_json::json!(lanes.iter().map(|lane| &lane.route).collect::<Vec<_>>()).to_string()
+}
+
+/// Sets aside what is due of other routes than these.
+fn set_aside_others(connection: &Connection, routes: &str) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "UPDATE jobs SET waiting = 'route', due_ms = ?2
+             WHERE state = 'queued' AND waiting IS NULL AND route NOT IN (SELECT value FROM json_each(?1))",
+        )?
+        .execute(params![routes, Waiting::NEVER_DUE_MS])
 }
 
 fn has_room(connection: &Connection, lane: &Lane) -> rusqlite::Result<bool> {
@@ -113,15 +132,8 @@ impl Store {
     /// # Errors
     /// Where the queue cannot write.
     pub fn wait_for_routes(&self, configured: &[Lane]) -> Result<usize, QueueError> {
-        let names = serde_json::json!(configured.iter().map(|lane| &lane.route).collect::<Vec<_>>()).to_string();
-        self.run(move |connection| {
-            connection
-                .prepare_cached(
-                    "UPDATE jobs SET waiting = 'route', due_ms = ?2
-                     WHERE state = 'queued' AND waiting IS NULL AND route NOT IN (SELECT value FROM json_each(?1))",
-                )?
-                .execute(params![names, Waiting::NEVER_DUE_MS])
-        })
+        let names = names(configured);
+        self.run(move |connection| set_aside_others(connection, &names))
     }
 
     /// Gives back what is claimed, because the process ends in good order: it counts neither as an attempt nor as a crash.

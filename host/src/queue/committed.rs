@@ -304,7 +304,7 @@ fn record(connection: &Connection, step: &Progress, now: i64) -> rusqlite::Resul
             connection
                 .prepare_cached(
                     "UPDATE deliveries SET attempts = attempts + 1, error = ?3, due_ms = ?4, next_document = ?5, response = ?6
-                     WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND destination = ?2",
+                     WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND destination = ?2 AND state = 'pending'",
                 )?
                 .execute(params![job.as_str(), destination, error, due_ms, next_document, refused])?;
             Ok(None)
@@ -313,7 +313,7 @@ fn record(connection: &Connection, step: &Progress, now: i64) -> rusqlite::Resul
             connection
                 .prepare_cached(
                     "UPDATE deliveries SET state = 'dead', attempts = attempts + 1, error = ?3, ended_ms = ?4, next_document = ?5, response = ?6
-                     WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND destination = ?2",
+                     WHERE job = (SELECT seq FROM jobs WHERE id = ?1) AND destination = ?2 AND state = 'pending'",
                 )?
                 .execute(params![job.as_str(), destination, error, now, next_document, refused])?;
             Ok(None)

@@ -26,7 +26,7 @@ impl CommittedJob {
 }
 
 impl Store {
-    /// Forgets what routes have tried that are not on trial any more: files in their intakes are new again, and what has no intake, or was not
+    /// Forgets what routes have tried that are not on trial any more: files in their intakes are new again, and what was posted, or was not
     /// settled yet, is queued. `on_trial` names the routes that still are. Gives how many jobs that concerns.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl Store {
             let tried = "detail ->> 'dry_run' = 1 AND route NOT IN (SELECT value FROM json_each(?1))";
             let again: Vec<String> = connection
                 .prepare(&format!(
-                    "SELECT id FROM jobs WHERE source_settled = 2 AND state = 'settled' AND origin <> 'folder' AND {tried}
+                    "SELECT id FROM jobs WHERE source_settled = 2 AND state = 'settled' AND origin = 'http' AND {tried}
                      UNION ALL SELECT id FROM jobs WHERE state = 'committed' AND {tried}"
                 ))?
                 .query_map(params![on_trial], |row| row.get(0))?

@@ -1,6 +1,6 @@
 //! What an operator has paused. It outlasts restarts, and nothing but the operator ends it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -99,7 +99,7 @@ pub(super) fn converter_is_paused(connection: &Connection, name: &str) -> rusqli
 impl Store {
     /// All that is paused now.
     pub fn pauses(&self) -> Arc<Pauses> {
-        Arc::clone(&self.paused.lock().unwrap_or_else(PoisonError::into_inner))
+        self.paused.load_full()
     }
 
     /// Pauses a route or a converter until it is resumed. What runs ends. One that is paused already stays so from when it was, with
@@ -134,10 +134,13 @@ impl Store {
         let ended = self.change_pauses(move |connection| {
             let ended =
                 connection.prepare_cached("DELETE FROM pauses WHERE kind = ?1 AND name = ?2")?.execute([kind.as_str(), &owned])? > 0;
-            // What something else holds up still is set aside again when it would be claimed.
+            // Where something else holds one up still, it is set aside again when it would be claimed.
+            let of_route = kind == Pausable::Route;
             connection
-                .prepare_cached("UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting = 'paused'")?
-                .execute([])?;
+                .prepare_cached(
+                    "UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting = 'paused' AND (NOT ?1 OR route = ?2)",
+                )?
+                .execute(params![of_route, owned])?;
             Ok(ended)
         })?;
         self.work().notify();
@@ -148,10 +151,20 @@ impl Store {
         &self,
         change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
-        // Held until it is durable, so that of two changes the later one is remembered.
-        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        let (result, pauses) = self.run(move |connection| Ok((change(connection)?, read(connection)?)))?;
-        *paused = Arc::new(pauses);
-        Ok(result)
+        let paused = Arc::clone(&self.paused);
+        let changed = self.run(move |connection| {
+            let result = change(connection)?;
+            // With the change itself: whoever sees it in the database must not be told otherwise here.
+            paused.store(Arc::new(read(connection)?));
+            Ok(result)
+        });
+        if changed.is_err() {
+            // It may be there, and only not be durable.
+            if let Ok(pauses) = self.read(read) {
+                self.paused.store(Arc::new(pauses));
+            }
+            self.work().notify();
+        }
+        changed
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
 use super::writer::{Owed, Writer};
@@ -96,7 +97,7 @@ pub struct Store {
     /// The turn of the job that was queued last; see [`next_turn`](super::arriving::next_turn).
     pub(super) last_turn: Arc<AtomicI64>,
     /// What an operator has paused, as the database has it.
-    pub(super) paused: Mutex<Arc<Pauses>>,
+    pub(super) paused: Arc<ArcSwap<Pauses>>,
     /// Notified when a job may have become due.
     work: Arc<Wakeup>,
     /// Notified when something may have become deliverable.
@@ -153,7 +154,7 @@ impl Store {
             outgoing: Mutex::new(outgoing),
             outside: AtomicI64::new(0),
             last_turn: Arc::default(),
-            paused: Mutex::new(Arc::new(paused)),
+            paused: Arc::new(ArcSwap::from_pointee(paused)),
             work: Arc::default(),
             committed: Arc::default(),
         })

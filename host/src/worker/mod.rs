@@ -238,7 +238,8 @@ impl Shared {
     /// Nothing is lost while the queue cannot be written: the queue keeps what became of a job, or that it is given back, until it is durable.
     fn record(&self, job: &Job, decision: verdict::Decision) {
         let store = &self.context.store;
-        let (due_ms, waiting) = match decision {
+        // What could not be completed is another decision than before.
+        let (due_ms, waiting) = match decision.of_route(&self.context, job) {
             verdict::Decision::Commit(committed) => {
                 crash::point("before_commit");
                 if let Err(error) = store.commit(&job.id, *committed, || crash::point("after_commit")) {

@@ -46,7 +46,8 @@ impl Context {
     fn durable(&self, job: &Job, decision: Decision) -> Decision {
         match decision.of_route(self, job) {
             Decision::Commit(committed) => {
-                finish::complete(&self.spool, vec![(job.clone(), committed)]).into_iter().next().map_or(Decision::GivenBack, |(_, end)| end)
+                let completed = finish::complete(&self.spool, vec![(job.clone(), committed)]).into_iter().next();
+                completed.map_or(Decision::GivenBack, |(_, end)| end.of_route(self, job))
             }
             other => other,
         }

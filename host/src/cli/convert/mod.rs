@@ -252,7 +252,9 @@ fn willing(
     path: &str,
     input: &dyn Fn() -> io::Result<Input>,
 ) -> io::Result<Vec<Arc<Plugin>>> {
-    if let [only] = plugins {
+    // The daemon asks even a single one where a route does not name it.
+    let asks = reach.route.is_some_and(|route| route.converter == ConverterChoice::Auto);
+    if let ([only], false) = (plugins, asks) {
         return Ok(vec![Arc::clone(only)]);
     }
     let granted = |plugin: &Plugin| plugin.check_grants(&reach.config.granted(reach.route, &plugin.descriptor.name), reach.route_name());

@@ -176,3 +176,13 @@ fn jobs_of_a_suspended_plugin_wait_and_are_released_in_their_turn() {
     let store = Store::open(&path).unwrap().store;
     assert_eq!(store.sizes().unwrap().due, 4);
 }
+
+#[test]
+fn what_is_queued_again_of_a_route_that_is_gone_waits_for_it_too() {
+    let (_folder, _, store) = store();
+    store.wait_for_routes(&[lane("other")]).unwrap();
+    store.enqueue(job("a", 5)).unwrap();
+    assert!(store.claim(&Arc::from([lane("other")])).unwrap().is_none());
+    let sizes = store.sizes().unwrap();
+    assert_eq!((sizes.due, sizes.waiting.contains(&("route", 1))), (0, true), "{sizes:?}");
+}
