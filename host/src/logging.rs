@@ -44,7 +44,7 @@ pub enum LoggingError {
 }
 
 /// Parts that say much at `info` and `debug` which concerns only their own developers. Whoever needs it names them in the filter.
-const QUIET: &str = "wasmtime=warn,cranelift=warn,regalloc2=warn,hyper=warn,notify=warn";
+const QUIET: &str = "wasmtime=warn,cranelift=warn,regalloc2=warn,hyper=warn,notify=warn,globset=warn";
 
 /// How the filter of the log is changed.
 type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
