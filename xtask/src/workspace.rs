@@ -20,7 +20,9 @@ impl Workspace {
     /// # Errors
     /// Where this program was moved out of the target folder.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask stands in no workspace")?;
+        // Cargo's word of now: the folder may have been moved since this program was built.
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root = package.parent().context("xtask stands in no workspace")?;
         let program = std::env::current_exe().context("cannot find this program")?;
         let target = program.ancestors().nth(2).context("this program is in no target folder: run it with `cargo xtask`")?;
         Ok(Workspace { root: root.to_owned(), target: target.to_owned() })
