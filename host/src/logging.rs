@@ -1,13 +1,23 @@
-//! The log: one line per event on standard error, for people or as JSON, with UTC timestamps. It must not know what is logged.
+//! The log: one line per event on standard error and, if the configuration says so, in a file; for people or as JSON, with UTC timestamps. It
+//! must not know what is logged.
 
-use std::io::IsTerminal as _;
+mod file;
+
+use std::fmt;
+use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing::Subscriber;
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{DefaultFields, FormatFields, Writer};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
+
+use crate::config::LogConfig;
+use file::LogFile;
 
 /// What a log line looks like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -22,7 +32,7 @@ pub enum LogFormat {
 }
 
 /// Why the log could not be set up.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// A part of the filter names no level.
     #[error("{0:?} is not a log level; write off, error, warn, info, debug or trace, or a filter such as info,dropforge::intake=debug")]
@@ -41,6 +51,9 @@ pub enum LoggingError {
     /// This process logs already.
     #[error("the log is set up already")]
     Twice,
+    /// Nothing can write the file.
+    #[error("cannot start the thread that writes the log's file: {0}")]
+    Thread(io::Error),
 }
 
 /// Parts that say much at `info` and `debug` which concerns only their own developers. Whoever needs it names them in the filter.
@@ -61,17 +74,37 @@ pub fn set_level(level: &str) -> Result<(), LoggingError> {
     set(filter(level)?).map_err(|_| LoggingError::NotYet)
 }
 
-/// Begins to log to standard error. `level` is a level, or a filter in the manner of `RUST_LOG`: `info,dropforge::intake=debug`.
+/// The file of this process's log, if it has one.
+static FILE: OnceLock<LogFile> = OnceLock::new();
+
+/// How long the end of the process waits for the last lines to be in the file.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Begins to log to standard error, and to the file that `log` names, if any. `level` is a level, or a filter in the manner of `RUST_LOG`:
+/// `info,dropforge::intake=debug`.
 ///
 /// # Errors
 /// A filter that cannot be read, or a second call in one process.
-pub fn init(format: LogFormat, level: &str) -> Result<(), LoggingError> {
+pub fn init(format: LogFormat, level: &str, log: &LogConfig) -> Result<(), LoggingError> {
     let colours =
         format == LogFormat::Auto && std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let (subscriber, handle) = subscriber(format, colours, level, std::io::stderr)?;
+    // Before there is a thread for the file.
+    filter(level)?;
+    let file = LogFile::start(log).map_err(LoggingError::Thread)?;
+    let (subscriber, handle) = subscriber(format, colours, level, std::io::stderr, file.clone())?;
     subscriber.try_init().map_err(|_| LoggingError::Twice)?;
     let _ = FILTER.set(Box::new(move |filter| handle.reload(filter)));
+    if let Some(file) = file {
+        let _ = FILE.set(file);
+    }
     Ok(())
+}
+
+/// Waits, for a moment at most, until what was logged is in the log's file: the process is about to end, or to become another.
+pub fn flush() {
+    if let Some(file) = FILE.get() {
+        file.flush(LAST_LINES);
+    }
 }
 
 /// The log, and how to change its filter.
@@ -80,6 +113,7 @@ fn subscriber<W>(
     colours: bool,
     level: &str,
     writer: W,
+    file: Option<LogFile>,
 ) -> Result<(impl Subscriber + Send + Sync, reload::Handle<EnvFilter, Registry>), LoggingError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -91,7 +125,23 @@ where
         LogFormat::Auto | LogFormat::Human => lines.with_ansi(colours).with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    Ok((tracing_subscriber::registry().with(filter).with(lines), handle))
+    let file = file.map(|file| {
+        let lines = tracing_subscriber::fmt::layer().with_writer(file).log_internal_errors(false).with_ansi(false);
+        match format {
+            LogFormat::Auto | LogFormat::Human => lines.with_target(false).fmt_fields(Plain(DefaultFields::new())).boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        }
+    });
+    Ok((tracing_subscriber::registry().with(filter).with(lines).with(file), handle))
+}
+
+/// The fields of spans are kept by the type of what formats them: those on a terminal have colours, those in the file have none.
+struct Plain(DefaultFields);
+
+impl<'w> FormatFields<'w> for Plain {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+        self.0.format_fields(writer, fields)
+    }
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
@@ -135,7 +185,7 @@ mod tests {
     fn logged(format: LogFormat, level: &str, log: impl FnOnce()) -> Vec<String> {
         let lines = Lines::default();
         let writer = lines.clone();
-        let (subscriber, _) = subscriber(format, false, level, move || writer.clone()).unwrap();
+        let (subscriber, _) = subscriber(format, false, level, move || writer.clone(), None).unwrap();
         tracing::subscriber::with_default(subscriber, log);
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().lines().map(String::from).collect()

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::ConfigErrors;
+use crate::config::{ConfigErrors, LogConfig};
 use crate::logging::{self, LogFormat};
 
 /// Turns files into documents with sandboxed WebAssembly converters.
@@ -77,14 +77,18 @@ enum Command {
 /// Parses the process's arguments, runs the subcommand, and says how the process ends: 0 ok, 1 failed, 2 usage or configuration.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    // One-shot commands print their results themselves; of the log they show what needs attention, unless more is asked for.
-    let quiet = !matches!(cli.command, Command::Run(_)) && cli.log_level == "info";
-    if let Err(error) = logging::init(cli.log_format, if quiet { "warn" } else { &cli.log_level }) {
+    let log = Log { format: cli.log_format, level: cli.log_level };
+    // One-shot commands print their results themselves; of the log they show what needs attention, unless more is asked for. The daemon
+    // begins its log when it knows its configuration.
+    let quiet = log.level == "info";
+    if !matches!(cli.command, Command::Run(_))
+        && let Err(error) = logging::init(log.format, if quiet { "warn" } else { &log.level }, &LogConfig::default())
+    {
         eprintln!("dropforge: {error}");
         return ExitCode::from(2);
     }
     let result = match cli.command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(args, &log),
         Command::Convert(args) => convert::run(args),
         Command::Plugin(args) => plugin::run(args),
         Command::Status(args) => status::run(&args),
@@ -100,7 +104,15 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Config(command) => return config::run(&command),
     };
-    result.unwrap_or_else(|error| report(&error))
+    let code = result.unwrap_or_else(|error| report(&error));
+    logging::flush();
+    code
+}
+
+/// What the command line says of the log.
+struct Log {
+    format: LogFormat,
+    level: String,
 }
 
 /// A command was given what it cannot work with.

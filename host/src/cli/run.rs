@@ -7,8 +7,11 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::config::{self, ConfigArgs};
+use super::{Log, Usage};
 use crate::config::{Config, Need};
 use crate::daemon::{self, Ended};
+use crate::logging;
+
 /// Names the file with the configuration that was checked, for the start that follows.
 const CHECKED: &str = "DROPFORGE_RELOADED";
 
@@ -25,9 +28,11 @@ pub(super) struct RunArgs {
     config: ConfigArgs,
 }
 
-pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let checked = checked();
-    let config = match (args.config.load(Need::Routes), checked) {
+pub(super) fn run(args: RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
+    let (loaded, checked) = (args.config.load(Need::Routes), checked());
+    let file = loaded.as_ref().ok().map(|loaded| &loaded.config).or(checked.as_ref()).map(|config| config.log.clone());
+    logging::init(log.format, &log.level, &file.unwrap_or_default()).map_err(|error| Usage(error.to_string()))?;
+    let config = match (loaded, checked) {
         (Ok(loaded), _) => {
             for warning in &loaded.warnings {
                 tracing::warn!("configuration: {warning}");
@@ -85,6 +90,7 @@ fn start_anew(program: &Path, config: &Config) -> anyhow::Result<ExitCode> {
         Ok(_) => drop(anew.env(CHECKED, &kept)),
         Err(error) => tracing::warn!(%error, "cannot keep the configuration that was checked; it is read once more"),
     }
+    logging::flush();
     let error = anew.exec();
     Err(anyhow::Error::from(error).context(format!("cannot start {} anew", program.display())))
 }

@@ -76,7 +76,7 @@ pub(super) fn fill_in_settled(config: &mut Config) {
 pub(super) fn make_absolute(config: &mut Config, base: &Path) {
     let paths = [&mut config.state_dir, &mut config.plugins_dir].into_iter();
     let upstream = config.upstream.iter_mut().flat_map(|upstream| upstream.token_file.iter_mut().chain(upstream.password_file.iter_mut()));
-    let http = config.http.ca_file.iter_mut().chain(config.signatures.trusted_keys.iter_mut());
+    let http = config.http.ca_file.iter_mut().chain(config.signatures.trusted_keys.iter_mut()).chain(config.log.file.iter_mut());
     let routes = config.routes.iter_mut().flat_map(|route| {
         let intake = &mut route.intake;
         let settled = intake.done.iter_mut().chain(intake.failed.iter_mut());

@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConverterChoice, HttpConfig, LimitsConfig, LimitsOverrides, LoadingConfig, Route, SignaturesConfig, SuspensionConfig, Upstream,
+    ConverterChoice, HttpConfig, LimitsConfig, LimitsOverrides, LoadingConfig, LogConfig, Route, SignaturesConfig, SuspensionConfig,
+    Upstream,
 };
 use crate::sandbox::{Capabilities, Limits};
 
@@ -82,6 +83,8 @@ pub struct Config {
     pub suspension: SuspensionConfig,
     /// Whose plugins are loaded.
     pub signatures: SignaturesConfig,
+    /// The log in a file, besides standard error.
+    pub log: LogConfig,
     /// How many settled jobs the history holds at most; the oldest are forgotten first.
     #[schemars(range(min = 1))]
     pub history_max_jobs: u64,
@@ -165,6 +168,7 @@ impl Default for Config {
             loading: LoadingConfig::default(),
             suspension: SuspensionConfig::default(),
             signatures: SignaturesConfig::default(),
+            log: LogConfig::default(),
             history_max_jobs: 1_000_000,
             result_cache: ResultCacheConfig::default(),
             plugins: BTreeMap::new(),

@@ -30,6 +30,7 @@ use crate::config::{Config, ConverterChoice, Route};
 use crate::delivery::{Deliverer, SPOOL_FOLDER, Spool};
 use crate::files;
 use crate::intake::Intake;
+use crate::logging;
 use crate::metrics::{Instance, Metrics, QueueName};
 use crate::plugins::{LoadSettings, PluginFolder};
 use crate::queue::{Lane, MEMBERS_FOLDER, Pausable, QUEUE_FILE, Store};
@@ -401,6 +402,7 @@ fn note_stops(noted: bool) -> Arc<AtomicBool> {
         while let Ok(signals) = &mut listener {
             if matches!(signals.any().await, Request::Stop) && note.swap(true, Ordering::Relaxed) {
                 tracing::warn!("a second signal: ending at once; what was running is converted again after the next start");
+                logging::flush();
                 std::process::exit(1);
             }
         }

@@ -17,6 +17,7 @@ const SOME_ENTRIES: usize = 1000;
 
 pub(super) fn examine(config: &Config, findings: &mut Findings) {
     state(config, findings);
+    log(config, findings);
     for route in &config.routes {
         if route.intake.has_folder() {
             inbox(route, findings);
@@ -68,6 +69,16 @@ fn state(config: &Config, findings: &mut Findings) {
     match disk_free_bytes(folder) {
         Ok(free) => disk(config, free, findings),
         Err(error) => findings.warning("disk", format!("how much is free cannot be asked: {error}"), "see to it that it does not fill"),
+    }
+}
+
+fn log(config: &Config, findings: &mut Findings) {
+    let Some(file) = &config.log.file else { return };
+    let at = file.display();
+    match nearest(file.parent().unwrap_or(file)).map(writable) {
+        Some(Ok(())) => findings.ok("log", format!("{at} can be written")),
+        Some(Err(error)) => findings.problem("log", format!("{at} cannot be written: {error}"), "give the daemon's user its folder"),
+        None => findings.problem("log", format!("{at} is nowhere"), "name a file whose disk is there"),
     }
 }
 

@@ -75,6 +75,7 @@ impl Report {
             self.error("suspension.longest_seconds", message);
         }
         self.signatures(config);
+        self.log(config);
         for (name, plugin) in &config.plugins {
             self.grants(&format!("plugins.{name}.allow"), &plugin.allow, config);
             if !matches!(name.parse(), Ok(ConverterChoice::Named { digest: None, .. })) {
@@ -99,6 +100,17 @@ impl Report {
                 self.error("signatures.trusted_keys", message);
             }
             _ => {}
+        }
+    }
+
+    fn log(&mut self, config: &Config) {
+        let Some(file) = &config.log.file else { return };
+        if file.as_os_str().is_empty() {
+            return self.error("log.file", "it is empty; write the path of a file");
+        }
+        let folder = file.parent().unwrap_or(file);
+        if let Some(index) = config.routes.iter().position(|route| takes_from(&route.intake, folder)) {
+            self.error("log.file", format!("routes[{index}] takes files from there, and would convert the log; write another folder"));
         }
     }
 
