@@ -46,7 +46,7 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   dropforge run --inbox in --outbox out --plugins plugins
   dropforge run -c dropforge.toml
-  dropforge convert report.csv --converter plugins/csv.wasm -o -
+  dropforge convert report.csv --converter csv -o -
   dropforge plugin build my-converter
 
 Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration.";

@@ -54,6 +54,9 @@ pub struct Config {
     pub cache_max_bytes: u64,
     /// The folder of the plugins. A `.wasm` file that is put there is live a moment later.
     pub plugins_dir: PathBuf,
+    /// Whether the converters inside the program are there too, where it was built with some. A plugin in `plugins_dir` goes before the one of
+    /// its name.
+    pub bundled_plugins: bool,
     /// How many files are converted at the same time; one per core if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<NonZeroUsize>,
@@ -158,6 +161,7 @@ impl Default for Config {
             cache_max_size: 1000,
             cache_max_bytes: 64 << 20,
             plugins_dir: "plugins".into(),
+            bundled_plugins: true,
             workers: None,
             overdue_seconds: 60.0,
             drain_seconds: 30.0,

@@ -22,7 +22,10 @@ pub(super) fn examine(config: &Config, findings: &mut Findings) -> anyhow::Resul
     for plugin in registry.status() {
         match (&plugin.running, &plugin.refused) {
             (_, Some(refused)) => findings.problem(subject, format!("{} is refused: {}", plugin.file, refused.reason), ""),
-            (Some(running), None) => findings.ok(subject, format!("{} loads: {} {}", plugin.file, running.name, running.version)),
+            (Some(running), None) => {
+                let file = if plugin.bundled { "bundled" } else { &plugin.file };
+                findings.ok(subject, format!("{file} loads: {} {}", running.name, running.version));
+            }
             (None, None) => {}
         }
     }

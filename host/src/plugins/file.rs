@@ -25,6 +25,11 @@ impl Stamp {
         Stamp { size: metadata.len(), modified: metadata.modified().ok(), identity }
     }
 
+    /// The stamp of what cannot change.
+    pub fn constant() -> Stamp {
+        Stamp { size: 0, modified: None, identity: (0, 0) }
+    }
+
     /// When the file was last modified, where the file system says.
     pub fn modified(&self) -> Option<SystemTime> {
         self.modified

@@ -1,11 +1,12 @@
 //! The state of a plugins folder: which files there are, what runs from each, what was refused and why. One call of
 //! [`Folder::update`] brings it up to date; when to call it is somebody else's business, and so are threads and events.
 
+mod bundled;
 mod earlier;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,13 +22,14 @@ use super::compiled::CompiledFolder;
 use super::compiler::CompileError;
 use super::entry::{Again, Entry, Seen};
 use super::file::{self, Stamp};
-use super::load::{LoadCause, Loader};
+use super::load::{LoadCause, Loader, Source};
 use super::plugin::Plugin;
 use super::registry::{PluginStatus, Present, Registry, Running};
 use super::settings::LoadSettings;
 use super::signing::signature_path;
 use super::versions::{Rollback, Versions};
 use super::watch::PluginsError;
+use bundled::{file_of, is_bundled, stand_in};
 
 /// A file that two looks see alike, this long apart, is taken; so is one whose writer was seen to close it.
 const QUIET: Duration = Duration::from_secs(1);
@@ -44,9 +46,11 @@ const MAX_FILES: usize = 256;
 /// Files loaded at the same time: at start there may be many, and the machine has other work.
 const PARALLEL: usize = 2;
 
-/// A plugins folder.
+/// A plugins folder, and the plugins inside this program, which stand in for what is not there.
 pub(super) struct Folder {
     folder: PathBuf,
+    /// It is looked at once, and may be missing where there are others.
+    once: bool,
     sandbox: Arc<Sandbox>,
     settings: LoadSettings,
     cache: CompiledFolder,
@@ -91,6 +95,10 @@ enum Attempt {
         /// What runs of it must not go on.
         stops: bool,
     },
+    /// A plugin inside this program, and a file has its name.
+    Yields {
+        content: String,
+    },
     /// It changed or went away meanwhile: the next look decides.
     Moving,
 }
@@ -102,7 +110,7 @@ struct Held {
     /// Something else is to run.
     rolled_back: Option<Rollback>,
     /// The very bytes.
-    file: File,
+    source: Source,
     signature: Option<Vec<u8>>,
 }
 
@@ -119,6 +127,7 @@ impl Folder {
         let versions = versions.map(Versions::open).transpose()?;
         Ok(Folder {
             folder: folder.to_owned(),
+            once: false,
             sandbox,
             settings,
             cache,
@@ -165,23 +174,38 @@ impl Folder {
         self.look_for_keys();
         let gone: BTreeSet<OsString> = self.files.keys().filter(|name| !present.contains_key(*name)).cloned().collect();
         let mut update = Update::default();
-        let due = self.look(present, closed, &mut update);
+        let mut due = self.look(present, closed, &mut update);
+        if !gone.is_empty() {
+            // What stands in for a file that is gone runs before that ends.
+            due.extend(self.waiting().filter(|(name, _)| is_bundled(name)));
+        }
+        // Files go before what is bundled.
+        due.sort_by_key(|(name, _)| is_bundled(name));
         update.changed |= self.handle(&due, &gone);
         update.changed |= self.remove(&gone);
         while std::mem::take(&mut self.freed) {
-            let waiting =
-                |(name, entry): (&OsString, &Entry)| matches!(entry.again, Some(Again::Plugins)).then(|| (name.clone(), entry.seen.0));
-            let due: Vec<_> = self.files.iter().filter_map(waiting).collect();
+            let mut due: Vec<_> = self.waiting().collect();
+            due.sort_by_key(|(name, _)| is_bundled(name));
             update.changed |= self.handle(&due, &BTreeSet::new());
         }
         Ok(update)
+    }
+
+    /// What waits for other plugins to change.
+    fn waiting(&self) -> impl Iterator<Item = (OsString, Seen)> {
+        let waits = |(_, entry): &(&OsString, &Entry)| matches!(entry.again, Some(Again::Plugins));
+        self.files.iter().filter(waits).map(|(name, entry)| (name.clone(), entry.seen.0))
     }
 
     /// The files that may be plugins, with what tells whether they change.
     fn list(&mut self) -> io::Result<BTreeMap<OsString, Seen>> {
         let mut present = BTreeMap::new();
         let mut beyond = 0;
-        for entry in fs::read_dir(&self.folder)? {
+        let listing = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.once && !self.settings.bundled.is_empty() => None,
+            listing => Some(listing?),
+        };
+        for entry in listing.into_iter().flatten() {
             let entry = entry?;
             let name = entry.file_name();
             if !is_candidate(&name) {
@@ -190,7 +214,8 @@ impl Folder {
             // Follows links: a link to what cargo builds is a fine way to develop. What is no file, or a link that leads nowhere, is
             // refused by its name and not passed over.
             let Ok(metadata) = fs::metadata(entry.path()).or_else(|_| entry.metadata()) else { continue };
-            let room = self.files.len() + present.keys().filter(|name| !self.files.contains_key(*name)).count() < MAX_FILES;
+            let known = self.files.keys().filter(|name| !is_bundled(name)).count();
+            let room = known + present.keys().filter(|name| !self.files.contains_key(*name)).count() < MAX_FILES;
             if room || self.files.contains_key(&name) {
                 let signed = self.settings.signatures != SignaturePolicy::Off;
                 let signature = signed.then(|| fs::metadata(signature_path(&entry.path())).ok()).flatten();
@@ -203,6 +228,8 @@ impl Folder {
             tracing::warn!(folder = %self.folder.display(), "{beyond} plugins are ignored: the most is {MAX_FILES}");
         }
         self.overfull = beyond > 0;
+        let constant = Seen { file: Stamp::constant(), signature: None };
+        present.extend(self.settings.bundled.iter().map(|bundled| (stand_in(OsStr::new(bundled.file)), constant)));
         Ok(present)
     }
 
@@ -221,7 +248,7 @@ impl Folder {
                 continue;
             }
             let old = stamp.file.modified().and_then(|time| SystemTime::now().duration_since(time).ok()).is_some_and(|age| age >= OLD);
-            if is_closed || again || old || entry.seen.1 + QUIET <= now {
+            if is_closed || again || old || is_bundled(&name) || entry.seen.1 + QUIET <= now {
                 due.push((name, stamp));
             } else {
                 update.unsettled = true;
@@ -272,7 +299,10 @@ impl Folder {
         let running = self.files.get(name).and_then(|entry| entry.running.as_ref());
         let mut content = None;
         let mut load = || {
-            let mut examined = loader.examine(&self.folder.join(name))?;
+            let examined = match self.bundled(name) {
+                Some(bundled) => loader.examine_bundled(bundled)?,
+                None => loader.examine(&self.folder.join(name))?,
+            };
             let digest = examined.digest.clone();
             content = Some(digest.clone());
             let rollback = self.rollbacks.get(&digest);
@@ -283,9 +313,9 @@ impl Folder {
                     None
                 }
                 Some(rollback) => Some(self.load_earlier(&loader, rollback)?),
-                None => Some(loader.load(&mut examined)?),
+                None => Some(loader.load(&examined)?),
             };
-            let held = Held { content: digest, rolled_back: rollback.cloned(), file: examined.file, signature: examined.signature };
+            let held = Held { content: digest, rolled_back: rollback.cloned(), source: examined.source, signature: examined.signature };
             Ok(match plugin {
                 Some(plugin) => Attempt::Loaded(Box::new(plugin), held),
                 None => Attempt::Unchanged(held),
@@ -296,7 +326,9 @@ impl Folder {
             Err(LoadCause::Changed | LoadCause::Compile(CompileError::Changed | CompileError::Stopped)) => Attempt::Moving,
             // Not a link that leads nowhere: that stays.
             Err(LoadCause::Io(error))
-                if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(self.folder.join(name)).is_err() =>
+                if error.kind() == io::ErrorKind::NotFound
+                    && !is_bundled(name)
+                    && fs::symlink_metadata(self.folder.join(name)).is_err() =>
             {
                 Attempt::Moving
             }
@@ -328,6 +360,12 @@ impl Folder {
             Attempt::Moving => {
                 entry.handled = None;
                 entry.seen.1 = Instant::now();
+                return (false, None);
+            }
+            Attempt::Yields { content } => {
+                entry.content = Some(content);
+                entry.refused = None;
+                entry.again = Some(Again::Plugins);
                 return (false, None);
             }
             Attempt::Unchanged(held) => {
@@ -372,8 +410,11 @@ impl Folder {
         if let Err(error) = plugin.check_grants(&self.settings.grants.of(&descriptor.name), None) {
             return Attempt::Refused { reason: error.to_string(), again: None, content: Some(held.content), stops: false };
         }
+        if self.has_to_yield(name, &descriptor.name, gone) {
+            return Attempt::Yields { content: held.content };
+        }
         match self.holder(&descriptor.name, name) {
-            Some((holder, running)) if !gone.contains(&holder) => {
+            Some((holder, running)) if !gone.contains(&holder) && !is_bundled(&holder) => {
                 let reason = format!(
                     "the name `{}` is taken by {} (version {}): remove one of the two files",
                     descriptor.name,
@@ -383,11 +424,10 @@ impl Folder {
                 return Attempt::Refused { reason, again: Some(Again::Plugins), content: Some(held.content), stops: false };
             }
             // The file was renamed, or another takes its place.
-            Some((holder, _)) => {
-                self.unload(&holder);
-            }
+            Some((holder, _)) => self.give_way(&holder),
             None => {}
         }
+        self.give_way(&stand_in(name));
         let declared = self
             .metrics
             .as_ref()
@@ -443,7 +483,8 @@ impl Folder {
         let by_name = running.map(|plugin| (plugin.descriptor.name.clone(), plugin)).collect();
         let status = self.files.iter().filter(|(_, entry)| entry.running.is_some() || entry.refused.is_some());
         let status = status.map(|(name, entry)| PluginStatus {
-            file: name.to_string_lossy().into_owned(),
+            file: file_of(name).to_string_lossy().into_owned(),
+            bundled: is_bundled(name),
             running: entry.running.as_deref().map(Running::from),
             refused: entry.refused.clone(),
             suspended: None,
@@ -462,6 +503,7 @@ impl Folder {
 /// Where the folder cannot be read, or there is no place for compiled code.
 pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, settings: impl Into<LoadSettings>) -> Result<Arc<Registry>, PluginsError> {
     let mut folder = Folder::new(folder, sandbox, settings.into(), None)?;
+    folder.once = true;
     folder.load_all().map_err(|error| PluginsError::Folder { doing: "list", path: folder.folder.clone(), error })?;
     Ok(folder.registry())
 }

@@ -8,9 +8,10 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use crate::config::SignaturePolicy;
-use crate::digest::sha256_reader;
+use crate::digest::{sha256_hex, sha256_reader};
 use crate::sandbox::{ConversionError, Converter, Descriptor, ErrorType, Limits, Sandbox, SandboxError, THREAD_STACK};
 
+use super::bundled::Bundled;
 use super::compiled::{Compiled, CompiledFolder};
 use super::compiler::{self, CompileError};
 use super::descriptor::{self, DescriptorError};
@@ -88,21 +89,58 @@ pub enum LoadCause {
 /// # Errors
 /// Why it cannot be loaded, and what to do.
 pub fn load_file(path: &Path, sandbox: &Sandbox, settings: impl Into<LoadSettings>) -> Result<Plugin, LoadError> {
+    load_alone(path, sandbox, &settings.into(), |loader| loader.examine(path))
+}
+
+/// Loads one of the plugins inside this program.
+///
+/// # Errors
+/// As [`load_file`].
+pub fn load_bundled(bundled: Bundled, sandbox: &Sandbox, settings: impl Into<LoadSettings>) -> Result<Plugin, LoadError> {
+    load_alone(Path::new(bundled.file), sandbox, &settings.into(), |loader| loader.examine_bundled(bundled))
+}
+
+fn load_alone(
+    path: &Path,
+    sandbox: &Sandbox,
+    settings: &LoadSettings,
+    examine: impl FnOnce(&Loader<'_>) -> Result<Examined, LoadCause>,
+) -> Result<Plugin, LoadError> {
     let never = AtomicBool::new(false);
-    let settings = settings.into();
     let load = || {
         let cache = CompiledFolder::open(&settings.compiled_dir, &sandbox.compatibility())?;
-        let loader = Loader { sandbox, cache: &cache, stop: &never, settings: &settings };
-        loader.load(&mut loader.examine(path)?)
+        let loader = Loader { sandbox, cache: &cache, stop: &never, settings };
+        loader.load(&examine(&loader)?)
     };
     load().map_err(|cause| LoadError { path: path.to_owned(), cause: Box::new(cause) })
 }
 
-/// A file whose digest is known.
+/// Where the bytes of a plugin are.
+pub enum Source {
+    /// What was read: whatever comes to its path later is another file.
+    File(File),
+    /// Inside this program.
+    Bundled(Bundled),
+}
+
+impl Source {
+    /// A file of the bytes, at its start.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn open(&self) -> io::Result<File> {
+        match self {
+            Source::File(file) => file.try_clone().and_then(|mut file| file.rewind().map(|()| file)),
+            Source::Bundled(bundled) => bundled.open(),
+        }
+    }
+}
+
+/// A plugin whose digest is known.
 pub struct Examined {
     path: PathBuf,
-    /// What was read: whatever comes to the path later is another file.
-    pub file: File,
+    /// Its bytes.
+    pub source: Source,
     /// In lower hex.
     pub digest: String,
     size: u64,
@@ -146,11 +184,21 @@ impl Loader<'_> {
             SignaturePolicy::Off => None,
             SignaturePolicy::Warn | SignaturePolicy::Require => signing::read_signature(path).map_err(LoadCause::Signature)?,
         };
-        Ok(Examined { path: path.to_owned(), file, digest, size, signature })
+        Ok(Examined { path: path.to_owned(), source: Source::File(file), digest, size, signature })
+    }
+
+    /// The same of a plugin inside this program.
+    pub fn examine_bundled(&self, bundled: Bundled) -> Result<Examined, LoadCause> {
+        let (size, limit) = (bundled.bytes.len() as u64, self.settings.limits.file_bytes);
+        if size > limit {
+            return Err(LoadCause::TooLarge { size, limit });
+        }
+        let (path, digest) = (PathBuf::from(format!("{} (bundled)", bundled.file)), sha256_hex(bundled.bytes));
+        Ok(Examined { path, source: Source::Bundled(bundled), digest, size, signature: None })
     }
 
     /// Makes a plugin of an examined file.
-    pub fn load(&self, examined: &mut Examined) -> Result<Plugin, LoadCause> {
+    pub fn load(&self, examined: &Examined) -> Result<Plugin, LoadCause> {
         // Before anything parses the bytes. The digest is that of the bytes which are compiled: the compiling process checks it again.
         let signed_by = self.check_signature(examined)?;
         let (converter, Compiled { report, .. }) = self.converter(examined)?;
@@ -164,7 +212,7 @@ impl Loader<'_> {
 
 impl Loader<'_> {
     /// The compiled code from the cache, or compiled now.
-    fn converter(&self, examined: &mut Examined) -> Result<(Converter, Compiled), LoadCause> {
+    fn converter(&self, examined: &Examined) -> Result<(Converter, Compiled), LoadCause> {
         let digest = examined.digest.as_str();
         let cached = || self.cache.find(digest).and_then(|compiled| Some((self.sandbox.load(&compiled.code).ok()?, compiled)));
         if let Some(found) = cached() {
@@ -175,7 +223,7 @@ impl Loader<'_> {
         if let Some(found) = cached() {
             return Ok(found);
         }
-        let file = examined.file.try_clone().and_then(|mut file| file.rewind().map(|()| file)).map_err(LoadCause::Io)?;
+        let file = examined.source.open().map_err(LoadCause::Io)?;
         let code = self.cache.temporary()?;
         let report = compiler::compile(file, digest, &code, &self.settings.limits, self.stop)?;
         let compiled = self.cache.store(digest, code, report)?;
@@ -187,6 +235,10 @@ impl Loader<'_> {
         let Some(folder) = self.settings.trusted_keys.as_deref().filter(|_| self.settings.signatures != SignaturePolicy::Off) else {
             return Ok(None);
         };
+        // Whoever trusts this program trusts what is inside it.
+        if matches!(examined.source, Source::Bundled(_)) {
+            return Ok(None);
+        }
         let check = || {
             let path = signing::signature_path(&examined.path);
             let text = examined.signature.as_deref().ok_or_else(|| SigningError::Missing(path.clone()))?;

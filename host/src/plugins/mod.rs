@@ -11,6 +11,7 @@ pub mod wrap;
 
 mod ask;
 mod bad_producers;
+pub mod bundled;
 mod compiled;
 mod compiler;
 mod descriptor;
@@ -39,7 +40,7 @@ pub use descriptor::{DescriptorError, is_name};
 pub use folder::load_folder;
 pub use grant::NotGranted;
 pub use limits::LoadLimits;
-pub use load::{LoadCause, LoadError, load_file};
+pub use load::{LoadCause, LoadError, load_bundled, load_file};
 pub use options::{OptionInfo, Options, OptionsError};
 pub use plugin::Plugin;
 pub use private::PrivateFolderError;

@@ -13,11 +13,14 @@ use super::plugin::Plugin;
 use super::suspension::{Suspended, Suspensions};
 use super::versions::Rollback;
 
-/// One file of the plugins folder: what runs from it, and why its present content does not.
+/// One file of the plugins folder, or one plugin inside this program: what runs from it, and why its present content does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginStatus {
     /// The file's name.
     pub file: String,
+    /// It is inside this program, and not in the plugins folder.
+    #[serde(default)]
+    pub bundled: bool,
     /// What runs from this file.
     pub running: Option<Running>,
     /// Why the file, as it is now, is not what runs.

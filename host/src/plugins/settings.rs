@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Grants, SignaturePolicy};
 
+use super::bundled::{self, Bundled};
 use super::compiled::COMPILED_FOLDER;
 use super::limits::LoadLimits;
 use super::versions::VERSIONS_FOLDER;
@@ -15,6 +16,8 @@ pub struct LoadSettings {
     pub compiled_dir: PathBuf,
     /// The folder of earlier versions and rollbacks; none where there are none.
     pub versions_dir: Option<PathBuf>,
+    /// The plugins inside this program that are loaded as well.
+    pub bundled: Vec<Bundled>,
     /// What is asked of signatures.
     pub signatures: SignaturePolicy,
     /// The folder of trusted keys.
@@ -31,6 +34,7 @@ impl LoadSettings {
         LoadSettings {
             compiled_dir: config.state_dir.join(COMPILED_FOLDER),
             versions_dir: Some(config.state_dir.join(VERSIONS_FOLDER)),
+            bundled: if config.bundled_plugins { bundled::all().to_vec() } else { Vec::new() },
             signatures: config.signatures.policy,
             trusted_keys: config.signatures.trusted_keys.clone(),
             grants: config.grants(),
@@ -39,12 +43,13 @@ impl LoadSettings {
     }
 }
 
-/// A place for compiled code, and nothing else: no earlier versions, no signatures, and nothing granted.
+/// A place for compiled code, and nothing else: no earlier versions, nothing bundled, no signatures, and nothing granted.
 impl From<&Path> for LoadSettings {
     fn from(compiled_dir: &Path) -> LoadSettings {
         LoadSettings {
             compiled_dir: compiled_dir.to_owned(),
             versions_dir: None,
+            bundled: Vec::new(),
             signatures: SignaturePolicy::Off,
             trusted_keys: None,
             grants: Grants::default(),

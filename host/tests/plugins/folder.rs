@@ -9,6 +9,7 @@ use std::thread;
 
 use dropforge::config::{Config, Grants, PluginConfig};
 use dropforge::metrics::{Instance, Metrics};
+use dropforge::plugins::bundled::Bundled;
 use dropforge::plugins::{LoadSettings, PluginFolder, PluginStatus, Registry, load_folder};
 use dropforge::sandbox::{Capability, Limits};
 
@@ -26,10 +27,10 @@ struct Watched {
 impl Watched {
     /// Starts to watch a folder that holds `files`.
     fn start(files: &[(&str, Vec<u8>)]) -> Watched {
-        Watched::start_with(files, Grants::default())
+        Watched::start_with(files, Grants::default(), Vec::new())
     }
 
-    fn start_with(files: &[(&str, Vec<u8>)], grants: Grants) -> Watched {
+    fn start_with(files: &[(&str, Vec<u8>)], grants: Grants, bundled: Vec<Bundled>) -> Watched {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("plugins")).unwrap();
         for (name, bytes) in files {
@@ -43,7 +44,7 @@ impl Watched {
             count.fetch_add(1, Ordering::SeqCst);
         });
         let (plugins, compiled) = (root.path().join("plugins"), root.path().join("compiled"));
-        let settings = LoadSettings { grants, ..LoadSettings::from(compiled) };
+        let settings = LoadSettings { grants, bundled, ..LoadSettings::from(compiled) };
         let folder = PluginFolder::start(plugins, sandbox(), settings, Arc::clone(&metrics), on_change).unwrap();
         Watched { registry: folder.registry(), folder: Some(folder), root, metrics, changes }
     }
@@ -204,7 +205,7 @@ fn what_was_not_granted_is_refused_with_the_line_that_grants_it() {
     let plugins = [("granted".to_owned(), allow(Capability::Lookup)), ("half".to_owned(), allow(Capability::Clocks))].into();
     let grants = Config { plugins, ..Config::default() }.grants();
     let files = [("a.wasm", asking("granted")), ("b.wasm", asking("half")), ("c.wasm", asking("without"))];
-    let watched = Watched::start_with(&files, grants);
+    let watched = Watched::start_with(&files, grants, Vec::new());
     assert_eq!(watched.version("granted").as_deref(), Some("1.0.0"));
     assert_eq!(watched.status("a.wasm").unwrap().running.unwrap().capabilities, [Capability::Lookup].into());
     assert_eq!(
@@ -254,4 +255,85 @@ fn the_digest_decides_and_not_the_version() {
     until("other bytes of the same version run", || watched.registry.get("csv").is_some_and(|plugin| plugin.digest != before));
     assert_eq!(watched.version("csv").as_deref(), Some("1.0.0"));
     assert_eq!(watched.metric(r#"plugin_loads_total{result="loaded"}"#), 2);
+}
+
+/// One that is inside the program.
+fn bundled(file: &'static str, converter: &'static str, version: &'static str) -> Bundled {
+    Bundled { file, bytes: Box::leak(Guest::named(converter, version).module().into_boxed_slice()) }
+}
+
+#[test]
+fn what_is_bundled_stands_in_for_files_that_are_not_there() {
+    let inside = vec![bundled("csv.wasm", "csv", "1.0.0"), bundled("spea.wasm", "spea", "1.0.0"), bundled("xjtag.wasm", "xjtag", "1.0.0")];
+    let watched = Watched::start_with(
+        &[("xjtag.wasm", Guest::named("xjtag", "9.0.0").module()), ("spea.wasm", b"broken".to_vec())],
+        Grants::default(),
+        inside,
+    );
+    let status = |converter: &str| {
+        let runs = |status: &PluginStatus| status.running.as_ref().is_some_and(|running| running.name == converter);
+        watched.registry.status().into_iter().find(runs).map(|status| (status.file, status.bundled, status.running.unwrap().version))
+    };
+    let of = |file: &str, bundled, version: &str| Some((file.to_owned(), bundled, version.to_owned()));
+    assert_eq!(status("csv"), of("csv.wasm", true, "1.0.0"));
+    assert_eq!(status("xjtag"), of("xjtag.wasm", false, "9.0.0"), "a file goes before what is bundled");
+    assert_eq!(status("spea"), of("spea.wasm", true, "1.0.0"), "one that is refused does not");
+    assert_eq!(watched.metric(r#"plugin_loads_total{result="refused"}"#), 1, "to give way is no refusal");
+    assert_eq!(watched.registry.all().len(), 3);
+
+    // By the name of its file, by the name of its converter, and with another converter in a file of that name.
+    watched.put("csv.wasm", &Guest::named("csv", "2.0.0").module());
+    until("the file's runs", || status("csv") == of("csv.wasm", false, "2.0.0"));
+    fs::rename(watched.path("csv.wasm"), watched.path("mine.wasm")).unwrap();
+    until("the renamed file's runs", || status("csv") == of("mine.wasm", false, "2.0.0"));
+    fs::remove_file(watched.path("mine.wasm")).unwrap();
+    until("the bundled one is back", || status("csv") == of("csv.wasm", true, "1.0.0"));
+    watched.put("spea.wasm", &Guest::named("mine", "1.0.0").module());
+    until("the file's runs", || status("mine").is_some());
+    assert_eq!(status("spea"), None, "the file has its name");
+    fs::remove_file(watched.path("spea.wasm")).unwrap();
+    until("the bundled one is back", || status("spea") == of("spea.wasm", true, "1.0.0") && status("mine").is_none());
+
+    // One that is there now and broken changes nothing, and is refused.
+    watched.put("csv.wasm", b"broken");
+    until("it is refused", || {
+        !watched.refusal("csv.wasm").is_empty() || watched.registry.status().iter().any(|status| status.refused.is_some())
+    });
+    assert_eq!(status("csv"), of("csv.wasm", true, "1.0.0"));
+}
+
+#[test]
+fn there_is_always_a_converter_of_the_name_while_files_come_and_go() {
+    let watched = Watched::start_with(&[], Grants::default(), vec![bundled("csv.wasm", "csv", "1.0.0")]);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        let missed = scope.spawn(|| {
+            let mut missed = 0;
+            while !stop.load(Ordering::Relaxed) {
+                missed += usize::from(watched.registry.get("csv").is_none());
+            }
+            missed
+        });
+        for version in ["2.0.0", "2.0.1", "2.0.2"] {
+            watched.put("csv.wasm", &Guest::named("csv", version).module());
+            until("the file's runs", || watched.version("csv").as_deref() == Some(version));
+            fs::remove_file(watched.path("csv.wasm")).unwrap();
+            until("the bundled one is back", || watched.version("csv").as_deref() == Some("1.0.0"));
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(missed.join().unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_fresh_machine_has_what_is_bundled_and_no_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let settings = LoadSettings { bundled: vec![bundled("csv.wasm", "csv", "1.0.0")], ..LoadSettings::from(root.path().join("compiled")) };
+    let registry = load_folder(&root.path().join("plugins"), sandbox(), settings).unwrap();
+    assert_eq!(registry.get("csv").unwrap().descriptor.version, "1.0.0");
+    assert!(!root.path().join("plugins").exists());
+    assert!(
+        load_folder(&root.path().join("plugins"), sandbox(), root.path().join("compiled")).is_err(),
+        "with nothing bundled, it is missed"
+    );
 }

@@ -40,7 +40,7 @@ pub(super) struct ConvertArgs {
     /// The files to convert.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// A converter's name, or a plugin file; without it, the converters of the plugins folder are asked.
+    /// A converter's name, or a plugin file; without it, the converters of the plugins folder and the bundled ones are asked.
     #[arg(long, value_name = "NAME|FILE.wasm")]
     converter: Option<String>,
     /// As this route of the configuration would: with its converter, options, context, limits and what it allows. Nothing is delivered, the
@@ -138,17 +138,20 @@ fn below_intake(path: &Path, name: &str, route: Option<&Route>) -> String {
 /// The converters that may take the inputs.
 fn plugins(args: &ConvertArgs, config: &Config, route: Option<&Route>) -> anyhow::Result<Vec<Arc<Plugin>>> {
     let sandbox = Arc::new(Sandbox::new()?);
-    let settings = LoadSettings::of(config);
+    let mut settings = LoadSettings::of(config);
     if let Some(file) = args.converter.as_deref().filter(|converter| converter.ends_with(".wasm")) {
         return Ok(vec![Arc::new(load_file(Path::new(file), &sandbox, settings)?)]);
     }
-    let folder = &config.plugins_dir;
-    let registry = load_folder(folder, sandbox, settings).with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
-    let all = registry.all();
     let (named, pinned) = match route.map(|route| &route.converter) {
         Some(ConverterChoice::Named { name, digest }) => (Some(name), digest.as_ref()),
         Some(ConverterChoice::Auto) | None => (args.converter.as_ref(), None),
     };
+    if let Some(named) = named {
+        settings.bundled.retain(|bundled| bundled.name() == named);
+    }
+    let folder = &config.plugins_dir;
+    let registry = load_folder(folder, sandbox, settings).with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
+    let all = registry.all();
     match named {
         None if all.is_empty() => {
             bail!(Usage(format!("there is no converter in {}; name a plugin with --converter FILE.wasm", folder.display())))

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::plugins::{LoadLimits, LoadSettings, OptionInfo, Plugin, Report, load_file};
+use crate::plugins::{LoadLimits, LoadSettings, OptionInfo, Plugin, Report, bundled, load_bundled, load_file};
 use crate::sandbox::{Capability, Descriptor, Sandbox};
 
 use super::super::print;
@@ -19,9 +19,11 @@ use super::CompiledDir;
 /// The file is wrapped, checked, compiled and asked for its descriptor, exactly as the daemon does it; nothing is installed. The configuration
 /// says what of the capabilities that it asks for is granted.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  dropforge plugin inspect plugins/csv.wasm")]
+#[command(
+    after_help = "Examples:\n  dropforge plugin inspect plugins/csv.wasm\n  dropforge plugin inspect csv                  the bundled one"
+)]
 pub(super) struct InspectArgs {
-    /// The plugin
+    /// The plugin's file, or the name of a bundled converter
     file: PathBuf,
     /// The configuration; `dropforge.toml` in the working directory if it is there
     #[arg(short, long, value_name = "FILE")]
@@ -66,10 +68,14 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let compiled = CompiledDir::choose(config.as_ref())?;
     let config = config.unwrap_or_default();
     let settings = LoadSettings { limits: LoadLimits::of(&config), ..LoadSettings::from(&compiled.path) };
-    let plugin = load_file(&args.file, &Sandbox::new()?, settings)?;
+    let named = bundled::all().iter().find(|bundled| args.file == std::path::Path::new(bundled.name()) && !args.file.exists());
+    let plugin = match named {
+        Some(bundled) => load_bundled(*bundled, &Sandbox::new()?, settings)?,
+        None => load_file(&args.file, &Sandbox::new()?, settings)?,
+    };
     if args.json {
         let inspection = Inspection {
-            file: args.file.display().to_string(),
+            file: plugin.path.display().to_string(),
             size_bytes: plugin.size,
             sha256: &plugin.digest,
             descriptor: &plugin.descriptor,

@@ -10,7 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::plugins::{LoadSettings, PluginStatus, load_folder};
+use crate::plugins::{LoadSettings, PluginStatus, bundled, load_folder};
 use crate::sandbox::Sandbox;
 
 use super::super::api::base_url;
@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// List the plugins, and say why a file is not loaded
 ///
-/// Asks the daemon, which knows what runs. Where none answers, or with --plugins, the plugins folder is loaded for this list alone.
+/// Asks the daemon, which knows what runs. Where none answers, or with --plugins, the plugins folder and the bundled converters are loaded for
+/// this list alone.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  dropforge plugin list\n  dropforge plugin list --plugins ./plugins --json")]
 pub(super) struct ListArgs {
@@ -68,6 +69,9 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
             "daemon" => eprintln!("As the daemon at {} says:", list.from),
             _ if args.plugins.is_some() => eprintln!("In {}, without asking a daemon:", list.from),
             _ => eprintln!("No daemon answers at {}; in {}:", plugins_url(&config), list.from),
+        }
+        if list.source != "daemon" && bundled::all().is_empty() {
+            eprintln!("(This program was built without bundled converters.)");
         }
         print(&table(&list.plugins))?;
     }
@@ -138,7 +142,8 @@ fn table(plugins: &[PluginStatus]) -> String {
             (None, Some(refused)) => format!("refused: {}", refused.reason),
             (None, None) => "-".to_owned(),
         };
-        [name, version, digest, plugin.file.clone(), state]
+        let file = if plugin.bundled { "(bundled)".to_owned() } else { plugin.file.clone() };
+        [name, version, digest, file, state]
     }));
     let mut text = align(&rows);
     let picks: Vec<&String> = plugins.iter().flat_map(|plugin| &plugin.picks).collect();
@@ -179,6 +184,7 @@ mod tests {
         };
         let status = |file: &str, running: Option<&Running>, refused: Option<&Refusal>| PluginStatus {
             file: file.to_owned(),
+            bundled: false,
             running: running.cloned(),
             refused: refused.cloned(),
             suspended: None,
@@ -192,6 +198,7 @@ mod tests {
             PluginStatus { suspended: Some(suspended), ..status("sick.wasm", Some(&running), None) },
             PluginStatus { paused: Some("converter `csv` is paused since 2026".to_owned()), ..status("idle.wasm", Some(&running), None) },
             status("x.wasm", None, Some(&refused)),
+            PluginStatus { bundled: true, ..status("spea.wasm", Some(&running), None) },
         ];
         let expected = "\
 PLUGIN  VERSION  DIGEST        FILE       STATE
@@ -200,6 +207,7 @@ csv     1.2.0    0123456789ab  new.wasm   running version 1.2.0; the file as it 
 csv     1.2.0    0123456789ab  sick.wasm  suspended until 2026-11-22T10:00:00Z: its last 5 conversions failed (trap: unreachable); its files wait
 csv     1.2.0    0123456789ab  idle.wasm  converter `csv` is paused since 2026; its files wait
 -       -        -             x.wasm     refused: the file is empty
+csv     1.2.0    0123456789ab  (bundled)  running
 ";
         assert_eq!(table(&plugins), expected);
     }

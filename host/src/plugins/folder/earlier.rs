@@ -75,11 +75,11 @@ impl Folder {
         let failed = |reason: String| LoadCause::Rollback { name: rollback.name.clone(), reason };
         let path = self.versions.as_ref().and_then(|versions| versions.path(&rollback.digest));
         let path = path.ok_or_else(|| failed("its digest is malformed".to_owned()))?;
-        let mut examined = loader.examine(&path).map_err(|cause| failed(cause.to_string()))?;
+        let examined = loader.examine(&path).map_err(|cause| failed(cause.to_string()))?;
         if examined.digest != rollback.digest {
             return Err(failed("its bytes are damaged".to_owned()));
         }
-        let plugin = loader.load(&mut examined).map_err(|cause| failed(cause.to_string()))?;
+        let plugin = loader.load(&examined).map_err(|cause| failed(cause.to_string()))?;
         if plugin.descriptor.name != rollback.name {
             return Err(failed(format!("it is `{}`", plugin.descriptor.name)));
         }
@@ -95,7 +95,7 @@ impl Folder {
 
     /// Keeps what runs as the newest version of its plugin, and ends a rollback that was about another file. Where that fails, it runs all
     /// the same.
-    fn remember(&self, name: &OsStr, mut held: Held) {
+    fn remember(&self, name: &OsStr, held: Held) {
         let Some(versions) = self.versions.as_ref().filter(|_| self.metrics.is_some() && held.rolled_back.is_none()) else { return };
         let Some(running) = self.files.get(name).and_then(|entry| entry.running.as_ref()) else { return };
         let converter = &running.descriptor.name;
@@ -106,7 +106,8 @@ impl Folder {
             file: name.to_string_lossy().into_owned(),
             loaded_at: running.loaded_at.to_string(),
         };
-        if let Err(error) = versions.add(converter, version, &mut held.file, held.signature.as_deref()) {
+        let added = held.source.open().and_then(|mut file| versions.add(converter, version, &mut file, held.signature.as_deref()));
+        if let Err(error) = added {
             tracing::warn!(converter, %error, "cannot keep this version of the plugin for `dropforge plugin rollback`; it runs all the same");
         }
         match versions.end_rollback(converter, Some(&running.digest)) {
