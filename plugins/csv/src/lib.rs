@@ -12,6 +12,7 @@ pub mod encoding;
 pub mod head;
 pub mod header;
 pub mod infer;
+pub mod kind;
 pub mod options;
 pub mod output;
 pub mod problems;

@@ -43,9 +43,8 @@ fn found(head: &Head) -> Vec<(&'static str, Value, String)> {
 
 /// Says it in the log.
 pub fn explain(head: &Head) {
-    for (name, value, reason) in found(head) {
-        debug!("{name} {value}: {reason}");
-    }
+    let parts: Vec<String> = found(head).into_iter().map(|(name, value, reason)| format!("{name} {value} ({reason})")).collect();
+    debug!("read with {}", parts.join(", "));
 }
 
 /// Makes a document of it, in place of those of the tables.

@@ -111,10 +111,14 @@ fn repeated(text: &[u8], lines: &[&[u8]]) -> Vec<Candidate> {
     let twice = |byte: &u8| lines.iter().filter(|line| line.windows(2).any(|pair| pair == [*byte, *byte])).count() * 10 >= lines.len() * 6;
     doubles
         .into_iter()
-        .filter(|byte| text.contains(byte) && !alone(*byte) && twice(byte))
+        .filter(|byte| stands_twice(text, *byte) && !alone(*byte) && twice(byte))
         .filter_map(|byte| std::str::from_utf8(&[byte, byte]).ok().and_then(Word::new))
         .map(|word| Candidate { delimiter: Delimiter::Text(word), belief: 1.5, is_doubtful: false })
         .collect()
+}
+
+fn stands_twice(text: &[u8], byte: u8) -> bool {
+    text.contains(&byte) && text.windows(2).any(|pair| pair == [byte, byte])
 }
 
 /// A mark of two to four different signs that every line has equally often: `|~|`, `<>`, `::=`.

@@ -1,20 +1,17 @@
 //! Finds what lies around the table in a head, once its dialect is known: lines above it, the rows that name its columns, and how its
 //! numbers are written.
 
-use std::collections::BTreeSet;
-
+use super::names::{HEADER_ROWS, evidence, header_rows};
 use super::numbers::Signs;
+use super::rows::{Looked, Row, rows};
 use super::{Detected, named};
 use crate::delimiter::Delimiter;
-use crate::infer::{Kind, is_missing};
+use crate::kind::Kind;
 use crate::options::{CommentChoice, Header, Options, SkipRows};
-use crate::reader::{Cells, Dialect, Records, Sink, Step};
+use crate::reader::{Dialect, Records, Sink, Step};
 
 /// How many rows are looked at.
 const ROWS: usize = 300;
-
-/// How many rows can name the columns.
-const HEADER_ROWS: usize = 5;
 
 /// How much of what stands above a table is kept as text, in bytes.
 const KEPT: usize = 16 * 1024;
@@ -44,50 +41,6 @@ pub struct Layout {
     pub thousands: Option<&'static str>,
 }
 
-/// A row that is looked at.
-#[derive(Debug)]
-pub(super) struct Row {
-    /// Its cells.
-    pub cells: Vec<Vec<u8>>,
-    /// Where it begins in the text.
-    pub at: usize,
-    /// Whether a blank line stands before it.
-    pub after_blank: bool,
-}
-
-/// Rows that are looked at.
-#[derive(Debug)]
-pub(super) struct Kept {
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// Why there are no more.
-    pub stop: Stop,
-}
-
-/// Why there are no more rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// These are as many as were wanted.
-    Enough,
-    /// The next one is not whole.
-    More,
-    /// The text is at its end.
-    End,
-}
-
-impl Row {
-    /// How many cells have text.
-    pub fn filled(&self) -> usize {
-        self.cells.iter().filter(|cell| !cell.trim_ascii().is_empty()).count()
-    }
-
-    /// Whether every cell that has text is a word, and most have.
-    pub fn is_names(&self) -> bool {
-        let texts = self.cells.iter().filter(|cell| Kind::of(cell) == Kind::Text).count();
-        texts == self.filled() && 2 * texts > self.cells.len()
-    }
-}
-
 /// Finds what lies around the table of `padded[..end]`, of which `whole` says that it is all of the text.
 pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options: &Options) -> Layout {
     let text = padded.get(..end).unwrap_or_default();
@@ -109,7 +62,7 @@ pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options
     // A header may have odd quotes, or another delimiter than the rows.
     let first_whole = rows.iter().position(|row| row.cells.len() == detected.columns).unwrap_or_default();
     for row in rows.iter_mut().take(first_whole.min(HEADER_ROWS)) {
-        let mut cells = Cells::default();
+        let mut cells = Looked::default();
         let mut records = Records::new(dialect, padded, end, whole).expecting(detected.columns).starting(row.at);
         match records.next(&mut cells as &mut dyn Sink) {
             Step::Record(record) if record.cells == detected.columns => row.cells = cells.0,
@@ -135,7 +88,7 @@ pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options
     let above = text.get(..at).unwrap_or_default();
     let mut signs = Signs::default();
     let body = rows.iter().skip(header);
-    body.flat_map(|row| &row.cells).filter(|cell| Kind::of(cell) == Kind::Number).for_each(|cell| signs.see(cell));
+    body.flat_map(|row| &row.cells).filter(|cell| cell.kind == Kind::Number).for_each(|cell| signs.see(&cell.text));
     let (decimal, thousands) = signs.found(matches!(dialect.delimiter, Delimiter::Byte(b',') | Delimiter::Spaced(b',')));
     let is_above = above.iter().any(|byte| !byte.is_ascii_whitespace())
         && (preamble_reason == "the options" || start > 0 || from > 0 || dialect.comment.is_none());
@@ -153,24 +106,6 @@ pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options
     }
 }
 
-/// Reads at most so many rows from a place on.
-pub(super) fn rows(dialect: Dialect, padded: &[u8], end: usize, whole: bool, from: usize, most: usize) -> Kept {
-    let mut rows = Vec::new();
-    let mut records = Records::new(dialect, padded, end, whole).starting(from);
-    let mut after_blank = false;
-    while rows.len() < most {
-        let (mut row, at) = (Cells::default(), records.at());
-        match records.next(&mut row as &mut dyn Sink) {
-            Step::Record(_) => rows.push(Row { cells: row.0, at, after_blank: std::mem::take(&mut after_blank) }),
-            Step::Blank => after_blank = true,
-            Step::Comment => {}
-            Step::More => return Kept { rows, stop: Stop::More },
-            Step::End => return Kept { rows, stop: Stop::End },
-        }
-    }
-    Kept { rows, stop: Stop::Enough }
-}
-
 /// The last comment above the first row, if it names the columns (`# time, value`), and how long its mark is.
 fn commented_header(dialect: Dialect, padded: &[u8], end: usize, rows: &[Row], columns: usize) -> Option<(Row, usize)> {
     let marker = dialect.comment?;
@@ -182,7 +117,7 @@ fn commented_header(dialect: Dialect, padded: &[u8], end: usize, rows: &[Row], c
     let names = marked.trim_ascii_start().strip_prefix(marker.as_bytes())?.trim_ascii_start();
     let indent = marked.len() - names.len();
     let mut records = Records::new(Dialect { comment: None, ..dialect }, padded, end, true).starting(line + indent);
-    let mut cells = Cells::default();
+    let mut cells = Looked::default();
     let is_row = matches!(records.next(&mut cells as &mut dyn Sink), Step::Record(_));
     let row = Row { cells: cells.0, at: line + indent, after_blank: false };
     let is_comment = |line: &[u8]| line.trim_ascii_start().starts_with(marker.as_bytes());
@@ -218,7 +153,7 @@ fn start(rows: &[Row], columns: usize, may_be_named: bool) -> (usize, usize, &'s
         return (0, first_width, "a table of its own stands above the larger one");
     }
     let is_short = |row: &Row| row.filled() <= 1;
-    let is_text = |row: &Row| row.cells.iter().find(|cell| !cell.trim_ascii().is_empty()).is_none_or(|cell| Kind::of(cell) == Kind::Text);
+    let is_text = |row: &Row| row.cells.iter().find(|cell| cell.kind != Kind::Empty).is_none_or(|cell| cell.kind == Kind::Text);
     let is_set_off = rows.get(start).is_some_and(|row| row.after_blank) || lead.last().is_some_and(|row| row.filled() == 0);
     let is_named = may_be_named && rows.get(start).is_some_and(Row::is_names);
     // Rows as wide as the table are its own, unless its names stand below them.
@@ -229,113 +164,6 @@ fn start(rows: &[Row], columns: usize, may_be_named: bool) -> (usize, usize, &'s
         return (start, columns, reason);
     }
     whole
-}
-
-/// How many of the first rows name the columns, and why.
-pub(super) fn header_rows(rows: &[Row], columns: usize) -> (usize, &'static str) {
-    let (is_header, reason) = has_header(rows);
-    if !is_header {
-        return (0, reason);
-    }
-    let mut count = 1;
-    while count < HEADER_ROWS
-        && rows.get(count).is_some_and(|row| row.cells.len() == columns && continues_header(row, rows.get(count + 1..)))
-    {
-        count += 1;
-    }
-    (count, if count > 1 { "several rows of words above columns of values" } else { reason })
-}
-
-/// Whether a row below names is one of names too: words above the values of every column of values.
-fn continues_header(row: &Row, body: Option<&[Row]>) -> bool {
-    let Some(body) = body.filter(|body| body.len() >= 2) else { return false };
-    let body: Vec<&Row> = body.iter().collect();
-    let (mut words, mut columns) = (0, 0);
-    for (column, cell) in row.cells.iter().enumerate() {
-        if !is_of_values(&body, column, 2) {
-            continue;
-        }
-        columns += 1;
-        match Kind::of(cell) {
-            Kind::Text if !is_missing(cell) => words += 1,
-            Kind::Empty => {}
-            _ => return false,
-        }
-    }
-    words > 0 && 2 * words >= columns
-}
-
-/// Whether at least `least` cells of a column have values, and nearly all of those that are not missing.
-fn is_of_values(body: &[&Row], column: usize, least: usize) -> bool {
-    let cells = || body.iter().filter_map(|row| row.cells.get(column)).filter(|cell| !is_missing(cell));
-    let values = cells().filter(|cell| Kind::of(cell).is_value()).count();
-    values >= least && values * 10 >= cells().count() * 9
-}
-
-/// Whether the first row holds names, and why.
-///
-/// The evidence is in the columns: words above numbers are names, a number above numbers is a row. Where everything is text, the first row
-/// is taken for names unless one of them is empty, appears twice, or stands below as a value.
-fn has_header(rows: &[Row]) -> (bool, &'static str) {
-    let Some((first, body)) = rows.split_first() else { return (true, "there is no whole row to tell by") };
-    // Names that come again name a further table.
-    let body: Vec<&Row> = body.iter().filter(|row| row.cells != first.cells || !first.is_names()).collect();
-    let mut evidence = evidence(first, &body);
-    // More rows of names may stand between the first one and the values.
-    let more = body.iter().take(HEADER_ROWS - 1).take_while(|row| row.is_names()).count();
-    for skipped in 1..=more {
-        let body = body.get(skipped..).unwrap_or_default();
-        let further = if body.len() >= 2 { self::evidence(first, body) } else { 0 };
-        evidence = if further > 0 { evidence.max(further) } else { evidence };
-    }
-    if evidence != 0 {
-        return if evidence > 0 { (true, "words above columns of values") } else { (false, "the first row is like those below it") };
-    }
-    let first = &first.cells;
-    if !first.iter().all(|cell| Kind::of(cell) == Kind::Text) {
-        return (false, "the first row has cells that are no names");
-    }
-    let twice = first.iter().collect::<BTreeSet<_>>().len() < first.len();
-    if twice { (false, "a word appears twice in the first row") } else { (true, "the first row has distinct words") }
-}
-
-/// How much speaks for names in the first row, and against: above and below zero.
-pub(super) fn evidence(first: &Row, body: &[&Row]) -> i64 {
-    let mut evidence = 0;
-    for (column, name) in first.cells.iter().enumerate() {
-        let below: Vec<&Vec<u8>> = body.iter().filter_map(|row| row.cells.get(column)).filter(|cell| !is_missing(cell)).collect();
-        let kind = Kind::of(name);
-        if is_of_values(body, column, 1) {
-            evidence += match kind {
-                Kind::Text if !is_missing(name) => 2,
-                Kind::Text | Kind::Empty => 0,
-                _ => -2,
-            };
-        } else if below.contains(&name) {
-            evidence -= 1;
-        } else if below.len() >= 3 && kind == Kind::Text {
-            // Codes that are all alike, `SN0017`, and a word that is not.
-            let shape = shape(name);
-            let alike = below.iter().filter(|cell| self::shape(cell) == self::shape(below.first().map_or(&[], |cell| cell))).count();
-            let common = below.first().map(|cell| self::shape(cell)).unwrap_or_default();
-            if alike * 10 >= below.len() * 9 && common.contains(&b'9') {
-                evidence += if shape == common { -1 } else { 1 };
-            }
-        }
-    }
-    evidence
-}
-
-/// A text with every letter an `a` and every digit a `9`.
-fn shape(cell: &[u8]) -> Vec<u8> {
-    let class = |byte: &u8| match byte {
-        b'0'..=b'9' => b'9',
-        b'a'..=b'z' | b'A'..=b'Z' | 0x80.. => b'a',
-        other => *other,
-    };
-    let mut shape: Vec<u8> = cell.iter().take(40).map(class).collect();
-    shape.dedup_by(|a, b| a == b && *a == b'a');
-    shape
 }
 
 /// Where the text goes on after so many lines.

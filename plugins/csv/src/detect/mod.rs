@@ -9,12 +9,14 @@
 
 pub mod candidates;
 pub mod layout;
+mod names;
 pub mod numbers;
+mod rows;
 pub mod sections;
 mod sense;
 
 use crate::delimiter::Delimiter;
-use crate::infer::Kind;
+use crate::kind::Kind;
 use crate::options::{CommentChoice, DelimiterChoice, Options};
 use crate::reader::{Dialect, Records, Sink, Step};
 use candidates::{Candidate, Round};
@@ -80,6 +82,10 @@ fn best(padded: &[u8], end: usize, whole: bool, options: &Options) -> Detected {
                     let dialect = Dialect { delimiter: candidate.delimiter, quote, escape, comment };
                     // Quotes that are none are rarer than a quote too many, which is to be read as usual and reported.
                     let belief = if quote.is_none() { 0.8 * candidate.belief } else { candidate.belief };
+                    // No score is above it: what cannot win needs no reading.
+                    if belief <= best.score {
+                        continue;
+                    }
                     let tried = judge(dialect, Candidate { belief, ..candidate }, padded, end, whole);
                     if tried.score > best.score + 1e-9 {
                         best = tried;

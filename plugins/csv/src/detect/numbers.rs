@@ -26,9 +26,13 @@ impl Signs {
     /// Looks at a cell that looks like a number.
     pub fn see(&mut self, cell: &[u8]) {
         let cell = cell.trim_ascii();
+        if cell.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
+            return;
+        }
         let text: Vec<u8> = cell.iter().copied().filter(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',')).collect();
-        for ((sign, _), count) in OTHERS.iter().zip(&mut self.others) {
-            let mut groups = std::str::from_utf8(cell).unwrap_or_default().split(sign);
+        let cell = std::str::from_utf8(cell).unwrap_or_default();
+        for ((sign, _), count) in OTHERS.iter().zip(&mut self.others).filter(|((sign, _), _)| cell.contains(sign)) {
+            let mut groups = cell.split(sign);
             let first = groups.next().unwrap_or_default().trim_start_matches(['-', '+']);
             let rest: Vec<&str> = groups.collect();
             let whole = |group: &str| group.split(['.', ',']).next().is_some_and(|whole| whole.len() == 3);

@@ -1,8 +1,10 @@
 //! Finds where a table ends before the file does: at another table, or at lines below it that are none. It is asked only where something
 //! speaks for it, so that ordinary rows cost nothing: a row of another width, one after a blank line, one that begins like the header.
 
-use super::layout::{Kept, Row, Stop, evidence, header_rows, kept, rows};
-use crate::infer::Kind;
+use super::layout::kept;
+use super::names::{evidence, header_rows};
+use super::rows::{Kept, Row, Stop, rows};
+use crate::kind::Kind;
 use crate::reader::Dialect;
 
 /// How many rows are looked at.
@@ -67,13 +69,13 @@ pub fn look(dialect: Dialect, window: Window, start: usize, known: &Known, after
     let Window { padded, end, last } = window;
     let Kept { rows, stop } = rows(dialect, padded, end, last, start, AHEAD);
     let Some(first) = rows.first().filter(|_| known.columns > 1) else { return Found::Row };
-    if first.cells == known.names && first.is_names() {
+    if first.cells.iter().map(|cell| &cell.text).eq(&known.names) && first.is_names() {
         return Found::Table(Section { at: start, columns: known.columns, header: known.header, preamble: String::new() });
     }
     let may_go_on = stop == Stop::More;
     let short = rows.iter().take(TITLE).take_while(|row| row.filled() <= 1).count();
     let set_off = rows.iter().take(TITLE + 1).skip(1).position(|row| row.after_blank).map_or(0, |at| at + 1);
-    let is_text = |row: &Row| row.cells.iter().all(|cell| matches!(Kind::of(cell), Kind::Text | Kind::Empty));
+    let is_text = |row: &Row| row.cells.iter().all(|cell| matches!(cell.kind, Kind::Text | Kind::Empty));
     let title = if rows.iter().take(set_off).all(is_text) { short.max(set_off) } else { short };
     let is_title = title > 0 && after_blank;
     let Some(names) = rows.get(if is_title { title } else { 0 }) else {
@@ -102,8 +104,8 @@ pub fn look(dialect: Dialect, window: Window, start: usize, known: &Known, after
 
 /// A few lines of text below the table, to the end of the file.
 fn footer(rows: &[Row], window: Window, start: usize, stop: Stop, after_blank: bool) -> Found {
-    let is_text = |row: &Row| row.filled() <= 1 && row.cells.iter().all(|cell| matches!(Kind::of(cell), Kind::Text | Kind::Empty));
-    let words = |row: &Row| row.cells.iter().map(|cell| cell.split(|byte| *byte == b' ').count()).max().unwrap_or_default();
+    let is_text = |row: &Row| row.filled() <= 1 && row.cells.iter().all(|cell| matches!(cell.kind, Kind::Text | Kind::Empty));
+    let words = |row: &Row| row.cells.iter().map(|cell| cell.text.split(|byte| *byte == b' ').count()).max().unwrap_or_default();
     let is_set_off = after_blank || rows.first().is_some_and(|row| words(row) > 2);
     if rows.len() > BELOW || !rows.iter().all(is_text) || !is_set_off {
         return Found::Row;

@@ -1,6 +1,6 @@
 //! How much sense a cell makes by itself: whether it is one thing, or looks like a piece of something that should have been cut elsewhere.
 
-use crate::infer::Kind;
+use crate::kind::Kind;
 
 /// From 0, a piece of something else, to 1, surely a cell. `quote` is what the dialect takes for a quote.
 pub fn of(cell: &[u8], kind: Kind, quote: Option<u8>) -> f64 {

@@ -8,7 +8,7 @@
 
 use super::{Dialect, Record, Records, Sink, Step};
 use crate::delimiter::Delimiter;
-use crate::infer::Kind;
+use crate::kind::Kind;
 
 /// A quoted cell with a lone quote in it.
 const LONE: u32 = 10;
