@@ -14,7 +14,7 @@ use crate::metrics::{ConversionStatus, Metrics, NO_CONVERTER};
 use crate::plugins::{Admission, Change, Plugin, Registry, ask};
 use crate::queue::{JobId, Pausable, Store};
 use crate::sandbox::{
-    Conversion, ConversionError, DocumentSink, DocumentWriter, ErrorType, Input, Limits, Lookup, MemorySource, Outcome, Severity,
+    Conversion, ConversionError, DocumentSink, DocumentWriter, ErrorType, Input, InputId, Limits, Lookup, MemorySource, Outcome, Severity,
     THREAD_STACK,
 };
 use crate::server::{ConvertRequest, Converted, ConvertedDocument, Refusal};
@@ -111,7 +111,7 @@ impl ConvertNow {
         let attributes = route.map(|route| self.config.attributes_for(route, name)).unwrap_or_default();
         let input = || -> io::Result<Input> {
             Ok(Input {
-                id: id.to_string(),
+                id: InputId::Known(id.to_string()),
                 name: name.clone(),
                 path: name.clone(),
                 media_type: request.media_type.clone(),

@@ -16,7 +16,7 @@ use crate::config::{Config, ConverterChoice, Route};
 use crate::digest::sha256_reader;
 use crate::plugins::{Plugin, Registry};
 use crate::queue::{Filter, JobRecord, JobSummary, QueueError, Store};
-use crate::sandbox::{FileSource, Input, Limits, THREAD_STACK};
+use crate::sandbox::{FileSource, Input, InputId, Limits, THREAD_STACK};
 
 /// Jobs of a route that are looked at, the newest first.
 const JOBS: usize = 50;
@@ -207,7 +207,7 @@ fn input(route: &Route, record: &JobRecord, name: &str) -> io::Result<Input> {
         return Err(changed());
     }
     Ok(Input {
-        id: id.clone(),
+        id: InputId::Known(id.clone()),
         name: name.to_owned(),
         path: path.clone(),
         media_type: record.media_type.clone(),

@@ -1,12 +1,13 @@
 //! `input` in the contract's interface `io`: reading, with the position kept here.
 
 use std::io;
+use std::sync::Arc;
 
 use wasmtime::component::Resource;
 
 use super::bindings::dropforge::converter::io::{HostInput, IoError, Timestamp};
 use super::state::{Call, HostError, State, failed};
-use super::types::{ErrorType, Input, Source};
+use super::types::{ErrorType, Input, InputId, Source};
 
 /// The most that one `read` gives.
 const MAX_READ: u64 = 1 << 20;
@@ -15,7 +16,7 @@ pub const PROBE_BYTES: u64 = 64 << 10;
 
 /// What stands behind the guest's handle of an input.
 pub struct OpenInput {
-    id: String,
+    id: InputId,
     name: String,
     path: String,
     media_type: Option<String>,
@@ -46,9 +47,10 @@ impl OpenInput {
     }
 
     /// The member number `index`, called `name`, of the job `job_id`.
-    fn of_member(job_id: &str, index: usize, name: String, source: Box<dyn Source>) -> Self {
+    fn of_member(job_id: &InputId, index: usize, name: String, source: Box<dyn Source>) -> Self {
+        let job_id = job_id.clone();
         OpenInput {
-            id: format!("{job_id}/{index}"),
+            id: InputId::Lazy(Arc::new(move || Ok(format!("{}/{index}", job_id.get()?)))),
             name: name.rsplit('/').next().unwrap_or_default().to_owned(),
             path: name,
             media_type: None,
@@ -86,7 +88,16 @@ impl HostInput for State {
     fn id(&mut self, this: Resource<OpenInput>) -> wasmtime::Result<String> {
         self.deadline.check()?;
         self.asked.id = true;
-        Ok(self.table.get(&this)?.id.clone())
+        let input = self.table.get(&this)?;
+        match input.id.get() {
+            Ok(id) => Ok(id),
+            Err(error) => {
+                // The job fails by this, whatever the guest makes of an empty id.
+                let message = format!("cannot read the input `{}` for its id: {error}", input.path);
+                self.fail(ErrorType::Io, "read", message);
+                Ok(String::new())
+            }
+        }
     }
 
     fn name(&mut self, this: Resource<OpenInput>) -> wasmtime::Result<String> {

@@ -13,7 +13,7 @@ use super::log::SharedLog;
 use super::lookup::LookupUsage;
 use super::metrics::Observed;
 use super::problems::Problems;
-use super::types::{Asked, ConversionError, DocumentSink, ErrorType, Input, Limits, Member, MetricDeclaration};
+use super::types::{Asked, ConversionError, DocumentSink, ErrorType, Input, InputId, Limits, Member, MetricDeclaration};
 use super::wasi;
 use super::wasi_random::FixedStream;
 
@@ -117,7 +117,7 @@ pub enum Call {
 /// The part of an [`Input`] that belongs to the job rather than to one opened file.
 #[derive(Default)]
 pub struct Job {
-    pub id: String,
+    pub id: InputId,
     pub attributes: Vec<(String, String)>,
     /// Empty in `probe`, as the contract says.
     pub members: Vec<Member>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -246,10 +247,38 @@ pub trait Source: Send {
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
+/// The id of an input. Finding it may take reading all of the input, so it may wait until a guest asks for it.
+#[derive(Clone)]
+pub enum InputId {
+    /// It is known.
+    Known(String),
+    /// It is found each time that it is asked for.
+    Lazy(Arc<dyn Fn() -> io::Result<String> + Send + Sync>),
+}
+
+impl InputId {
+    /// The id.
+    ///
+    /// # Errors
+    /// What the system says where the input has to be read for it.
+    pub fn get(&self) -> io::Result<String> {
+        match self {
+            InputId::Known(id) => Ok(id.clone()),
+            InputId::Lazy(find) => find(),
+        }
+    }
+}
+
+impl Default for InputId {
+    fn default() -> Self {
+        InputId::Known(String::new())
+    }
+}
+
 /// What a conversion reads: the input of a job.
 pub struct Input {
     /// Opaque and stable; see `input.id` in `wit/`.
-    pub id: String,
+    pub id: InputId,
     /// The file name without folders.
     pub name: String,
     /// Relative to the intake, with `/`.

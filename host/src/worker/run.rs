@@ -57,7 +57,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
     let name = job.path.rsplit('/').next().unwrap_or(&job.path).to_string();
     let input = || -> io::Result<Input> {
         Ok(Input {
-            id: job.id.to_string(),
+            id: sandbox::InputId::Known(job.id.to_string()),
             name: name.clone(),
             path: job.path.clone(),
             media_type: job.media_type.clone(),

@@ -1,8 +1,9 @@
 //! `input`: what it says of itself, positions, members, and files that break while they are read.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
-use dropforge::sandbox::{ErrorType, Limits, Outcome};
+use dropforge::sandbox::{ErrorType, InputId, Limits, Outcome};
 
 use crate::support::{BrokenSource, CONVERTER, Case, assert_answers, convert};
 
@@ -104,6 +105,15 @@ fn a_member_that_does_not_open_fails_the_job() {
     let ran = case.convert("open m");
     assert_answers(&ran, &["failed: the host could not read or write"]);
     assert_eq!(ran.error().error_type, ErrorType::Io);
+}
+
+#[test]
+fn an_id_that_cannot_be_found_fails_the_job() {
+    let mut case = Case::new(b"");
+    case.input.id = InputId::Lazy(Arc::new(|| Err(ErrorKind::PermissionDenied.into())));
+    let ran = case.convert("id");
+    assert_eq!(ran.error().error_type, ErrorType::Io);
+    assert!(ran.error().message.contains("for its id"), "{}", ran.error().message);
 }
 
 #[test]

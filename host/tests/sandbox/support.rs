@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Instant;
 
 use dropforge::sandbox::{
-    Access, Conversion, ConversionError, Converter, Descriptor, DocumentSink, DocumentWriter, Input, Limits, Lookup, LookupError,
+    Access, Conversion, ConversionError, Converter, Descriptor, DocumentSink, DocumentWriter, Input, InputId, Limits, Lookup, LookupError,
     LookupResponse, Member, MemorySource, Sandbox, Source, compile,
 };
 
@@ -139,7 +139,7 @@ impl Case {
     pub fn new(bytes: &[u8]) -> Case {
         Case {
             input: Input {
-                id: "job-1".to_owned(),
+                id: InputId::Known("job-1".to_owned()),
                 name: "panel-7.txt".to_owned(),
                 path: "line-3/panel-7.txt".to_owned(),
                 media_type: None,

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use walkdir::WalkDir;
 
 use crate::plugins::{Plugin, load_file};
-use crate::sandbox::{DocumentSink, DocumentWriter, Input, Limits, Member, MemorySource, Outcome, Sandbox, Source, THREAD_STACK};
+use crate::sandbox::{DocumentSink, DocumentWriter, Input, InputId, Limits, Member, MemorySource, Outcome, Sandbox, Source, THREAD_STACK};
 
 use super::super::print;
 
@@ -126,7 +126,7 @@ impl Job {
             Member { name: name.clone(), open: Box::new(open) }
         };
         Input {
-            id: "bench".to_owned(),
+            id: InputId::Known("bench".to_owned()),
             name: self.name.clone(),
             path: self.name.clone(),
             media_type: None,

@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::plugins::child::examine;
 use crate::plugins::{Plugin, load_file};
-use crate::sandbox::{DocumentSink, DocumentWriter, Input, Limits, MemorySource, Outcome, Sandbox, THREAD_STACK};
+use crate::sandbox::{DocumentSink, DocumentWriter, Input, InputId, Limits, MemorySource, Outcome, Sandbox, THREAD_STACK};
 
 use super::super::print;
 use super::bare::{self, Bare};
@@ -97,7 +97,7 @@ fn time<T>(convert: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<Duration> 
 pub(super) fn convert(plugin: &Plugin, options: &str, content: &Arc<[u8]>) -> anyhow::Result<Vec<u8>> {
     let made = Made::default();
     let input = Input {
-        id: "bench".to_owned(),
+        id: InputId::Known("bench".to_owned()),
         name: "bench.csv".to_owned(),
         path: "bench.csv".to_owned(),
         media_type: None,

@@ -1,6 +1,7 @@
 //! `dropforge convert`: files through the sandbox once, without the daemon.
 
 mod behind;
+mod id;
 mod output;
 
 use std::fs::File;
@@ -16,14 +17,13 @@ use indicatif::ProgressBar;
 use super::progress::{Watched, bar};
 use super::{Usage, is_broken_pipe, sentence};
 use crate::config::{Config, ConverterChoice, Need, Overrides, Route, Sources, load};
-use crate::digest::sha256_reader;
 use crate::identity::FileIdentity;
 use crate::metrics::{Instance, Metrics};
 use crate::plugins::{LoadSettings, OptionsError, Plugin, ask, load_file, load_folder};
-use crate::queue::JobId;
 use crate::sandbox::{Conversion, FileSource, Input, Lookup, Outcome, Sandbox, Severity, THREAD_STACK};
 use crate::upstream::Lookups;
 use crate::validation;
+use id::LazyId;
 use output::{Names, Output, Written};
 
 /// Arguments of `dropforge convert`.
@@ -202,21 +202,20 @@ fn convert_one(
     names: &mut Names,
     reach: &Reach<'_>,
 ) -> anyhow::Result<bool> {
-    let mut file = File::open(path).context("cannot open the file")?;
+    let file = File::open(path).context("cannot open the file")?;
     let metadata = file.metadata().context("cannot read the file")?;
     if !metadata.is_file() {
         bail!("this is no file");
     }
     let identity = FileIdentity::of(&metadata);
-    let (digest, _) = sha256_reader(&mut file).context("cannot read the file")?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let id = JobId::new("convert", name.as_bytes(), identity.modified_ns, &digest);
+    let id = LazyId::new(&file, &name, identity.modified_ns);
     let relative = below_intake(path, &name, reach.route);
     let attributes = reach.route.map(|route| reach.config.attributes_for(route, &relative)).unwrap_or_default();
     let bar = bar(&name, identity.size);
     let input = |bar: &ProgressBar| -> io::Result<Input> {
         Ok(Input {
-            id: id.to_string(),
+            id: id.for_input(),
             name: name.clone(),
             path: relative.clone(),
             media_type: None,
@@ -274,7 +273,7 @@ fn report(
     output: &Output,
     written: &Written,
     names: &mut Names,
-    id: &JobId,
+    id: &LazyId,
 ) -> anyhow::Result<bool> {
     let file = path.display();
     for problem in &conversion.problems {

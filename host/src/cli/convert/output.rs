@@ -9,9 +9,10 @@ use anyhow::Context as _;
 
 use super::super::print;
 use super::behind::Behind;
+use super::id::LazyId;
 use crate::delivery::{plain_file_name, unique_file_name};
 use crate::files;
-use crate::queue::{DocumentId, JobId};
+use crate::queue::DocumentId;
 use crate::sandbox::{Document, DocumentSink, DocumentWriter};
 
 /// Where documents go.
@@ -75,7 +76,7 @@ impl Output {
         document: &Document,
         written: &Written,
         names: &mut Names,
-        id: &JobId,
+        id: &LazyId,
     ) -> anyhow::Result<()> {
         let from = written.document(document.number);
         if self.is_standard() {
@@ -84,8 +85,8 @@ impl Output {
             return Ok(standard.flush()?);
         }
         let folder = self.folder(input);
-        let target = names
-            .free(&folder.join(plain_file_name(document)), &folder.join(unique_file_name(document, DocumentId::new(id, document.number))));
+        let unique = || Ok(folder.join(unique_file_name(document, DocumentId::new(&id.get()?, document.number))));
+        let target = names.free(folder.join(plain_file_name(document)), unique).context("cannot read the file once more")?;
         fs::rename(&from, &target).with_context(|| format!("cannot write {}", target.display()))?;
         // The documents count, and not whether somebody reads their names.
         let _ = print(&format!("{}\n", target.display()));
@@ -102,12 +103,12 @@ impl Names {
     }
 
     /// The plain name, unless it is taken.
-    fn free(&mut self, plain: &Path, unique: &Path) -> PathBuf {
+    fn free(&mut self, plain: PathBuf, unique: impl FnOnce() -> io::Result<PathBuf>) -> io::Result<PathBuf> {
         let absolute = |path: &Path| match (path.parent().map(Path::canonicalize), path.file_name()) {
             (Some(Ok(folder)), Some(name)) => folder.join(name),
             _ => path.to_path_buf(),
         };
-        if self.0.insert(absolute(plain)) { plain.to_path_buf() } else { unique.to_path_buf() }
+        if self.0.insert(absolute(&plain)) { Ok(plain) } else { unique() }
     }
 }
 
