@@ -1,7 +1,7 @@
 //! Dropforge turns files into documents with sandboxed WebAssembly converters.
 //!
 //! This crate is the host: the library behind the `dropforge` binary. Imports point one way: `cli` → `doctor` → `daemon` → {`intake`, `worker`,
-//! `server`} → {`queue`, `plugins`, `cache`, `delivery`, `upstream`} → {`sandbox`, `metrics`, `config`}.
+//! `server`} → {`plugins`, `cache`, `delivery`} → `spans` → {`queue`, `upstream`} → {`sandbox`, `metrics`, `config`}.
 
 pub mod cache;
 pub mod cli;
@@ -21,7 +21,9 @@ pub mod plugins;
 pub mod queue;
 pub mod sandbox;
 pub mod server;
+pub mod spans;
 pub mod toolchain;
+pub mod trace_context;
 pub mod upstream;
 pub mod validation;
 pub mod worker;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
 pub mod attack;
+pub mod collector;
 #[cfg(target_os = "linux")]
 pub mod deploy;
 pub mod disk;

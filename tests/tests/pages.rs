@@ -30,7 +30,8 @@ fn code(cell: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn the_page_on_metrics_has_every_metric_of_a_daemon_and_no_other() {
-    let daemon = Setup::new().config(WITH_UPSTREAM).plugins(&["csv"]).start();
+    let config = format!("tracing = {{ endpoint = 'http://127.0.0.1:9' }}\n{WITH_UPSTREAM}");
+    let daemon = Setup::new().config(&config).plugins(&["csv"]).start();
     daemon.assert_metric("intake_up{route=\"ict\"}", 1.0);
     wait_for("the upstream server to be asked", || daemon.metric("upstream_up"));
     let known = Known::of(&daemon);

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use super::keep::Kept;
 use crate::sandbox::{Conversion, Document, DocumentSink, Observation, Outcome, Problem, Usage};
@@ -135,7 +134,7 @@ impl Held {
             observations: self.stored.observations.clone(),
             log_tail: Vec::new(),
             asked: crate::sandbox::Asked::default(),
-            usage: Usage { duration: Duration::ZERO, input_bytes: 0, output_bytes, peak_memory_bytes: 0 },
+            usage: Usage { output_bytes, ..Usage::default() },
         })
     }
 }

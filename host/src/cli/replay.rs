@@ -21,6 +21,7 @@ use crate::metrics::{Instance, Metrics};
 use crate::plugins::{LoadSettings, Registry, load_file, load_folder};
 use crate::queue::{Committed, DocumentRecord, Filter, Job, JobRecord, QUEUE_FILE, Store};
 use crate::sandbox::{Sandbox, THREAD_STACK};
+use crate::spans::Tracer;
 use crate::upstream::Lookups;
 use crate::worker::{Context, Once};
 
@@ -155,7 +156,17 @@ fn context(mut config: Config, store: &Arc<Store>, spool: Spool, with: Option<&P
         location: config.location.clone(),
     }));
     let lookups = Lookups::alone(&config, Arc::clone(&metrics))?.map(|lookups| Arc::new(lookups) as _);
-    Ok(Context { config: Arc::new(config), store: Arc::clone(store), lanes: Arc::from([]), cache: None, spool, registry, lookups, metrics })
+    Ok(Context {
+        config: Arc::new(config),
+        store: Arc::clone(store),
+        lanes: Arc::from([]),
+        cache: None,
+        spool,
+        registry,
+        lookups,
+        metrics,
+        tracer: Tracer::off(),
+    })
 }
 
 /// Where the bytes of a settled job are.

@@ -56,6 +56,19 @@ pub(super) fn concerns_us(name: &str) -> bool {
     (name.starts_with(PREFIX) && !ELSEWHERE.contains(&name)) || ALIASES.iter().any(|(alias, _)| *alias == name)
 }
 
+/// The variables by which OpenTelemetry's own libraries are told of a collector.
+const COLLECTORS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+
+/// What to say where the environment names a collector, and the configuration none. It is meant for whatever runs on the machine: file names are
+/// sent nowhere that the configuration does not say.
+pub(super) fn collector_elsewhere(variables: &[(OsString, OsString)]) -> Option<String> {
+    let is_set = |name: &&&str| variables.iter().any(|(other, value)| other == **name && !value.is_empty());
+    let name = COLLECTORS.iter().find(is_set)?;
+    Some(format!(
+        "{name} is not read: to have spans sent to a collector, write its address as `endpoint` into a table [tracing] of the configuration"
+    ))
+}
+
 impl Environment {
     fn ours(&mut self, name: &str, value: &str, types: &BTreeMap<&str, &str>) {
         let key = name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase();
@@ -208,6 +221,14 @@ mod tests {
             ("PYWATS_URL", "x"),
         ]);
         assert!(environment.settings.is_empty() && environment.warnings.is_empty(), "{environment:?}");
+    }
+
+    #[test]
+    fn a_collector_that_only_the_environment_names_is_said() {
+        let said = |name: &str, value: &str| collector_elsewhere(&[(name.into(), value.into())]);
+        assert!(said("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318").unwrap_or_default().contains("[tracing]"));
+        assert_eq!(said("OTEL_EXPORTER_OTLP_ENDPOINT", ""), None);
+        assert_eq!(said("OTEL_SERVICE_NAME", "x"), None);
     }
 
     #[cfg(unix)]

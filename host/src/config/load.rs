@@ -141,6 +141,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
     settings.fail_with(report.errors)?;
 
     let mut warnings = environment.warnings;
+    warnings.extend(env::collector_elsewhere(&sources.environment).filter(|_| config.tracing.is_none()));
     warnings.extend(pywats.into_iter().flatten());
     warnings.extend(report.warnings.into_iter().map(|finding| settings.error(finding).to_string()));
     Ok(Loaded { config, file, warnings })

@@ -30,6 +30,7 @@ mod suspension;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tracing;
 mod types;
 mod validate;
 
@@ -48,4 +49,5 @@ pub use route::{After, AfterAction, ConverterChoice, OnInvalid, OnProblem, Parse
 pub use schema::schema;
 pub use signatures::{SignaturePolicy, SignaturesConfig};
 pub use suspension::SuspensionConfig;
+pub use tracing::TracingConfig;
 pub use types::{Config, PluginConfig, ResultCacheConfig};

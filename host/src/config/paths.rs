@@ -76,6 +76,7 @@ pub(super) fn fill_in_settled(config: &mut Config) {
 pub(super) fn make_absolute(config: &mut Config, base: &Path) {
     let paths = [&mut config.state_dir, &mut config.plugins_dir].into_iter();
     let upstream = config.upstream.iter_mut().flat_map(|upstream| upstream.token_file.iter_mut().chain(upstream.password_file.iter_mut()));
+    let tracing = config.tracing.iter_mut().flat_map(|tracing| tracing.headers_file.iter_mut());
     let http = config.http.ca_file.iter_mut().chain(config.signatures.trusted_keys.iter_mut()).chain(config.log.file.iter_mut());
     let routes = config.routes.iter_mut().flat_map(|route| {
         let intake = &mut route.intake;
@@ -88,7 +89,7 @@ pub(super) fn make_absolute(config: &mut Config, base: &Path) {
         std::iter::once(&mut intake.path).chain(settled).chain(destinations)
     });
     // An empty path is left for validation to find; it would become the base itself.
-    for path in paths.chain(upstream).chain(http).chain(routes).filter(|path| !path.as_os_str().is_empty()) {
+    for path in paths.chain(upstream).chain(tracing).chain(http).chain(routes).filter(|path| !path.as_os_str().is_empty()) {
         *path = absolute(base, path);
     }
 }

@@ -292,6 +292,8 @@ fn values_that_do_not_fit_are_said() {
         (format!("plugins_dir = ''\n{ROUTE}"), "dropforge.toml:1: plugins_dir: it is empty; write the path of a folder".into()),
         (format!("[upstream]\nurl = 'server'\n{ROUTE}"), "dropforge.toml:2: upstream.url: \"server\" is no address of a server; write one such as \"https://server\"".into()),
         (format!("[upstream]\nurl = 'https://me:hush@server'\n{ROUTE}"), "dropforge.toml:2: upstream.url: the address holds a user name or password; put a token into a file and name that as `token_file`".into()),
+        (format!("[tracing]\nendpoint = 'https://me:hush@collector'\n{ROUTE}"), "dropforge.toml:2: tracing.endpoint: the address holds a user name or password; put a header for it into `headers_file`".into()),
+        (format!("[tracing]\nendpoint = 'http://collector'\nheaders_file = 'a'\nheaders_env = 'B'\n{ROUTE}"), "dropforge.toml:4: tracing.headers_env: `headers_file` is there, too; write one of the two".into()),
         // Suspension and signatures.
         (
             format!("[suspension]\nfirst_seconds = 60\nlongest_seconds = 30\n{ROUTE}"),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ConverterChoice, HttpConfig, LimitsConfig, LimitsOverrides, LoadingConfig, LogConfig, Route, SignaturesConfig, SuspensionConfig,
-    Upstream,
+    TracingConfig, Upstream,
 };
 use crate::sandbox::{Capabilities, Limits};
 
@@ -101,6 +101,9 @@ pub struct Config {
     /// The server that converters may ask and documents may go to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Upstream>,
+    /// Where spans of jobs are sent, for OpenTelemetry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<TracingConfig>,
     /// Where files come from, who converts them, and where their documents go.
     pub routes: Vec<Route>,
 }
@@ -178,6 +181,7 @@ impl Default for Config {
             plugins: BTreeMap::new(),
             http: HttpConfig::default(),
             upstream: None,
+            tracing: None,
             routes: Vec::new(),
         }
     }

@@ -79,6 +79,7 @@ impl QueueArrivals {
             origin: Origin::Folder,
             members,
             media_type: None,
+            trace: None,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,9 @@ use crate::sandbox::{
     THREAD_STACK,
 };
 use crate::server::{ConvertRequest, Converted, ConvertedDocument, Refusal};
+use crate::spans::{Facts, JobTrace, Kind, Tracer};
 use crate::validation;
+use crate::worker::traced;
 
 /// The bytes of a file that is converted at once.
 pub(super) const MAX_INPUT: u64 = 16 << 20;
@@ -38,6 +40,7 @@ pub(super) struct ConvertNow {
     metrics: Arc<Metrics>,
     registry: RegistryCell,
     lookups: Option<Arc<dyn Lookup>>,
+    tracer: Tracer,
     /// How many more may run now.
     free: Mutex<usize>,
     freed: Condvar,
@@ -60,9 +63,10 @@ impl ConvertNow {
         metrics: Arc<Metrics>,
         registry: RegistryCell,
         lookups: Option<Arc<dyn Lookup>>,
+        tracer: Tracer,
         at_a_time: usize,
     ) -> ConvertNow {
-        ConvertNow { config, store, metrics, registry, lookups, free: Mutex::new(at_a_time), freed: Condvar::new() }
+        ConvertNow { config, store, metrics, registry, lookups, tracer, free: Mutex::new(at_a_time), freed: Condvar::new() }
     }
 
     pub(super) fn limit(&self) -> u64 {
@@ -74,11 +78,39 @@ impl ConvertNow {
             return Err(Refusal::Busy("The plugins are still being loaded.".into(), RETRY_SECONDS));
         };
         let route = request.route.as_deref().map(|name| self.route(name)).transpose()?;
+        let id = JobId::new("convert", request.name.as_bytes(), 0, &sha256_hex(&content));
+        let facts = Facts { id: id.as_str(), route: request.route.as_deref(), file: &request.name, bytes: content.len() as u64 };
+        let trace = self.tracer.of_request(&facts, request.trace);
+        let mut span = trace.job(Kind::Server);
+        let converted = self.converted(request, route, registry, &id, content, &trace);
+        match &converted {
+            Ok(converted) => {
+                span.set("dropforge.converter", converted.converter.as_str());
+                span.set("dropforge.outcome", if converted.whole { "converted" } else { "partial" });
+                span.set("dropforge.documents", converted.documents.len() as u64);
+            }
+            Err(refusal) => span.failed(refusal.kind(), refusal.detail()),
+        }
+        converted
+    }
+
+    /// Waits for its turn, and converts.
+    fn converted(
+        &self,
+        request: &ConvertRequest,
+        route: Option<&Route>,
+        registry: &Registry,
+        id: &JobId,
+        content: Vec<u8>,
+        trace: &JobTrace,
+    ) -> Result<Converted, Refusal> {
+        let waiting = trace.begin("queue");
         let _turn = self.turn()?;
+        drop(waiting);
         // Guests need more stack than a thread of the HTTP server has.
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("convert now".into()).stack_size(THREAD_STACK);
-            let running = thread.spawn_scoped(scope, || self.run(request, route, registry, content.into()));
+            let running = thread.spawn_scoped(scope, || self.run(request, route, registry, id, content.into(), trace));
             let running = running.map_err(|error| Refusal::Failed(format!("No thread could be started for the conversion: {error}.")))?;
             running
                 .join()
@@ -105,9 +137,16 @@ impl ConvertNow {
         Ok(Turn(self))
     }
 
-    fn run(&self, request: &ConvertRequest, route: Option<&Route>, registry: &Registry, content: Arc<[u8]>) -> Result<Converted, Refusal> {
+    fn run(
+        &self,
+        request: &ConvertRequest,
+        route: Option<&Route>,
+        registry: &Registry,
+        id: &JobId,
+        content: Arc<[u8]>,
+        trace: &JobTrace,
+    ) -> Result<Converted, Refusal> {
         let name = &request.name;
-        let id = JobId::new("convert", name.as_bytes(), 0, &sha256_hex(&content));
         let attributes = route.map(|route| self.config.attributes_for(route, name)).unwrap_or_default();
         let input = || -> io::Result<Input> {
             Ok(Input {
@@ -138,8 +177,10 @@ impl ConvertNow {
             let sink = Box::new(made.clone());
             let converter = plugin.granted(&self.config.granted(route, name), request.route.as_deref(), self.lookups.clone());
             let converter = converter.map_err(|error| Refusal::Bad(format!("{error}.")))?;
+            let began = SystemTime::now();
             let mut conversion = converter.convert(input, &options, &plugin.descriptor.metrics, sink, &limits);
             validation::check(&mut conversion, route.map(|route| route.on_invalid).unwrap_or_default(), |number| Ok(made.reader(number)));
+            traced::ran(trace, began, plugin, &conversion);
             self.count(plugin, &conversion);
             let error = conversion.result.as_ref().err();
             match pass.ended(error.map(|error| (error.error_type, error.message.as_str()))) {

@@ -36,6 +36,7 @@ use crate::plugins::{LoadSettings, PluginFolder};
 use crate::queue::{Lane, MEMBERS_FOLDER, Pausable, QUEUE_FILE, Store};
 use crate::sandbox::{Lookup, Sandbox};
 use crate::server::{Server, ServerConfig, Service, Token};
+use crate::spans::{Exporter, Tracer};
 use crate::upstream::{Client, Lookups};
 use crate::worker::{Context, Workers};
 
@@ -120,6 +121,7 @@ struct Daemon {
     workers: Workers,
     upkeep: Upkeep,
     intakes: Vec<Intake>,
+    exporter: Option<Exporter>,
 }
 
 impl Daemon {
@@ -174,6 +176,10 @@ impl Daemon {
         let uploads = Uploads::open(Arc::clone(&config), Arc::clone(&store), Arc::clone(&metrics), Arc::clone(&pressure))
             .context("cannot open the folder of posted files in state_dir")?;
         let client = Client::new(&config, Arc::clone(&metrics), runtime.handle().clone())?;
+        let (tracer, exporter) = match Exporter::start(&config, Arc::clone(&client), Arc::clone(&metrics))? {
+            Some((tracer, exporter)) => (tracer, Some(exporter)),
+            None => (Tracer::off(), None),
+        };
         let lookups = config.upstream.as_ref().map(|upstream| Lookups::new(Arc::clone(&client), upstream)).transpose()?;
         let lookups: Option<Arc<dyn Lookup>> = lookups.map(|lookups| Arc::new(lookups) as _);
         let convert_now = ConvertNow::new(
@@ -182,6 +188,7 @@ impl Daemon {
             Arc::clone(&metrics),
             status.registry_cell(),
             lookups.clone(),
+            tracer.clone(),
             worker_count(&config),
         );
         let cache = ResultCache::new(&config.result_cache, config.state_dir.join("result-cache"), &metrics)
@@ -225,7 +232,8 @@ impl Daemon {
             client.watch(upstream);
         }
         status.upstream_is_watched(Arc::clone(&client));
-        let deliverer = Deliverer::start(Arc::clone(&config), Arc::clone(&store), spool.clone(), client, Arc::clone(&metrics))?;
+        let deliverer =
+            Deliverer::start(Arc::clone(&config), Arc::clone(&store), spool.clone(), client, Arc::clone(&metrics), tracer.clone())?;
         let lanes = lanes(&config);
         store.wait_for_routes(&lanes)?;
         let context = Context {
@@ -237,6 +245,7 @@ impl Daemon {
             registry: plugins.registry(),
             lookups,
             metrics: Arc::clone(&metrics),
+            tracer,
         };
         let workers = Workers::start(context, worker_count(&config)).context("cannot start the workers")?;
         status.workers_are_watched(workers.watchdog());
@@ -258,7 +267,7 @@ impl Daemon {
                 Intake::start(Arc::new(route.clone()), Arc::clone(&arrivals) as _, Arc::clone(&metrics), Arc::clone(report))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Daemon { config, draining, store, reload, server, plugins, deliverer, workers, upkeep, intakes })
+        Ok(Daemon { config, draining, store, reload, server, plugins, deliverer, workers, upkeep, intakes, exporter })
     }
 
     fn stop(self, runtime: &tokio::runtime::Runtime) {
@@ -278,6 +287,9 @@ impl Daemon {
         }
         self.deliverer.stop();
         runtime.block_on(self.server.stop());
+        if let Some(exporter) = self.exporter {
+            exporter.stop();
+        }
         tracing::info!("stopped");
     }
 }

@@ -16,6 +16,7 @@ use crate::intake::Intake;
 use crate::logging;
 use crate::metrics::{Instance, Metrics};
 use crate::server::{Declined, Settings};
+use crate::spans::Exporter;
 use crate::upstream::{Client, Lookups};
 
 /// Reads the configuration again, as it was read at the start: what is wrong with it is said in words.
@@ -100,6 +101,7 @@ impl Reload {
         if let Some(upstream) = &new.upstream {
             Lookups::new(Arc::clone(&client), upstream).map_err(|error| format!("{error:#}"))?;
         }
+        Exporter::check(&new).map_err(|error| format!("{error:#}"))?;
         Deliverer::check(&new, &self.spool, &client, &metrics).map_err(|error| format!("{error:#}"))
     }
 }

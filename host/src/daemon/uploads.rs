@@ -19,6 +19,7 @@ use crate::intake::Room;
 use crate::metrics::Metrics;
 use crate::queue::{COMING, Enqueued, JobId, NewJob, Origin, POSTED_FILE, Queue, QueueError, Store, UPLOADS_FOLDER};
 use crate::server::{Receipt, Refusal, Upload, UploadRequest};
+use crate::trace_context::TraceParent;
 
 /// What a client is told to wait while there is no room, in seconds.
 const RETRY_SECONDS: u64 = 10;
@@ -39,6 +40,8 @@ struct Posted {
     priority: u8,
     #[serde(default)]
     media_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<TraceParent>,
 }
 
 impl Posted {
@@ -56,6 +59,7 @@ impl Posted {
             origin: Origin::Http,
             members: Vec::new(),
             media_type: self.media_type,
+            trace: self.trace,
         })
     }
 }
@@ -86,7 +90,7 @@ impl Uploads {
     }
 
     pub(super) fn begin(self: &Arc<Self>, request: UploadRequest) -> Result<Box<dyn Upload>, Refusal> {
-        let UploadRequest { route, name, key, length, media_type } = request;
+        let UploadRequest { route, name, key, length, media_type, trace } = request;
         let Some(route) = self.config.routes.iter().find(|configured| configured.name == route) else {
             return Err(Refusal::NotFound(format!("There is no route `{route}`; /api/v1/routes lists those that there are.")));
         };
@@ -110,6 +114,7 @@ impl Uploads {
             name,
             key,
             media_type,
+            trace,
             limit,
             folder,
             path,
@@ -137,6 +142,7 @@ struct Coming {
     name: String,
     key: Option<String>,
     media_type: Option<String>,
+    trace: Option<TraceParent>,
     limit: u64,
     folder: tempfile::TempDir,
     path: PathBuf,
@@ -195,7 +201,7 @@ impl Upload for Coming {
 impl Coming {
     /// Gives the file its place and queues its job.
     fn queue(self, id: JobId, identity: FileIdentity, digest: String) -> Result<(), Refusal> {
-        let Coming { uploads, route, name, media_type, folder, file, bytes, .. } = self;
+        let Coming { uploads, route, name, media_type, trace, folder, file, bytes, .. } = self;
         // Some systems do not rename the folder of an open file.
         drop(file);
         let place = uploads.folder.join(id.as_str());
@@ -207,6 +213,7 @@ impl Coming {
             digest: digest.clone(),
             priority: route.priority,
             media_type: media_type.clone(),
+            trace,
         };
         let note = serde_json::to_vec(&posted).map_err(io::Error::from).map_err(cannot_write)?;
         files::write_whole(&folder.path().join(POSTED_FILE), &note).map_err(cannot_write)?;
@@ -227,6 +234,7 @@ impl Coming {
             origin: Origin::Http,
             members: Vec::new(),
             media_type,
+            trace,
         };
         let (id, path) = (job.id.clone(), job.path.clone());
         if let Err(error) = uploads.store.enqueue_all(vec![job]) {

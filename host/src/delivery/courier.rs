@@ -19,6 +19,9 @@ pub(super) trait Courier: Send + Sync {
     /// How many calls may be under way at the same time.
     fn in_flight(&self) -> usize;
 
+    /// Whether it sends them to another machine's server.
+    fn is_remote(&self) -> bool;
+
     /// Carries the documents of some deliveries, the oldest first, and says of each how that ended. What is reported as there is durable.
     fn carry(&self, deliveries: &[Delivery]) -> Vec<Attempt>;
 }

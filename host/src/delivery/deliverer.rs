@@ -21,6 +21,7 @@ use super::{Shared, Spool};
 use crate::config::{Config, Destination};
 use crate::metrics::{Metrics, QueueName};
 use crate::queue::{Store, Wakeup};
+use crate::spans::Tracer;
 use crate::upstream::Client;
 
 /// The longest time without passing on a sign that something came, so that the end is not missed.
@@ -63,6 +64,7 @@ impl Deliverer {
         spool: Spool,
         client: Arc<Client>,
         metrics: Arc<Metrics>,
+        tracer: Tracer,
     ) -> anyhow::Result<Deliverer> {
         store.end_finished()?;
         spool.clean(&store.committed_ids()?)?;
@@ -78,7 +80,7 @@ impl Deliverer {
         }
         metrics
             .queue_workers(QueueName::Delivery, couriers.values().map(|courier| courier.in_flight()).sum::<usize>() + config.routes.len());
-        let shared = Arc::new(Shared { store, spool, metrics, stopping: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { store, spool, metrics, tracer, stopping: AtomicBool::new(false) });
         let mut wakeups = Vec::new();
         let mut lanes = Vec::new();
         for (label, courier) in couriers {

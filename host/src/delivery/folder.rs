@@ -103,6 +103,10 @@ impl Courier for FolderCourier {
         1
     }
 
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     fn carry(&self, deliveries: &[Delivery]) -> Vec<courier::Attempt> {
         if let Err(error) = self.landing.check(&self.folder) {
             let failure = Failure::new(Trouble::Destination, error.to_string());

@@ -13,6 +13,7 @@ use super::parts::Parts;
 use crate::config::{Address, Config, Destination, HttpDestination, HttpMethod, MissingPart, Part, without_query};
 use crate::queue::Delivery;
 use crate::sandbox::Document;
+use crate::trace_context::TRACEPARENT;
 use crate::upstream::{Body, Caching, Client, Credentials, Request, RequestErrorKind, Response};
 
 /// Requests that are under way at the same time, if all is well.
@@ -74,7 +75,7 @@ impl HttpCourier {
         let url = target.url_of(parts, document).map_err(refused)?;
         let request = Request {
             method: target.method.clone(),
-            headers: target.headers_of(parts, document).map_err(refused)?,
+            headers: target.headers_of(delivery, parts, document).map_err(refused)?,
             url,
             endpoint: &target.endpoint,
             credentials: target.credentials.as_ref(),
@@ -105,6 +106,10 @@ impl Courier for HttpCourier {
 
     fn in_flight(&self) -> usize {
         IN_FLIGHT
+    }
+
+    fn is_remote(&self) -> bool {
+        true
     }
 
     fn carry(&self, deliveries: &[Delivery]) -> Vec<Attempt> {
@@ -140,7 +145,7 @@ impl Target {
         Url::parse(&text).map_err(|error| format!("the destination's `url` gives no URL for this document: {error}"))
     }
 
-    fn headers_of(&self, parts: &Parts<'_>, document: &Document) -> Result<HeaderMap, String> {
+    fn headers_of(&self, delivery: &Delivery, parts: &Parts<'_>, document: &Document) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         let id = parts.id(document).to_string();
         let own =
@@ -152,6 +157,9 @@ impl Target {
         }
         if !headers.contains_key(CONTENT_TYPE) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        }
+        if let Some(trace) = delivery.trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok()) {
+            headers.insert(HeaderName::from_static(TRACEPARENT), trace);
         }
         for (name, address) in &self.headers {
             let value = filled(address, parts, document).map_err(|error| error.to_string())?;

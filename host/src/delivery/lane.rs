@@ -14,6 +14,7 @@ use super::Shared;
 use super::courier::{Attempt, Courier, Failure};
 use super::looks::{FETCH, Looks};
 use super::pace::{After, MOST_AFTER_OUTAGE, Pace, Trouble, backoff};
+use super::traced;
 use crate::metrics::QueueName;
 use crate::queue::{Delivery, JobId, Progress, Wakeup, now_ms};
 
@@ -66,13 +67,15 @@ impl Lane {
         let (parcels, work) = unbounded::<Parcel>();
         let (done, answers) = unbounded();
         for _ in 0..courier.in_flight() {
-            let (work, done, courier, wakeup, metrics) =
-                (work.clone(), done.clone(), Arc::clone(&courier), Arc::clone(&wakeup), Arc::clone(&shared.metrics));
+            let (work, done, courier, wakeup, shared) =
+                (work.clone(), done.clone(), Arc::clone(&courier), Arc::clone(&wakeup), Arc::clone(&shared));
             thread::Builder::new().name("delivery".into()).spawn(move || {
-                for parcel in work {
-                    let _busy = metrics.worker_busy(QueueName::Delivery);
+                for mut parcel in work {
+                    let _busy = shared.metrics.worker_busy(QueueName::Delivery);
                     let began = Instant::now();
+                    let spans = traced::begin(&shared.tracer, courier.as_ref(), &mut parcel.deliveries);
                     let attempts = carry(courier.as_ref(), &parcel.deliveries);
+                    traced::end(spans, &parcel.deliveries, &attempts);
                     if done.send(Answer { parcel, attempts, took: began.elapsed() }).is_err() {
                         return;
                     }

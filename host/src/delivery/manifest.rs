@@ -205,6 +205,8 @@ mod tests {
             origin: Origin::Folder,
             members: Vec::new(),
             media_type: None,
+            trace: None,
+            again_ms: 0,
         }
     }
 

@@ -23,6 +23,7 @@ mod sidecar;
 mod spool;
 #[cfg(test)]
 mod testing;
+mod traced;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use crate::metrics::{Metrics, QueueName};
 use crate::queue::{Progress, Store};
+use crate::spans::Tracer;
 
 pub use dead_letter::{Purged, purge};
 pub use deliverer::Deliverer;
@@ -48,6 +50,7 @@ struct Shared {
     store: Arc<Store>,
     spool: Spool,
     metrics: Arc<Metrics>,
+    tracer: Tracer,
     stopping: AtomicBool,
 }
 

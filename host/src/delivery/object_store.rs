@@ -128,6 +128,10 @@ impl Courier for StoreCourier {
         IN_FLIGHT
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     fn carry(&self, deliveries: &[Delivery]) -> Vec<Attempt> {
         deliveries.iter().map(|delivery| self.deliver(delivery)).collect()
     }

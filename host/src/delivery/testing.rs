@@ -27,6 +27,8 @@ pub(super) fn delivery(documents: u32) -> Delivery {
         created_ms: 0,
         members: Vec::new(),
         media_type: None,
+        trace: None,
+        again_ms: 0,
         origin: Origin::Folder,
     };
     let committed = CommittedJob {
@@ -40,5 +42,5 @@ pub(super) fn delivery(documents: u32) -> Delivery {
         source_settled: false,
         documents: (0..documents).map(document).collect(),
     };
-    Delivery { committed, destination: "d".into(), attempts: 0, next_document: 0, refused: None, alone: true }
+    Delivery { committed, destination: "d".into(), attempts: 0, next_document: 0, refused: None, trace: None, alone: true }
 }

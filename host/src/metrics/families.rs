@@ -8,7 +8,7 @@ pub(super) const DURATION_BUCKETS: [f64; 21] = [
 ];
 
 /// Every family that the host has, whether it is exposed yet or not: a converter's own metric may take none of these names.
-pub(super) const RESERVED: [&str; 57] = [
+pub(super) const RESERVED: [&str; 58] = [
     "build_info",
     "cache_entries",
     "cache_evictions_total",
@@ -64,6 +64,7 @@ pub(super) const RESERVED: [&str; 57] = [
     "scrape_series_added",
     "spool_bytes",
     "spool_limit_bytes",
+    "trace_spans_total",
     "up",
     "upstream_up",
 ];
@@ -106,6 +107,7 @@ pub(super) struct Families {
     pub(super) delivery_duration: HistogramVec,
     pub(super) delivery_breaker: IntGaugeVec,
     pub(super) upstream_up: IntGaugeVec,
+    pub(super) trace_spans: IntCounterVec,
     pub(super) dead_letters: IntGaugeVec,
     pub(super) spool_bytes: IntGaugeVec,
     pub(super) cache_size: IntGaugeVec,
@@ -243,6 +245,7 @@ impl Families {
                 "1 while a destination has failed for some time and is only tried now and then.",
                 &["destination"],
             ),
+            trace_spans: counter(r, "trace_spans_total", "Spans of jobs, sent to the collector or lost.", &["result"]),
             upstream_up: gauge(r, "upstream_up", "1 while the upstream server answers.", &[]),
             dead_letters: gauge(
                 r,

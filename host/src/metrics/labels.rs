@@ -6,6 +6,9 @@ pub const NO_CONVERTER: &str = "none";
 /// The value of the label `converter` for converters beyond the most that are told apart.
 pub(super) const OTHER_CONVERTERS: &str = "other";
 
+/// The values of the label `result` of `trace_spans_total`.
+pub(super) const SPAN_RESULTS: [&str; 2] = ["exported", "dropped"];
+
 pub(super) const INTAKE_RESULTS: [&str; 4] = ["queued", "duplicate", "ignored", "error"];
 pub(super) const LOAD_RESULTS: [&str; 4] = ["loaded", "unchanged", "refused", "unloaded"];
 pub(super) const DELIVERY_STATUSES: [&str; 2] = ["success", "error"];

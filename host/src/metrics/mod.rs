@@ -38,7 +38,7 @@ use crate::sandbox::{ErrorType, MetricDeclaration, Observation, Usage};
 use converters::{Converters, MAX_CONVERTERS};
 use custom::CustomMetrics;
 use families::Families;
-use labels::{DELIVERY_STATUSES, INTAKE_RESULTS, LOAD_RESULTS, OTHER_CONVERTERS};
+use labels::{DELIVERY_STATUSES, INTAKE_RESULTS, LOAD_RESULTS, OTHER_CONVERTERS, SPAN_RESULTS};
 use process::ProcessCollector;
 use queues::Queues;
 use scrape::Scrapes;
@@ -246,6 +246,19 @@ impl Metrics {
     /// What [`Metrics::intake_up`] was last told; false before.
     pub fn intake_is_up(&self, route: &str) -> bool {
         self.families.intake_up.with_label_values(&[route]).get() != 0
+    }
+}
+
+/// Spans.
+impl Metrics {
+    /// Makes the counts of spans known, because some will be sent.
+    pub fn tracing(&self) {
+        SPAN_RESULTS.into_iter().for_each(|result| self.trace_spans(result, 0));
+    }
+
+    /// Counts spans that were `exported`, or `dropped`.
+    pub fn trace_spans(&self, result: &'static str, spans: u64) {
+        self.families.trace_spans.with_label_values(&[result]).inc_by(spans);
     }
 }
 

@@ -11,7 +11,7 @@ use super::*;
 use crate::sandbox::MetricKind;
 
 /// The families of this version, as the design has them: name, type, labels.
-const FAMILIES: [(&str, &str, &[&str]); 38] = [
+const FAMILIES: [(&str, &str, &[&str]); 39] = [
     ("build_info", "gauge", &["version"]),
     ("conversion_documents_total", "counter", &["converter"]),
     ("conversion_duration_seconds", "histogram", &["converter"]),
@@ -49,6 +49,7 @@ const FAMILIES: [(&str, &str, &[&str]); 38] = [
     ("route_paused", "gauge", &["route"]),
     ("spool_bytes", "gauge", &[]),
     ("spool_limit_bytes", "gauge", &[]),
+    ("trace_spans_total", "counter", &["result"]),
     ("upstream_up", "gauge", &[]),
 ];
 
@@ -89,7 +90,8 @@ fn record_everything(metrics: &Metrics) {
     metrics.conversion("csv", ConversionStatus::Success, None);
     metrics.conversion("csv", ConversionStatus::Error, Some(ErrorType::Trap));
     metrics.conversion(NO_CONVERTER, ConversionStatus::Error, Some(ErrorType::NoConverter));
-    let usage = Usage { duration: Duration::from_millis(3), input_bytes: 10, output_bytes: 20, peak_memory_bytes: 1 << 20 };
+    let usage =
+        Usage { duration: Duration::from_millis(3), input_bytes: 10, output_bytes: 20, peak_memory_bytes: 1 << 20, ..Usage::default() };
     metrics.conversion_run("csv", &usage, 2);
     metrics.custom(
         "csv",
@@ -98,6 +100,7 @@ fn record_everything(metrics: &Metrics) {
     );
     metrics.destination("folder:out");
     metrics.delivery("folder:out", "success", 2, Duration::from_millis(1));
+    metrics.tracing();
     metrics.upstream_up(true);
     metrics.dead_letters("ict", 1);
     metrics.spool_bytes(4096);

@@ -9,6 +9,7 @@ use super::transitions::{JOB_COLUMNS, job, json_error, now_ms, queue_again};
 use super::{Job, JobId, Outcome, QueueError, Store};
 use crate::files::path_to_bytes;
 use crate::sandbox::{Document, ErrorType};
+use crate::trace_context::TraceParent;
 
 /// Of jobs whose sources are to be settled.
 const UNSETTLED: &str = "state = 'committed' AND source_settled = 0";
@@ -49,6 +50,8 @@ pub struct Delivery {
     pub next_document: u32,
     /// What the destination refused so far, and its answers, as the one who delivered recorded it.
     pub refused: Option<String>,
+    /// The span that the receiver is told of: at first the one that the source was posted in.
+    pub trace: Option<TraceParent>,
     /// No other destination still needs these documents.
     pub alone: bool,
 }
@@ -148,7 +151,8 @@ impl Store {
                 .into_iter()
                 .map(|(job, attempts, next_document, refused, alone)| {
                     let committed = committed_job(connection, job)?;
-                    Ok(Delivery { committed, destination: destination.clone(), attempts, next_document, refused, alone })
+                    let trace = committed.job.trace;
+                    Ok(Delivery { committed, destination: destination.clone(), attempts, next_document, refused, trace, alone })
                 })
                 .collect::<rusqlite::Result<_>>()?;
             let next = connection

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::JobId;
 use crate::identity::FileIdentity;
 use crate::sandbox::{Document, ErrorType};
+use crate::trace_context::TraceParent;
 
 /// A job to add.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct NewJob {
     pub members: Vec<Member>,
     /// What it was said to be when it was posted: lower case, without parameters.
     pub media_type: Option<String>,
+    /// The span of another system that it was posted in.
+    pub trace: Option<TraceParent>,
 }
 
 /// What describes a posted file, beside it in its folder, until it is settled: should the queue lose its job, this makes it anew.
@@ -181,9 +184,20 @@ pub struct Job {
     /// What it was said to be when it was posted: lower case, without parameters.
     #[serde(default)]
     pub media_type: Option<String>,
+    /// The span of another system that it was posted in.
+    #[serde(default)]
+    pub trace: Option<TraceParent>,
+    /// When it was queued again, after it had been settled, in milliseconds since the epoch; 0 where it was not.
+    #[serde(default)]
+    pub again_ms: i64,
 }
 
 impl Job {
+    /// When it was queued last, in milliseconds since the epoch.
+    pub fn queued_ms(&self) -> i64 {
+        self.created_ms.max(self.again_ms)
+    }
+
     /// As it was when it was added, with the middle priority: of a job that runs, nobody needs to know it any more.
     pub(super) fn new_job(&self) -> NewJob {
         NewJob {
@@ -197,6 +211,7 @@ impl Job {
             origin: self.origin,
             members: self.members.clone(),
             media_type: self.media_type.clone(),
+            trace: self.trace,
         }
     }
 }

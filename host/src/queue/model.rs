@@ -154,6 +154,7 @@ fn new_job(file: u8, priority: u8) -> NewJob {
         origin: Origin::Folder,
         members: Vec::new(),
         media_type: None,
+        trace: None,
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::QueueError;
 
 /// What makes a database of version n one of version n + 1. A released step never changes.
-const STEPS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
+const STEPS: [&str; 6] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
 /// The version of the tables that this program works with.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -329,4 +329,10 @@ CREATE TABLE pauses (
     reason    TEXT,             -- what the operator said to it
     PRIMARY KEY (kind, name)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Posted files belong to traces of other systems, and it is known when a job was queued again.
+const VERSION_6: &str = "
+ALTER TABLE jobs ADD COLUMN trace TEXT;                          -- the W3C traceparent that a posted file came with
+ALTER TABLE jobs ADD COLUMN again_ms INTEGER NOT NULL DEFAULT 0; -- when it was queued again, after it had been settled
 ";

@@ -12,6 +12,7 @@ use super::{Committed, Enqueued, Job, JobId, Lane, NewJob, Origin, Queue, QueueE
 use crate::files::{path_from_bytes, path_to_bytes};
 use crate::identity::FileIdentity;
 use crate::sandbox::ErrorType;
+use crate::trace_context::TraceParent;
 
 /// Milliseconds since the epoch, now.
 pub fn now_ms() -> i64 {
@@ -34,8 +35,7 @@ const PRIORITY_STEP_MS: i64 = 3_600_000;
 /// Longer values of attributes are no names that anybody looks for; in bytes.
 const MAX_INDEXED_VALUE: usize = 256;
 
-pub(super) const JOB_COLUMNS: &str =
-    "id, route, path, location, device, inode, size, modified_ns, digest, attempts, created_ms, crashes, origin, members, media_type";
+pub(super) const JOB_COLUMNS: &str = "id, route, path, location, device, inode, size, modified_ns, digest, attempts, created_ms, crashes, origin, members, media_type, trace, again_ms";
 
 pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     Ok(Job {
@@ -59,6 +59,8 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
             None => Vec::new(),
         },
         media_type: row.get(14)?,
+        trace: row.get::<_, Option<String>>(15)?.as_deref().and_then(TraceParent::parse),
+        again_ms: row.get(16)?,
     })
 }
 
@@ -176,8 +178,8 @@ pub(super) fn insert(connection: &Connection, new: &NewJob, created_ms: i64, tur
     connection
         .prepare_cached(
             "INSERT INTO jobs (id, route, path, location, device, inode, size, modified_ns, digest, priority, state, due_ms, created_ms, rank,
-                               origin, members, media_type)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', 0, ?11, ?13 + (?10 - 1) * ?12, ?14, ?15, ?16)",
+                               origin, members, media_type, trace)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'queued', 0, ?11, ?13 + (?10 - 1) * ?12, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
             new.id.as_str(),
@@ -196,6 +198,7 @@ pub(super) fn insert(connection: &Connection, new: &NewJob, created_ms: i64, tur
             new.origin.as_str(),
             if new.members.is_empty() { None } else { Some(serde_json::to_string(&new.members).map_err(json_error)?) },
             new.media_type,
+            new.trace.map(String::from),
         ])
 }
 
@@ -206,10 +209,11 @@ pub(super) fn queue_again(connection: &Connection, id: &str) -> rusqlite::Result
     }
     connection
         .prepare_cached(
-            "UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0, attempts = 0, outcome = NULL, error_type = NULL, source_settled = 0
+            "UPDATE jobs SET state = 'queued', waiting = NULL, due_ms = 0, attempts = 0, outcome = NULL, error_type = NULL, source_settled = 0,
+                    again_ms = ?2
              WHERE id = ?1",
         )?
-        .execute([id])
+        .execute(params![id, now_ms()])
 }
 
 pub(super) fn commit(connection: &Connection, id: &JobId, committed: &Committed) -> rusqlite::Result<()> {

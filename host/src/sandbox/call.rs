@@ -168,7 +168,10 @@ impl Converter {
             context.data().deadline.check()?;
             Ok(UpdateDeadline::Continue(1))
         });
-        let result = match self.shared.pre.instantiate(&mut store) {
+        let instance = self.shared.pre.instantiate(&mut store);
+        let state = store.data_mut();
+        state.instantiation = state.started.elapsed();
+        let result = match instance {
             Ok(plugin) => call(&plugin, &mut store).map_err(|error| explain(&error, &store, false)),
             Err(error) => Err(explain(&error, &store, true)),
         };
@@ -209,6 +212,7 @@ fn finish(result: Result<Outcome, ConversionError>, state: State, started: Insta
     let finished = state.documents.into_finished();
     let usage = Usage {
         duration: started.elapsed(),
+        instantiation: state.instantiation,
         input_bytes: state.input_bytes,
         output_bytes: finished.iter().map(|document| document.bytes).sum(),
         peak_memory_bytes,

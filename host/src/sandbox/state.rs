@@ -128,6 +128,8 @@ pub struct State {
     pub call: Call,
     pub limits: Limits,
     pub started: Instant,
+    /// How long it took until the guest was there to be called.
+    pub instantiation: Duration,
     pub deadline: Deadline,
     pub memory: MemoryLimiter,
     pub table: ResourceTable,
@@ -161,6 +163,7 @@ impl State {
             call,
             limits: limits.clone(),
             started: Instant::now(),
+            instantiation: Duration::ZERO,
             deadline: Deadline::after(limits.wall_time),
             memory: MemoryLimiter::new(limits),
             table,

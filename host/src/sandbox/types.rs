@@ -389,6 +389,8 @@ pub struct Observation {
 pub struct Usage {
     /// From instantiation to teardown.
     pub duration: Duration,
+    /// How much of that passed before the guest was there to be called.
+    pub instantiation: Duration,
     /// Bytes that the guest read, counted as often as it read them.
     pub input_bytes: u64,
     /// Bytes of finished documents.

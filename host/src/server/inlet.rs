@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::trace_context::TraceParent;
+
 /// Takes files that are posted. Calls come from threads that may block.
 pub trait Inlet: Send + Sync {
     /// Begins to take a file for a route; bytes follow through the [`Upload`].
@@ -48,6 +50,8 @@ pub struct UploadRequest {
     pub length: Option<u64>,
     /// What the client says that it is: lower case, without parameters.
     pub media_type: Option<String>,
+    /// The span of the client that it is a part of.
+    pub trace: Option<TraceParent>,
 }
 
 /// What became of a posted file.
@@ -76,6 +80,8 @@ pub struct ConvertRequest {
     pub name: String,
     /// What the client says that it is: lower case, without parameters.
     pub media_type: Option<String>,
+    /// The span of the client that it is a part of.
+    pub trace: Option<TraceParent>,
 }
 
 /// What a file was converted to.
@@ -127,4 +133,34 @@ pub enum Refusal {
     Busy(String, u64),
     /// The service failed.
     Failed(String),
+}
+
+impl Refusal {
+    /// Its kind in one word, out of a closed set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Refusal::Bad(_) => "bad",
+            Refusal::Forbidden(_) => "forbidden",
+            Refusal::NotFound(_) => "not_found",
+            Refusal::Conflict(_) => "conflict",
+            Refusal::TooLarge(_) => "too_large",
+            Refusal::Unprocessable(..) => "unprocessable",
+            Refusal::Busy(..) => "busy",
+            Refusal::Failed(_) => "failed",
+        }
+    }
+
+    /// The sentence.
+    pub fn detail(&self) -> &str {
+        match self {
+            Refusal::Bad(detail)
+            | Refusal::Forbidden(detail)
+            | Refusal::NotFound(detail)
+            | Refusal::Conflict(detail)
+            | Refusal::TooLarge(detail)
+            | Refusal::Unprocessable(detail, _)
+            | Refusal::Busy(detail, _)
+            | Refusal::Failed(detail) => detail,
+        }
+    }
 }

@@ -23,6 +23,7 @@ use super::file_name;
 use super::inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Refusal, Upload, UploadRequest};
 use super::problem::Problem;
 use crate::sandbox::is_media_type;
+use crate::trace_context::{TRACEPARENT, TraceParent};
 
 /// Where files are posted.
 pub(super) const JOBS: &str = "/api/v1/routes/{name}/jobs";
@@ -69,7 +70,8 @@ pub(super) async fn job(
     let permit = room(&app)?;
     let headers = request.headers();
     let name = file_name::checked(&name(query.name, headers)).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error))?;
-    let upload = UploadRequest { route, name, key: key(headers)?, length: length(headers), media_type: media_type(headers) };
+    let upload =
+        UploadRequest { route, name, key: key(headers)?, length: length(headers), media_type: media_type(headers), trace: trace(headers) };
     let inlet = Arc::clone(&app.inlet);
     let (pieces, inbox) = mpsc::channel(PIECES);
     let taking = tokio::task::spawn_blocking(move || {
@@ -181,6 +183,7 @@ pub(super) async fn convert(
     let headers = request.headers();
     let name = file_name::checked(&name(query.name, headers)).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error))?;
     let media_type = media_type(headers);
+    let trace = trace(headers);
     let limit = app.inlet.convert_limit();
     let announced = length(headers).unwrap_or_default();
     let content = collect(request.into_body(), announced, limit).await?;
@@ -191,6 +194,7 @@ pub(super) async fn convert(
         options: query.options,
         name,
         media_type,
+        trace,
     };
     let inlet = Arc::clone(&app.inlet);
     let converting = tokio::task::spawn_blocking(move || {
@@ -314,6 +318,13 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
     let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let says_nothing = matches!(media_type.as_str(), "application/octet-stream" | "application/x-www-form-urlencoded");
     (media_type.len() <= MAX_MEDIA_TYPE && is_media_type(&media_type) && !says_nothing).then_some(media_type)
+}
+
+/// The client's span. One that is malformed, or there twice, counts as none, as the recommendation says.
+fn trace(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let (first, second) = (values.next()?, values.next());
+    TraceParent::parse(first.to_str().ok()?).filter(|_| second.is_none())
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -484,7 +484,8 @@ async fn files_are_posted_with_the_token_alone() {
     let headers = format!("{token}Idempotency-Key: k\r\nContent-Disposition: attachment; filename=\"../a.csv\"\r\n");
     let busy = post("/api/v1/routes/r/jobs", &headers, "x").await;
     assert_eq!((busy.status, busy.header("retry-after")), (503, Some("7")));
-    let expected = UploadRequest { route: "r".into(), name: "a.csv".into(), key: Some("k".into()), length: Some(1), media_type: None };
+    let expected =
+        UploadRequest { route: "r".into(), name: "a.csv".into(), key: Some("k".into()), length: Some(1), media_type: None, trace: None };
     assert_eq!(busy.json()["detail"], format!("{expected:?}"));
     for (path, headers) in [
         ("/api/v1/routes/r/jobs?nam=a", token.clone()),

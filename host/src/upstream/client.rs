@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, Method, Proxy, Url};
 use tokio::runtime::Handle;
@@ -84,6 +85,8 @@ pub enum Caching {
 pub enum Body {
     /// Nothing.
     Empty,
+    /// These bytes.
+    Bytes(Bytes),
     /// A file, read while it is sent, and anew for every attempt.
     File(PathBuf),
 }
@@ -124,6 +127,7 @@ impl Client {
         // Another part of the process may have done it; there is only the one provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let needed = config.upstream.is_some()
+            || config.tracing.is_some()
             || config.routes.iter().flat_map(|route| &route.destinations).any(|destination| matches!(destination, Destination::Http(_)));
         let http = if needed { Some(build(&config.http)?) } else { None };
         let origin =
@@ -263,13 +267,16 @@ impl Client {
         if let Some(credentials) = request.credentials {
             builder = credentials.present(builder).map_err(|error| RequestError::unsent(error.to_string()))?;
         }
-        if let Body::File(path) = &request.body {
-            let unreadable = |error| RequestError::unsent(format!("cannot read {}: {error}", path.display()));
-            let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
-            let length = file.metadata().await.map_err(unreadable)?.len();
-            builder = builder.header(CONTENT_LENGTH, length).body(file);
-        }
-        Ok(builder)
+        Ok(match &request.body {
+            Body::Empty => builder,
+            Body::Bytes(bytes) => builder.body(bytes.clone()),
+            Body::File(path) => {
+                let unreadable = |error| RequestError::unsent(format!("cannot read {}: {error}", path.display()));
+                let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+                let length = file.metadata().await.map_err(unreadable)?.len();
+                builder.header(CONTENT_LENGTH, length).body(file)
+            }
+        })
     }
 }
 

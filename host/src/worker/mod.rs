@@ -9,6 +9,7 @@ mod once;
 mod run;
 pub mod suspect;
 mod suspension;
+pub(crate) mod traced;
 mod verdict;
 mod watchdog;
 
@@ -31,6 +32,7 @@ use crate::metrics::{ConversionStatus, Metrics, NO_CONVERTER, QueueName};
 use crate::plugins::Registry;
 use crate::queue::{Committed, Job, Lane, Queue, Store, Waiting, Wakeup, now_ms};
 use crate::sandbox::{ErrorType, Lookup, THREAD_STACK};
+use crate::spans::Tracer;
 
 /// How long a worker that cannot reach the queue waits before it tries again.
 const QUEUE_RETRY: Duration = Duration::from_secs(1);
@@ -59,6 +61,8 @@ pub struct Context {
     pub lookups: Option<Arc<dyn Lookup>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is traced.
+    pub tracer: Tracer,
 }
 
 /// The running workers.
@@ -145,7 +149,9 @@ fn spawn(shared: &Arc<Shared>, name: &str, body: impl FnOnce(&Arc<Shared>) + Sen
 }
 
 fn convert(context: &Context, job: &Job) -> verdict::Decision {
-    if job.crashes > 0 { suspect::convert(context, job) } else { run::convert(context, job) }
+    let trace = context.tracer.of_job(job);
+    traced::queued(&trace, job);
+    if job.crashes > 0 { suspect::convert(context, job, &trace) } else { run::convert(context, job, &trace) }
 }
 
 impl Shared {
@@ -242,6 +248,7 @@ impl Shared {
         let (due_ms, waiting) = match decision.of_route(&self.context, job) {
             verdict::Decision::Commit(committed) => {
                 crash::point("before_commit");
+                traced::ended(&self.context.tracer, job, &committed);
                 if let Err(error) = store.commit(&job.id, *committed, || crash::point("after_commit")) {
                     tracing::error!(job = %job.id, file = job.path, %error, "cannot record what became of a job; it is converted again after the next start");
                 }

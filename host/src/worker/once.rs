@@ -3,6 +3,7 @@
 use super::verdict::Decision;
 use super::{Context, finish, run};
 use crate::queue::{Committed, Job, Queue, QueueError, Waiting};
+use crate::spans::JobTrace;
 
 /// What came of a conversion.
 pub enum Once {
@@ -15,7 +16,7 @@ pub enum Once {
 impl Context {
     /// Converts a job's source once. The caller has the job for itself.
     pub fn convert_once(&self, job: &Job) -> Once {
-        match self.durable(job, run::convert(self, job)) {
+        match self.durable(job, run::convert(self, job, &JobTrace::off())) {
             Decision::Commit(committed) => Once::Ended(committed),
             Decision::Defer { waiting, .. } => Once::Later(waiting),
             Decision::GivenBack => Once::Later(Waiting::Busy),
@@ -27,7 +28,7 @@ impl Context {
     /// # Errors
     /// Where the queue cannot write.
     pub fn convert_and_record(&self, job: &Job) -> Result<Once, QueueError> {
-        Ok(match self.durable(job, run::convert(self, job)) {
+        Ok(match self.durable(job, run::convert(self, job, &JobTrace::off())) {
             Decision::Commit(committed) => {
                 self.store.commit(&job.id, (*committed).clone(), || ())?;
                 self.store.flush()?;

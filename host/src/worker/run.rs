@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -10,6 +10,7 @@ use super::Context;
 use super::choose::{Choice, choose};
 use super::members;
 use super::suspension;
+use super::traced;
 use super::verdict::{Decision, Detail, due_in, failed, host_error};
 use crate::cache::{Answer, Question};
 use crate::config::{Config, ConverterChoice, OnProblem, Route};
@@ -19,16 +20,17 @@ use crate::metrics::{ConversionStatus, NO_CONVERTER};
 use crate::plugins::{Admission, Plugin};
 use crate::queue::{Job, Outcome, Pausable, Waiting};
 use crate::sandbox::{self, Conversion, ErrorType, Input, Severity};
+use crate::spans::JobTrace;
 use crate::validation;
 
 /// Tries to convert a job's source.
-pub(super) fn convert(context: &Context, job: &Job) -> Decision {
+pub(super) fn convert(context: &Context, job: &Job, trace: &JobTrace) -> Decision {
     let Some(route) = context.config.routes.iter().find(|route| route.name == job.route) else {
         tracing::warn!(job = %job.id, route = job.route, file = job.path, "the route is no longer configured; the job waits until it is again");
         return Decision::Defer { due_ms: Waiting::NEVER_DUE_MS, waiting: Waiting::Route };
     };
     crash::point_of("convert", &job.path);
-    match attempt(context, job, route) {
+    match attempt(context, job, route, trace) {
         Ok(decision) => decision,
         Err(error) => {
             context.spool.discard(&job.id);
@@ -45,7 +47,7 @@ pub(super) fn longest(config: &Config, route: &str) -> Duration {
     config.all_limits_for(route).map(|limits| limits.to_limits().wall_time).max().unwrap_or_default().saturating_mul(2)
 }
 
-fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> {
+fn attempt(context: &Context, job: &Job, route: &Route, trace: &JobTrace) -> io::Result<Decision> {
     let source = match File::open(&job.location) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(source_lost(context, NO_CONVERTER, job, "is gone")),
         other => other?,
@@ -67,6 +69,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             members: members::of(context, job, &source)?,
         })
     };
+    let choosing = traced::choosing(trace, route);
     let (plugins, candidates) = match choose(&context.config, route, &context.registry, &name, &job.path, &input)? {
         Choice::Offer(plugins, candidates) => (plugins, candidates),
         Choice::Missing(reason) => {
@@ -74,6 +77,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
             return Ok(Decision::Defer { due_ms: Waiting::NEVER_DUE_MS, waiting: Waiting::Converter });
         }
     };
+    drop(choosing);
     let mut skipped = Vec::new();
     let mut detail = Detail::default();
     detail.candidates(&candidates);
@@ -128,7 +132,9 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
         // What a converter that can reach beyond its input would make of it now, nobody knows.
         let cache = context.cache.as_ref().filter(|_| sandboxed.capabilities().is_empty());
         let run = |sink| -> io::Result<Conversion> { Ok(sandboxed.convert(input()?, &options, &plugin.descriptor.metrics, sink, &limits)) };
-        let (mut conversion, flight, ran) = match cache.map(|cache| cache.ask(&question)) {
+        let answer = cache.map(|cache| traced::cache(trace, || cache.ask(&question)));
+        let began = SystemTime::now();
+        let (mut conversion, flight, ran) = match answer {
             Some(Answer::Known(stored)) => {
                 detail.set("cached", json!(true));
                 (stored.replay(sink)?, None, false)
@@ -138,6 +144,7 @@ fn attempt(context: &Context, job: &Job, route: &Route) -> io::Result<Decision> 
         };
         if ran {
             validation::check(&mut conversion, route.on_invalid, |number| File::open(context.spool.document(&job.id, number)));
+            traced::ran(trace, began, plugin, &conversion);
         }
         // The file could be written to while it was read; then nothing of what was read counts.
         let changed = FileIdentity::of(&source.metadata()?) != job.identity;

@@ -20,6 +20,7 @@ use crate::metrics::{ConversionStatus, Instance, Metrics, NO_CONVERTER};
 use crate::plugins::{LoadSettings, load_folder};
 use crate::queue::{Job, Outcome, QUEUE_FILE, Store};
 use crate::sandbox::{ErrorType, Sandbox, THREAD_STACK};
+use crate::spans::{JobTrace, Tracer};
 use crate::upstream::Lookups;
 
 /// The hidden subcommand.
@@ -41,9 +42,11 @@ struct Order {
 }
 
 /// Converts a job that may be what ended the process before.
-pub(super) fn convert(context: &Context, job: &Job) -> Decision {
+pub(super) fn convert(context: &Context, job: &Job, trace: &JobTrace) -> Decision {
     tracing::warn!(job = %job.id, file = job.path, crashes = job.crashes,
         "this file was being converted when the process ended; it is converted in a process of its own now");
+    let mut span = trace.begin("convert");
+    span.set("dropforge.own_process", true);
     match in_child(context, job) {
         Ok(decision) => {
             count(context, &decision);
@@ -193,9 +196,10 @@ fn main() -> anyhow::Result<()> {
         registry: load_folder(&config.plugins_dir, sandbox, LoadSettings::of(&config))?,
         lookups: Lookups::alone(&config, Arc::clone(&metrics))?.map(|lookups| Arc::new(lookups) as _),
         metrics,
+        tracer: Tracer::off(),
         config: Arc::new(config),
     };
-    let decision = run::convert(&context, &job);
+    let decision = run::convert(&context, &job, &JobTrace::off());
     // The daemon does the rest, but the open files are here.
     context.spool.sync_documents(&job.id)?;
     let mut stdout = io::stdout().lock();

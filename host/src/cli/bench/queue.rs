@@ -63,6 +63,7 @@ fn waiting_job(number: usize) -> NewJob {
         origin: Origin::Folder,
         members: Vec::new(),
         media_type: None,
+        trace: None,
     }
 }
 

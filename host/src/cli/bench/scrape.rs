@@ -102,7 +102,8 @@ fn declared(plugin: usize) -> (String, Vec<MetricDeclaration>) {
 /// Records what a worker records of a conversion.
 fn convert(metrics: &Metrics, name: &str, declarations: &[MetricDeclaration]) {
     let _busy = metrics.worker_busy(QueueName::Converter);
-    let usage = Usage { duration: Duration::from_millis(3), input_bytes: 100, output_bytes: 200, peak_memory_bytes: 1 << 20 };
+    let usage =
+        Usage { duration: Duration::from_millis(3), input_bytes: 100, output_bytes: 200, peak_memory_bytes: 1 << 20, ..Usage::default() };
     metrics.conversion(name, ConversionStatus::Success, None);
     metrics.conversion(name, ConversionStatus::Error, Some(ErrorType::Malformed));
     metrics.conversion_run(name, &usage, 2);

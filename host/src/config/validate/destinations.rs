@@ -31,6 +31,19 @@ impl Report {
                 }
             }
         }
+        if let Some(tracing) = &config.tracing {
+            if let Err(message) = check_url(&tracing.endpoint) {
+                let message =
+                    message.replace("put a token into a file and name that as `token_file`", "put a header for it into `headers_file`");
+                self.error("tracing.endpoint", message);
+            }
+            if tracing.headers_file.is_some() && tracing.headers_env.is_some() {
+                self.error("tracing.headers_env", "`headers_file` is there, too; write one of the two");
+            }
+            if tracing.service_name.is_empty() || tracing.service_name.len() > MAX_LABEL_BYTES {
+                self.error("tracing.service_name", format!("a name has 1 to {MAX_LABEL_BYTES} bytes"));
+            }
+        }
         if let Some(proxy) = &config.http.proxy
             && let Err(message) = check_url(proxy)
         {

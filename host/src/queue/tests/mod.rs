@@ -28,6 +28,7 @@ fn job(path: &str, priority: u8) -> NewJob {
         origin: Origin::Folder,
         members: Vec::new(),
         media_type: None,
+        trace: None,
     }
 }
 
