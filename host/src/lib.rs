@@ -1,7 +1,8 @@
 //! Dropforge turns files into documents with sandboxed WebAssembly converters.
 //!
 //! This crate is the host: the library behind the `dropforge` binary. Imports point one way: `cli` → `doctor` → `daemon` → {`intake`, `worker`,
-//! `server`} → {`plugins`, `cache`, `delivery`} → `spans` → {`queue`, `upstream`} → {`sandbox`, `metrics`, `config`}.
+//! `server`} → {`plugins`, `cache`, `delivery`} → `spans` → {`queue`, `upstream`} → {`sandbox`, `metrics`, `events`,
+//! `config`}.
 
 pub mod cache;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod daemon;
 pub mod delivery;
 pub mod digest;
 pub mod doctor;
+pub mod events;
 pub mod files;
 pub mod identity;
 pub mod intake;

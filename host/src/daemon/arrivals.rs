@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::copies::Copies;
 use super::pressure::Pressure;
 use crate::digest::sha256_reader;
+use crate::events::{Event, JobFile};
 use crate::files::path_to_bytes;
 use crate::identity::FileIdentity;
 use crate::intake::{Arrival, ArrivalError, Arrivals, Room};
@@ -112,15 +113,20 @@ impl QueueArrivals {
     }
 
     fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Answer>, QueueError> {
-        let names: Vec<(JobId, String, String)> = jobs.iter().map(|job| (job.id.clone(), job.route.clone(), job.path.clone())).collect();
+        let names: Vec<(JobId, String, String, u64)> =
+            jobs.iter().map(|job| (job.id.clone(), job.route.clone(), job.path.clone(), job.identity.size)).collect();
         let enqueued = self.store.enqueue_all(jobs)?;
         let mut answers = Vec::with_capacity(names.len());
-        for ((id, route, file), enqueued) in names.into_iter().zip(enqueued) {
+        for ((id, route, file, bytes), enqueued) in names.into_iter().zip(enqueued) {
             tracing::debug!(job = %id, route, file, ?enqueued, "arrived");
             answers.push(if enqueued == Enqueued::Settling {
                 Err(ArrivalError::Later)
             } else {
                 self.metrics.intake_file(&route, if enqueued == Enqueued::Known { "duplicate" } else { "queued" });
+                if enqueued != Enqueued::Known {
+                    let job = || JobFile { job: id.to_string(), route, file };
+                    self.metrics.tell(|| Event::JobQueued { job: job(), origin: Origin::Folder.as_str(), bytes });
+                }
                 Ok(())
             });
         }

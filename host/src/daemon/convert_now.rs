@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::status::RegistryCell;
 use crate::config::{Config, ConverterChoice, Route};
 use crate::digest::sha256_hex;
+use crate::events::Event;
 use crate::metrics::{ConversionStatus, Metrics, NO_CONVERTER};
 use crate::plugins::{Admission, Change, Plugin, Registry, ask};
 use crate::queue::{JobId, Pausable, Store};
@@ -184,8 +185,14 @@ impl ConvertNow {
             self.count(plugin, &conversion);
             let error = conversion.result.as_ref().err();
             match pass.ended(error.map(|error| (error.error_type, error.message.as_str()))) {
-                Change::Suspended(_) => self.metrics.plugin_suspended(name, true),
-                Change::Resumed => self.metrics.plugin_suspended(name, false),
+                Change::Suspended(_) => {
+                    self.metrics.plugin_suspended(name, true);
+                    self.metrics.tell(|| Event::PluginSuspended { converter: name.to_owned() });
+                }
+                Change::Resumed => {
+                    self.metrics.plugin_suspended(name, false);
+                    self.metrics.tell(|| Event::PluginWorks { converter: name.to_owned() });
+                }
                 Change::None | Change::StillSuspended => {}
             }
             if plugins.len() > 1 && matches!(conversion.result, Ok(Outcome::Skipped(_))) {

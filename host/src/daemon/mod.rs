@@ -28,6 +28,7 @@ use anyhow::Context as _;
 use crate::cache::ResultCache;
 use crate::config::{Config, ConverterChoice, Route};
 use crate::delivery::{Deliverer, SPOOL_FOLDER, Spool};
+use crate::events::Event;
 use crate::files;
 use crate::intake::Intake;
 use crate::logging;
@@ -113,6 +114,7 @@ pub enum Ended {
 struct Daemon {
     config: Arc<Config>,
     draining: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
     store: Arc<Store>,
     reload: Arc<Reload>,
     server: Server,
@@ -204,7 +206,12 @@ impl Daemon {
             status: Arc::clone(&status) as _,
             inlet,
             operator: Arc::new(QueueOperator(Arc::clone(&store))),
-            pauses: Arc::new(DaemonPauses { config: Arc::clone(&config), store: Arc::clone(&store), registry: status.registry_cell() }),
+            pauses: Arc::new(DaemonPauses {
+                config: Arc::clone(&config),
+                store: Arc::clone(&store),
+                registry: status.registry_cell(),
+                metrics: Arc::clone(&metrics),
+            }),
             caches: Arc::new(DaemonCaches { responses: client.cache().cloned(), conversions: cache.clone() }),
         };
         let server = runtime.block_on(Server::start(server_config, service, Arc::clone(&metrics)))?;
@@ -267,12 +274,14 @@ impl Daemon {
                 Intake::start(Arc::new(route.clone()), Arc::clone(&arrivals) as _, Arc::clone(&metrics), Arc::clone(report))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Daemon { config, draining, store, reload, server, plugins, deliverer, workers, upkeep, intakes, exporter })
+        metrics.tell(|| Event::Ready { version: env!("CARGO_PKG_VERSION") });
+        Ok(Daemon { config, draining, metrics, store, reload, server, plugins, deliverer, workers, upkeep, intakes, exporter })
     }
 
     fn stop(self, runtime: &tokio::runtime::Runtime) {
         tracing::info!(at_most_seconds = self.config.drain_seconds, "stopping: nothing new is taken, running jobs end");
         self.draining.store(true, Ordering::Relaxed);
+        self.metrics.tell(|| Event::Stopping);
         self.intakes.into_iter().for_each(Intake::stop);
         self.upkeep.stop();
         self.plugins.stop();

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::status::RegistryCell;
 use crate::config::{Config, ConverterChoice};
+use crate::events::Event;
+use crate::metrics::Metrics;
 use crate::queue::{Pausable, Pause, Store, time};
 use crate::server::{Declined, Pauses, Target};
 
@@ -15,6 +17,7 @@ pub(super) struct DaemonPauses {
     pub(super) config: Arc<Config>,
     pub(super) store: Arc<Store>,
     pub(super) registry: RegistryCell,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl DaemonPauses {
@@ -47,6 +50,11 @@ impl Pauses for DaemonPauses {
         let kind = self.check(target, name)?;
         let changed = self.store.pause(kind, name, reason).map_err(|error| Declined::Failed(error.into()))?;
         tracing::warn!(name, reason, "this {} is paused until somebody resumes it", kind.as_str());
+        let (named, reason) = (name.to_owned(), reason.map(str::to_owned));
+        self.metrics.tell(|| match target {
+            Target::Route => Event::RoutePaused { route: named, reason },
+            Target::Converter => Event::ConverterPaused { converter: named, reason },
+        });
         Ok(changed)
     }
 
@@ -55,6 +63,11 @@ impl Pauses for DaemonPauses {
         let changed = self.store.end_pause(kind, name).map_err(|error| Declined::Failed(error.into()))?;
         if changed {
             tracing::info!(name, "this {} goes on", kind.as_str());
+            let named = name.to_owned();
+            self.metrics.tell(|| match target {
+                Target::Route => Event::RouteResumed { route: named },
+                Target::Converter => Event::ConverterResumed { converter: named },
+            });
         }
         Ok(changed)
     }

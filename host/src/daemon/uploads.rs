@@ -13,6 +13,7 @@ use super::leftovers;
 use super::pressure::Pressure;
 use crate::config::{Config, Route};
 use crate::digest::Hasher;
+use crate::events::{Event, JobFile};
 use crate::files;
 use crate::identity::FileIdentity;
 use crate::intake::Room;
@@ -243,6 +244,8 @@ impl Coming {
         }
         uploads.pressure.took(1);
         uploads.metrics.intake_file(&route.name, "queued");
+        let queued = || JobFile { job: id.to_string(), route: route.name.clone(), file: path.clone() };
+        uploads.metrics.tell(|| Event::JobQueued { job: queued(), origin: Origin::Http.as_str(), bytes });
         tracing::debug!(job = %id, route = route.name, file = path, bytes, "posted");
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::courier::{Attempt, Courier, Failure};
 use super::looks::{FETCH, Looks};
 use super::pace::{After, MOST_AFTER_OUTAGE, Pace, Trouble, backoff};
 use super::traced;
+use crate::events::{Event, short};
 use crate::metrics::QueueName;
 use crate::queue::{Delivery, JobId, Progress, Wakeup, now_ms};
 
@@ -200,6 +201,7 @@ impl Lane {
                     Ok(()) => {
                         if self.pace.succeeded() {
                             tracing::info!(destination = self.label, "documents get there again");
+                            self.shared.metrics.tell(|| Event::DestinationWorks { destination: self.label.clone() });
                             self.set_aside(&mut steps, &mut recorded);
                         }
                         steps.push(ended(&self.label, &delivery, &attempt));
@@ -293,6 +295,7 @@ impl Lane {
     }
 
     fn count(&self, delivery: &Delivery, attempt: &Attempt, took: Duration) {
+        self.shared.metrics.tell(|| self.event(delivery, attempt));
         let documents = delivery.committed.documents.len() as u64;
         let there = u64::from(attempt.next_document.saturating_sub(delivery.next_document)).saturating_sub(attempt.refused.len() as u64);
         let metrics = &self.shared.metrics;
@@ -305,6 +308,20 @@ impl Lane {
                 "error",
                 documents.saturating_sub(u64::from(delivery.next_document)).saturating_sub(there),
             );
+        }
+    }
+}
+
+impl Lane {
+    /// What came of an attempt, as those who watch are told.
+    fn event(&self, delivery: &Delivery, attempt: &Attempt) -> Event {
+        let (job, destination) = ((&delivery.committed.job).into(), self.label.clone());
+        match (&attempt.end, attempt.refused.first()) {
+            (Err(failure), _) => Event::DeliveryFailed { job, destination, reason: short(&failure.message) },
+            (Ok(()), Some(first)) => {
+                Event::DeliveryRefused { job, destination, documents: attempt.refused.len(), reason: short(&first.reason) }
+            }
+            (Ok(()), None) => Event::Delivered { job, destination, documents: delivery.committed.documents.len() },
         }
     }
 }

@@ -16,6 +16,7 @@ use super::pace::backoff;
 use super::settle::{Settled, settle_all};
 use crate::config::Config;
 use crate::crash;
+use crate::events::Event;
 use crate::identity::FileIdentity;
 use crate::metrics::QueueName;
 use crate::queue::{CommittedJob, JobId, Outcome, Progress, Wakeup, now_ms};
@@ -164,6 +165,7 @@ impl Sources {
         self.shared.record(steps, began.elapsed());
         for (job, settled) in jobs.iter().zip(&results).filter_map(|(job, result)| Some((job, result.as_ref().ok()?))) {
             log_job(job, settled);
+            self.shared.metrics.tell(|| source_settled(job, settled));
             crash::point("after_settle");
         }
     }
@@ -176,6 +178,19 @@ impl Sources {
         *failures += 1;
         backoff(*failures, LONGEST_DELAY)
     }
+}
+
+/// What became of a source, as those who watch are told.
+fn source_settled(job: &CommittedJob, settled: &Settled) -> Event {
+    let (source, location) = match settled {
+        Settled::Moved(path) => ("moved", Some(path.display().to_string())),
+        Settled::Kept => ("kept", None),
+        Settled::Deleted => ("deleted", None),
+        Settled::Gone => ("gone", None),
+        Settled::Replaced => ("replaced", None),
+        Settled::NoRoute => ("no_route", None),
+    };
+    Event::SourceSettled { job: (&job.job).into(), source, location }
 }
 
 /// The one line that every job has at info.

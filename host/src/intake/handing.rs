@@ -16,6 +16,7 @@ use super::large::{Answer, LARGE_BYTES, Large};
 use super::tracker::{Failure, Pending, Version};
 use super::writer::{Writer, writer};
 use super::{Arrival, ArrivalError, ArrivedMember, Room};
+use crate::events::{Event, short};
 
 /// Between the first failure to hand a file over and the next try; it doubles from failure to failure.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -91,8 +92,14 @@ impl Folder {
         self.hold_until = until;
         let (route, path) = (&self.route.name, self.root.display());
         match (&self.held, &reason) {
-            (None, Some(reason)) => warn!(route, %path, reason, "the intake is held back; its files wait where they are"),
-            (Some(_), None) => info!(route, %path, "the intake is held back no longer"),
+            (None, Some(reason)) => {
+                warn!(route, %path, reason, "the intake is held back; its files wait where they are");
+                self.metrics.tell(|| Event::IntakeHeldBack { route: route.clone(), reason: short(reason) });
+            }
+            (Some(_), None) => {
+                info!(route, %path, "the intake is held back no longer");
+                self.metrics.tell(|| Event::IntakeGoesOn { route: route.clone() });
+            }
             _ => {}
         }
         self.report.held_back(reason.as_deref());
@@ -234,6 +241,8 @@ impl Folder {
         if !known {
             self.metrics.intake_file(route, "error");
             self.report.trouble(&arrival.relative, &reason);
+            let (route, file) = (route.clone(), arrival.relative.clone());
+            self.metrics.tell(|| Event::IntakeTrouble { route, file, reason: short(&reason) });
         }
         if !again {
             error!(route, %path, reason, "a file was not taken, and will not be unless it changes");

@@ -13,6 +13,7 @@ use super::filter::Places;
 use super::folder::{Folder, Open};
 use super::watch::{Watch, is_remote};
 use crate::config;
+use crate::events::{Event, short};
 use crate::identity::FileIdentity;
 
 /// A scan takes at most this part of the time: on a slow share they are further apart.
@@ -152,6 +153,7 @@ impl Folder {
         if self.up != Some(true) {
             self.up = Some(true);
             self.metrics.intake_up(&self.route.name, true);
+            self.metrics.tell(|| Event::IntakeUp { route: self.route.name.clone() });
         }
     }
 
@@ -165,6 +167,7 @@ impl Folder {
         warn!(route, %path, %error, "cannot read the intake's folder; trying again every {every} s: mend the path or the share, or set `create = true`");
         self.up = Some(false);
         self.metrics.intake_up(route, false);
+        self.metrics.tell(|| Event::IntakeDown { route: route.clone(), reason: short(&error.to_string()) });
     }
 
     fn report_full(&mut self) {

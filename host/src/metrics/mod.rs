@@ -34,6 +34,7 @@ pub use json::{CacheForm, JsonForm, QueueForm};
 pub use labels::{ConversionStatus, Instance, NO_CONVERTER, QueueName};
 pub use totals::{ConverterTotals, DestinationTotals, Totals};
 
+use crate::events::{Event, Events};
 use crate::sandbox::{ErrorType, MetricDeclaration, Observation, Usage};
 use converters::{Converters, MAX_CONVERTERS};
 use custom::CustomMetrics;
@@ -85,6 +86,8 @@ pub struct Metrics {
     scrapes: Scrapes,
     disks: Mutex<Vec<PathBuf>>,
     destinations_down: ArcSwap<BTreeSet<String>>,
+    /// What is told to those who watch.
+    events: Arc<Events>,
     /// What the cache of answers of servers counts, where there is one.
     http_responses: OnceLock<CacheMetrics>,
     /// Held during a scrape, so that two at once do not set the same gauges by turns.
@@ -116,6 +119,7 @@ impl Metrics {
             scrapes: Scrapes::new(),
             disks: Mutex::default(),
             destinations_down: ArcSwap::default(),
+            events: Arc::default(),
             http_responses: OnceLock::new(),
             hooks: Mutex::default(),
         };
@@ -126,6 +130,16 @@ impl Metrics {
     /// Where metrics are switched off, those that converters declare for themselves are not kept: nobody could read them.
     pub fn with_custom(self, enabled: bool) -> Metrics {
         Metrics { custom: CustomMetrics::new(enabled), ..self }
+    }
+
+    /// What happens, for those who watch: whoever counts something tells it, too.
+    pub fn events(&self) -> &Arc<Events> {
+        &self.events
+    }
+
+    /// Tells an event to those who watch.
+    pub fn tell(&self, event: impl FnOnce() -> Event) {
+        self.events.tell(event);
     }
 
     /// What the cache of this name counts, from 0.

@@ -51,10 +51,11 @@ impl Entry {
         self.rolled_back = rolled_back.cloned();
     }
 
-    /// Keeps the reason, and says it once: some files are tried again and again.
-    pub(super) fn refuse(&mut self, name: &OsStr, reason: String, took: Duration) {
+    /// Keeps the reason, and says it once: some files are tried again and again. True where it was said.
+    pub(super) fn refuse(&mut self, name: &OsStr, reason: String, took: Duration) -> bool {
         let (file, duration_ms) = (name.display(), milliseconds(took));
-        if self.refused.as_ref().is_none_or(|before| before.reason != reason) {
+        let is_new = self.refused.as_ref().is_none_or(|before| before.reason != reason);
+        if is_new {
             match &self.running {
                 Some(running) => tracing::warn!(
                     %file, duration_ms, running_version = running.descriptor.version, running_digest = file::short(&running.digest),
@@ -64,6 +65,7 @@ impl Entry {
             }
         }
         self.refused = Some(Refusal { reason, at: jiff::Timestamp::now().to_string() });
+        is_new
     }
 
     pub(super) fn say_loaded(&self, name: &OsStr, former: Option<&Plugin>, took: Duration) {

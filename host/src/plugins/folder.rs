@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::SignaturePolicy;
+use crate::events::{Event, PluginFile, short};
 use crate::metrics::Metrics;
 use crate::sandbox::Sandbox;
 
@@ -376,7 +377,12 @@ impl Folder {
             Attempt::Refused { reason, again, content, stops } => {
                 entry.content = content;
                 entry.again = again;
-                entry.refuse(name, reason, took);
+                let told = short(&reason);
+                if entry.refuse(name, reason, took)
+                    && let Some(metrics) = &self.metrics
+                {
+                    metrics.tell(|| Event::PluginRefused { file: name.to_string_lossy().into_owned(), reason: told });
+                }
                 if stops && self.unload(name) {
                     if let Some(metrics) = &self.metrics {
                         metrics.plugin_load("refused", took);
@@ -391,6 +397,10 @@ impl Folder {
                 let former = entry.running.replace(Arc::new(*plugin));
                 entry.say_loaded(name, former.as_deref(), took);
                 self.freed |= former.is_some();
+                if let (Some(metrics), Some(plugin)) = (&self.metrics, &entry.running) {
+                    let replaces = former.as_ref().map(|former| former.descriptor.version.clone());
+                    metrics.tell(|| Event::PluginLoaded { plugin: plugin_file(name, plugin), replaces });
+                }
                 if let (Some(metrics), Some(former)) = (&self.metrics, former) {
                     metrics.plugin_unloaded(&former.descriptor.name, &former.descriptor.version, &former.digest);
                 }
@@ -464,6 +474,7 @@ impl Folder {
         if let Some(metrics) = &self.metrics {
             metrics.plugin_unloaded(&descriptor.name, &descriptor.version, &plugin.digest);
             metrics.plugin_load("unloaded", Duration::ZERO);
+            metrics.tell(|| Event::PluginRemoved { plugin: plugin_file(name, &plugin) });
         }
         true
     }
@@ -506,6 +517,17 @@ pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, settings: impl Into<Loa
     folder.once = true;
     folder.load_all().map_err(|error| PluginsError::Folder { doing: "list", path: folder.folder.clone(), error })?;
     Ok(folder.registry())
+}
+
+/// A plugin, as those who watch are told of it.
+fn plugin_file(name: &OsStr, plugin: &Plugin) -> PluginFile {
+    let descriptor = &plugin.descriptor;
+    PluginFile {
+        converter: descriptor.name.clone(),
+        version: descriptor.version.clone(),
+        digest: plugin.digest.clone(),
+        file: name.to_string_lossy().into_owned(),
+    }
 }
 
 /// Whether a file of this name may be a plugin: `.wasm`, and none of the temporary names that begin with a dot.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::JobId;
+use crate::events::JobFile;
 use crate::identity::FileIdentity;
 use crate::sandbox::{Document, ErrorType};
 use crate::trace_context::TraceParent;
@@ -61,6 +62,12 @@ pub struct Member {
     pub location: String,
     /// Which file it was copied from: device, inode, and the modified time in nanoseconds since the epoch.
     pub identity: (u64, u64, i64),
+}
+
+impl From<&Job> for JobFile {
+    fn from(job: &Job) -> JobFile {
+        JobFile { job: job.id.to_string(), route: job.route.clone(), file: job.path.clone() }
+    }
 }
 
 /// How a source came.

@@ -15,7 +15,9 @@ use tokio::sync::Semaphore;
 use tokio::time;
 
 use super::caches::{self, Caches};
+use super::events;
 use super::inlet::Inlet;
+use super::listener::Stopping;
 use super::operator::{self, Operator};
 use super::pauses::{self, Pauses};
 use super::posts;
@@ -23,6 +25,7 @@ use super::problem::Problem;
 use super::settings::{self, Settings};
 use super::token::Token;
 use super::{ApiStatus, ServerConfig, Service, Status};
+use crate::events::Event;
 use crate::metrics::{EXPOSITION_TYPE, Metrics};
 
 /// The label `endpoint` of paths that are not there.
@@ -75,10 +78,13 @@ pub(super) struct App {
     blocking: Arc<Semaphore>,
     /// One for each file that is being posted.
     pub(super) posts: Arc<Semaphore>,
+    /// One for each stream of events.
+    pub(super) streams: Arc<Semaphore>,
+    pub(super) stopping: Stopping,
 }
 
 impl App {
-    pub(super) fn new(service: Service, metrics: Arc<Metrics>, config: &ServerConfig) -> App {
+    pub(super) fn new(service: Service, metrics: Arc<Metrics>, config: &ServerConfig, stopping: Stopping) -> App {
         App {
             status: service.status,
             inlet: service.inlet,
@@ -93,6 +99,8 @@ impl App {
             started: Instant::now(),
             blocking: Arc::new(Semaphore::new(MAX_BLOCKING)),
             posts: Arc::new(Semaphore::new(MAX_POSTS)),
+            streams: Arc::new(Semaphore::new(events::MOST_STREAMS)),
+            stopping,
         }
     }
 
@@ -114,7 +122,7 @@ impl App {
 
 /// The health port.
 pub(super) fn health(app: App) -> Router {
-    for endpoint in ["/health", "/health/ready", "/health/live", "/metrics", "/"] {
+    for endpoint in ["/health", "/health/ready", "/health/live", "/metrics", "/", events::EVENTS] {
         app.metrics.http_probe_endpoint(endpoint, "200");
     }
     app.metrics.http_probe_endpoint("/health/ready", "503");
@@ -130,6 +138,7 @@ pub(super) fn health(app: App) -> Router {
         .route("/api/v1/status", get(overview))
         .route("/api/v1/plugins", get(plugins))
         .route("/api/v1/routes", get(routes))
+        .route(events::EVENTS, get(events::stream))
         .layer(middleware::from_fn_with_state(app.clone(), authorize_read));
     for endpoint in POST_ENDPOINTS {
         app.metrics.http_endpoint("POST", endpoint);
@@ -172,7 +181,8 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     let started = Instant::now();
     let method = method_label(request.method());
     let endpoint = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
-    let is_api = request.uri().path().starts_with("/api/");
+    // A stream of events lasts as long as somebody watches: that is no duration of an answer.
+    let is_api = request.uri().path().starts_with("/api/") && endpoint != events::EVENTS;
     let active = is_api.then(|| app.metrics.http_active(method, &endpoint));
     // A file takes the time that it takes to come; that something comes is seen to there.
     let bound = if [posts::JOBS, posts::CONVERT].contains(&endpoint.as_str()) { POST_TIME } else { ANSWER_TIME };
@@ -231,8 +241,9 @@ async fn method_not_allowed(request: Request) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not answer {method}."))
 }
 
-async fn page() -> Html<&'static str> {
-    Html(include_str!("page.html"))
+async fn page() -> Html<String> {
+    // A browser has to be told which kinds of events to listen to.
+    Html(include_str!("page.html").replace("[KINDS]", &json!(Event::KINDS).to_string()))
 }
 
 #[derive(Serialize)]

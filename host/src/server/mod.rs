@@ -4,6 +4,7 @@
 
 mod caches;
 mod endpoints;
+mod events;
 mod file_name;
 mod inlet;
 mod listener;
@@ -11,6 +12,7 @@ mod operator;
 mod pauses;
 mod posts;
 mod problem;
+mod query;
 mod settings;
 mod token;
 
@@ -143,8 +145,8 @@ impl Server {
         let health_error = |error: io::Error| ServerError::HealthPort { address, port, reason: reason(&error) };
         let (health_addr, listener) = bind(SocketAddr::new(address, port)).await.map_err(health_error)?;
 
-        let app = App::new(service, metrics, &config);
         let (stop, stopping) = watch::channel(false);
+        let app = App::new(service, metrics, &config, stopping.clone());
         let (opened, metrics_addr) = watch::channel(None);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, endpoints::health(app.clone()), stopping.clone()));

@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::metrics::{Instance, QueueName};
 
+mod events;
+
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A service that says what a test tells it to.

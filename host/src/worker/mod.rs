@@ -23,14 +23,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
+use serde_json::Value;
 
 use crate::cache::ResultCache;
 use crate::config::Config;
 use crate::crash;
 use crate::delivery::Spool;
+use crate::events::{Event, JobFile, short};
 use crate::metrics::{ConversionStatus, Metrics, NO_CONVERTER, QueueName};
 use crate::plugins::Registry;
-use crate::queue::{Committed, Job, Lane, Queue, Store, Waiting, Wakeup, now_ms};
+use crate::queue::{Committed, Job, Lane, Queue, Store, Waiting, Wakeup, now_ms, time};
 use crate::sandbox::{ErrorType, Lookup, THREAD_STACK};
 use crate::spans::Tracer;
 
@@ -154,6 +156,21 @@ fn convert(context: &Context, job: &Job) -> verdict::Decision {
     if job.crashes > 0 { suspect::convert(context, job, &trace) } else { run::convert(context, job, &trace) }
 }
 
+/// How a job has ended, as those who watch are told.
+fn settled(job: &Job, committed: &Committed) -> Event {
+    let detail = &committed.detail;
+    Event::JobSettled {
+        job: job.into(),
+        outcome: committed.outcome.as_str(),
+        converter: committed.converter.clone(),
+        documents: committed.documents.len(),
+        output_bytes: committed.documents.iter().map(|document| document.bytes).sum(),
+        duration_ms: detail.get("milliseconds").and_then(Value::as_f64),
+        error_type: committed.error_type.map(ErrorType::as_str),
+        reason: detail.pointer("/error/message").and_then(Value::as_str).map(short),
+    }
+}
+
 impl Shared {
     fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
@@ -225,6 +242,7 @@ impl Shared {
     fn process(&self, job: Job, ended: &Sender<(Job, Box<Committed>)>) {
         let _busy = self.context.metrics.worker_busy(QueueName::Converter);
         let began = Instant::now();
+        self.context.metrics.tell(|| Event::JobStarted { job: (&job).into(), attempt: job.attempts });
         crash::point("after_claim");
         let decision = catch_unwind(AssertUnwindSafe(|| convert(&self.context, &job))).unwrap_or_else(|_| {
             tracing::error!(job = %job.id, file = job.path, "a defect of the host interrupted this job");
@@ -249,7 +267,15 @@ impl Shared {
             verdict::Decision::Commit(committed) => {
                 crash::point("before_commit");
                 traced::ended(&self.context.tracer, job, &committed);
-                if let Err(error) = store.commit(&job.id, *committed, || crash::point("after_commit")) {
+                let metrics = Arc::clone(&self.context.metrics);
+                let settled = metrics.events().is_watched().then(|| settled(job, &committed));
+                let durable = move || {
+                    crash::point("after_commit");
+                    if let Some(settled) = settled {
+                        metrics.tell(|| settled);
+                    }
+                };
+                if let Err(error) = store.commit(&job.id, *committed, durable) {
                     tracing::error!(job = %job.id, file = job.path, %error, "cannot record what became of a job; it is converted again after the next start");
                 }
                 return;
@@ -262,8 +288,11 @@ impl Shared {
             _ => None,
         };
         let registry = Arc::clone(&self.context.registry);
+        let (metrics, job_file, reason) = (Arc::clone(&self.context.metrics), JobFile::from(job), waiting.as_str());
         // Not before it is set aside: what is not cannot be released.
         let durable = move || {
+            let due = (due_ms != Waiting::NEVER_DUE_MS).then(|| time(due_ms));
+            metrics.tell(|| Event::JobWaits { job: job_file, waiting: reason, due });
             if let Some(converter) = suspended {
                 registry.suspensions().wait_for(&converter);
             }

@@ -3,6 +3,7 @@
 use super::verdict::Decision;
 use super::{Context, Shared};
 use crate::config::ConverterChoice;
+use crate::events::Event;
 use crate::plugins::{Change, Pass, Plugin, Release};
 use crate::queue::{Job, Waiting};
 use crate::sandbox::Conversion;
@@ -24,10 +25,12 @@ pub(super) fn ended(context: &Context, job: &Job, plugin: &Plugin, pass: Pass<'_
         Change::None => return None,
         Change::Resumed => {
             context.metrics.plugin_suspended(converter, false);
+            context.metrics.tell(|| Event::PluginWorks { converter: converter.to_owned() });
             return None;
         }
         Change::Suspended(_) => {
             context.metrics.plugin_suspended(converter, true);
+            context.metrics.tell(|| Event::PluginSuspended { converter: converter.to_owned() });
             hold(context, plugin);
         }
         Change::StillSuspended => {}

@@ -1,0 +1,136 @@
+//! The part of the API that tells what happens while it happens, as Server-Sent Events. It knows how a stream looks and what of it a client
+//! wants; what there is to tell is not its business.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, stream};
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::endpoints::App;
+use super::listener::{Stopping, stopped};
+use super::problem::Problem;
+use super::query;
+use crate::events::{Event, Next, Place, Told, Watcher};
+
+/// Where they are.
+pub(super) const EVENTS: &str = "/api/v1/events";
+
+/// Streams at a time. Each has a connection and 64 events in hand at most.
+pub(super) const MOST_STREAMS: usize = 32;
+
+/// What a client is told to wait when there are too many, in seconds.
+const BUSY_SECONDS: u64 = 10;
+
+/// The header by which a client that comes back says what it has seen last.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// What a client wants to be told.
+#[derive(Debug, Default)]
+struct Wanted {
+    /// None for all.
+    routes: BTreeSet<String>,
+    /// None for all.
+    kinds: BTreeSet<String>,
+}
+
+impl Wanted {
+    fn wants(&self, told: &Told) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(told.kind))
+            && (self.routes.is_empty() || told.route.as_ref().is_some_and(|route| self.routes.contains(route)))
+    }
+}
+
+/// Begins a stream.
+pub(super) async fn stream(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let wanted = wanted(&app, &uri).await?;
+    let place = match headers.get(LAST_EVENT_ID).map(|id| id.to_str().map(str::trim)) {
+        // What a browser sends that has seen none.
+        None | Some(Ok("")) => None,
+        Some(id) => match id.map(str::parse::<Place>) {
+            Ok(Ok(place)) => Some(place),
+            _ => return Err(Problem::new(StatusCode::BAD_REQUEST, "`Last-Event-ID` is to be the `id` of an event of this stream.")),
+        },
+    };
+    let room = Arc::clone(&app.streams).try_acquire_owned();
+    let permit =
+        room.map_err(|_| Problem::busy(format!("There are {MOST_STREAMS} streams of events, which is the most."), BUSY_SECONDS))?;
+    let watcher = app.metrics.events().watch(place);
+    let live = Live { watcher, wanted, in_hand: VecDeque::new(), stopping: app.stopping.clone(), _permit: permit };
+    Ok(Sse::new(live.into_stream()).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// A client with a misspelt filter would wait for ever.
+async fn wanted(app: &App, uri: &Uri) -> Result<Wanted, Problem> {
+    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
+    let mut wanted = Wanted::default();
+    for (key, value) in query::pairs(uri)? {
+        match key.as_str() {
+            "route" => wanted.routes.insert(value),
+            "kind" if Event::KINDS.contains(&value.as_str()) => wanted.kinds.insert(value),
+            "kind" => return Err(bad(format!("There is no kind {value:?}; there are: {}.", Event::KINDS.join(", ")))),
+            _ => return Err(bad(format!("There is no parameter {key:?}; there are `route` and `kind`."))),
+        };
+    }
+    if !wanted.routes.is_empty() {
+        let routes = app.blocking(|app| app.status.routes()).await?;
+        let names: Vec<&str> = routes.as_array().into_iter().flatten().filter_map(|route| route.get("name")?.as_str()).collect();
+        if let Some(unknown) = wanted.routes.iter().find(|route| !names.contains(&route.as_str())) {
+            return Err(bad(format!("There is no route {unknown:?}; there are: {}.", names.join(", "))));
+        }
+    }
+    Ok(wanted)
+}
+
+/// A stream under way.
+struct Live {
+    watcher: Watcher,
+    wanted: Wanted,
+    in_hand: VecDeque<sse::Event>,
+    stopping: Stopping,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Live {
+    /// Ends when the server stops.
+    fn into_stream(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+        stream::unfold(self, |mut live| async move {
+            loop {
+                if let Some(event) = live.in_hand.pop_front() {
+                    return Some((Ok(event), live));
+                }
+                let before = live.watcher.place();
+                tokio::select! {
+                    // What has happened is told before the end.
+                    biased;
+                    next = live.watcher.next() => live.take(next, before),
+                    () = stopped(&mut live.stopping) => return None,
+                }
+            }
+        })
+    }
+
+    fn take(&mut self, next: Next, before: Place) {
+        let series = self.watcher.place().series;
+        match next {
+            Next::Events(events) => {
+                let wanted = events.iter().filter(|told| self.wanted.wants(told));
+                self.in_hand.extend(wanted.map(|told| {
+                    let place = Place { series, number: told.number };
+                    sse::Event::default().id(place.to_string()).event(told.kind).data(&told.json)
+                }));
+            }
+            Next::Missed(events) => {
+                tracing::debug!(?events, ?before, "a client that watches has missed events");
+                let place = self.watcher.place().to_string();
+                self.in_hand.push_back(sse::Event::default().id(place).event("missed").data(json!({ "events": events }).to_string()));
+            }
+        }
+    }
+}
