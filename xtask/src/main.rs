@@ -1,6 +1,6 @@
-//! The project's own commands: `cargo xtask setup|build|demo|test|soak|bench`.
+//! The project's own commands: `cargo xtask setup|build|demo|test|soak|bench|dist`.
 //!
-//! It must stay quick to compile, so it depends on next to nothing, and on no other crate of the workspace: what it needs of Dropforge, it
+//! It must stay quick to compile, so it depends on little, and on no other crate of the workspace: what it needs of Dropforge, it
 //! gets from the binary.
 
 mod bench;
@@ -9,6 +9,7 @@ mod converters;
 mod daemon;
 mod demo;
 mod dependencies;
+mod dist;
 mod emulators;
 mod http;
 mod languages;
@@ -38,6 +39,10 @@ usage: cargo xtask COMMAND
   bench [ROWS]     converts large tables (2,000,000 rows, 139 MB) and shows speed and memory beside the same code natively, xan, DuckDB,
                    Polars and Miller, whichever of them are there
   bench converters converts what stations write, made longer, with each converter of reports, beside a mere copy
+  dist [--profile dev|release] [--targets TARGET,...] [--twice]
+                   builds the binary with the converters inside, and packs it: .tar.gz, .deb or .zip, check sums, a list of what is inside
+                   --targets  such as x86_64-unknown-linux-gnu,x86_64-pc-windows-gnu; this machine's own if not said
+                   --twice    packs everything a second time, and fails where a byte differs
 
 Everything that these commands make is in the target folder.";
 
@@ -61,6 +66,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["demo"] => demo::run(&workspace()?, false),
         ["demo", "--stay"] => demo::run(&workspace()?, true),
         ["test", rest @ ..] => test::run(&workspace()?, rest),
+        ["dist", rest @ ..] => dist::run(&workspace()?, rest),
         ["soak"] => soak::run(&workspace()?, "3"),
         ["soak", "--minutes", minutes] => match minutes.parse::<f64>() {
             Ok(number) if number >= 2.0 => soak::run(&workspace()?, minutes),

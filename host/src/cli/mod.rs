@@ -4,6 +4,7 @@ mod api;
 mod backup;
 mod bench;
 mod cache;
+mod completions;
 mod config;
 mod convert;
 mod converter;
@@ -70,6 +71,7 @@ enum Command {
     Cache(cache::CacheArgs),
     Backup(backup::BackupArgs),
     Bench(bench::BenchArgs),
+    Completions(completions::CompletionsArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
 }
@@ -102,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Cache(args) => cache::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Completions(args) => completions::run(&args),
         Command::Config(command) => return config::run(&command),
     };
     let code = result.unwrap_or_else(|error| report(&error));

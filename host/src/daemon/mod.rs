@@ -14,6 +14,7 @@ mod picks;
 mod pressure;
 mod reload;
 mod status;
+mod supervisor;
 mod upkeep;
 mod uploads;
 
@@ -54,6 +55,7 @@ use picks::Picks;
 use pressure::Pressure;
 use reload::Reload;
 use status::DaemonStatus;
+use supervisor::Moment;
 use upkeep::Upkeep;
 use uploads::Uploads;
 
@@ -76,8 +78,11 @@ pub fn run(config: Config, reread: Reread) -> anyhow::Result<Ended> {
         .context("cannot start the HTTP threads")?;
     // The handlers are in place before anything is taken, so that an early signal stops cleanly too.
     let mut signals = runtime.block_on(async { signals() })?;
+    supervisor::keep_alive(&runtime);
     let daemon = Daemon::start(config, reread, &runtime)?;
     tracing::info!("Dropforge {} is ready: drop files into the inboxes, plugins into the plugins folder", env!("CARGO_PKG_VERSION"));
+    let ready = Moment::Ready { converters: daemon.plugins.registry().all().len(), routes: daemon.config.routes.len() };
+    supervisor::tell(ready);
     let (ended, stops) = runtime.block_on(async {
         loop {
             tokio::select! {
@@ -88,13 +93,19 @@ pub fn run(config: Config, reread: Reread) -> anyhow::Result<Ended> {
                     Request::Reload => {
                         // What is wrong with it is said in the log, and what is right comes as a wish.
                         let reload = Arc::clone(&daemon.reload);
-                        tokio::task::spawn_blocking(move || reload.take());
+                        tokio::task::spawn_blocking(move || {
+                            supervisor::tell(Moment::Reloading);
+                            if !reload.take().is_ok_and(|changes| !changes.is_empty()) {
+                                supervisor::tell(ready);
+                            }
+                        });
                     }
                 },
                 config = daemon.reload.wanted() => return (Ended::Reload(config), note_stops(false)),
             }
         }
     });
+    supervisor::tell(if ended == Ended::Stopped { Moment::Stopping } else { Moment::Reloading });
     daemon.stop(&runtime);
     drop(lock);
     // Whoever told it to stop while it drained to start anew means that it is not to start.
