@@ -39,6 +39,18 @@ fn a_record_of_10_mb_needs_no_more_than_four_times_its_length() {
 }
 
 #[test]
+fn a_million_columns_need_no_more_than_four_times_their_row() {
+    let columns = 1_000_000;
+    let joined = |cell: &dyn Fn(usize) -> String| (0..columns).map(cell).collect::<Vec<_>>().join(",");
+    let (names, row) = (joined(&|column| format!("c{column}")), joined(&|column| (column % 1000).to_string()));
+    let memory_bytes = BASE_BYTES + 4 * names.len();
+    for (output, last) in [("jsonl", "\"c999999\":999}\n"), ("csv", ",998,999\r\n")] {
+        let (_daemon, text) = convert(&format!("{names}\n{row}\n{row}\n"), output, memory_bytes);
+        assert!(text.ends_with(last), "{output}: …{}", &text[text.len() - 100..]);
+    }
+}
+
+#[test]
 fn a_quote_that_never_closes_costs_a_cell_of_a_large_file() {
     let rows: String = (0..1_500_000).map(|row| format!("{row},a row after the quote that never closes, and one more cell\n")).collect();
     assert!(rows.len() > 80 << 20, "{} bytes", rows.len());

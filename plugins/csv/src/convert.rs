@@ -1,7 +1,10 @@
 //! One conversion: reads the rows of an input into the document that the options ask for.
 
+use std::rc::Rc;
+
 use dropforge_sdk::{Document, Error, Input, Outcome, Output, Result};
 
+use crate::cells::Cells;
 use crate::detect::sections::Section;
 use crate::head::Head;
 use crate::header::Keys;
@@ -25,6 +28,7 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
     let tables = if options.tables == TablesChoice::Auto { MOST_TABLES - 1 } else { 0 };
     let mut rows = Rows::open(input, options, head)?.ending(Ends::new(tables, options.footer == FooterChoice::Auto));
     let (header, columns) = if head.empty { (0, 0) } else { (head.layout.header, head.layout.columns) };
+    let columns = if head.layout.is_cut && header == 0 { rows.width()? } else { columns };
     let mut section = Section { at: 0, columns, header, preamble: head.layout.preamble_text.clone() };
     for number in 1.. {
         let has_header = section.header > 0;
@@ -69,7 +73,7 @@ fn table(document: Document, options: &Options, section: &Section, rows: &mut Ro
     let names = if section.header > 0 { Some(rows.names()?) } else { None };
     let columns = section.columns;
     let inference = Inference { plain: options.infer, quoted: options.infer && options.infer_quoted };
-    let keys = |names: Option<Vec<String>>| names.map_or_else(|| Keys::numbered(columns), Keys::named);
+    let keys = |names: Option<Rc<Cells>>| names.map_or_else(|| Keys::numbered(columns), Keys::named);
     let of = if options.output == Target::Json { Json::array } else { Json::lines };
     match (options.output, options.localized()) {
         (Target::Csv, _) => match names {

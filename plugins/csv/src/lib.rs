@@ -5,6 +5,7 @@
 //! names of [`header`], or makes [`report`]s of the rows; whatever is wrong with the input goes to [`problems`].
 
 pub mod block;
+pub mod cells;
 pub mod convert;
 pub mod delimiter;
 pub mod detect;

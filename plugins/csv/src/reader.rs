@@ -68,27 +68,6 @@ pub trait Sink {
     fn restart(&mut self);
 }
 
-/// Keeps the cells of a record, for the few that are looked at twice.
-#[derive(Debug, Default)]
-pub struct Cells(pub Vec<Vec<u8>>);
-
-impl Cells {
-    /// The cells as text.
-    pub fn texts(self) -> Vec<String> {
-        self.0.into_iter().map(|cell| String::from_utf8_lossy(&cell).into_owned()).collect()
-    }
-}
-
-impl Sink for Cells {
-    fn cell(&mut self, _: usize, text: &[u8], from: usize, to: usize, _: bool) {
-        self.0.push(text.get(from..to).unwrap_or_default().to_vec());
-    }
-
-    fn restart(&mut self) {
-        self.0.clear();
-    }
-}
-
 /// What one step of reading gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {

@@ -1,8 +1,11 @@
 //! Reads rows into a table, window by window, and has broken ones judged. It knows nothing of what becomes of rows.
 
+use std::rc::Rc;
+
 use dropforge_sdk::{Input, Result};
 
 use crate::block::load;
+use crate::cells::Cells;
 use crate::delimiter::Delimiter;
 use crate::detect::layout::Layout;
 use crate::detect::sections::{self, Found, Known, Section, Window};
@@ -10,7 +13,7 @@ use crate::head::Head;
 use crate::options::{OnError, Options};
 use crate::output::Table;
 use crate::problems::{Fate, Fault, Kind, Problems, Words};
-use crate::reader::{Cells, Dialect, Record, Records, Sink, Step};
+use crate::reader::{Dialect, Record, Records, Sink, Step};
 use crate::text::Text;
 
 /// The rows of an input from where it is.
@@ -56,7 +59,7 @@ impl<'a, 'i> Rows<'a, 'i> {
         let Layout { dialect, header, columns, preamble, indent, .. } = head.layout;
         let mut rows = Rows {
             dialect,
-            table: Known { columns, header, names: Vec::new() },
+            table: Known { columns, header, names: Rc::default() },
             ends: Ends::default(),
             next: None,
             footer: String::new(),
@@ -92,7 +95,7 @@ impl<'a, 'i> Rows<'a, 'i> {
     /// Goes on to the next table, which ended the rows of the last one; none where there is none.
     pub fn next_table(&mut self) -> Option<Section> {
         let section = self.next.take()?;
-        self.table = Known { columns: section.columns, header: section.header, names: Vec::new() };
+        self.table = Known { columns: section.columns, header: section.header, names: Rc::default() };
         self.text.skip(section.at);
         self.read = 0;
         Some(section)
@@ -141,51 +144,63 @@ impl<'a, 'i> Rows<'a, 'i> {
     ///
     /// # Errors
     /// As [`Rows::open`].
-    pub fn names(&mut self) -> Result<Vec<String>> {
-        let mut names = self.row_of_names()?;
+    pub fn names(&mut self) -> Result<Rc<Cells>> {
+        let mut names = Rc::new(self.row_of_names()?);
+        self.table.names = Rc::clone(&names);
         for _ in 1..self.table.header {
-            for (column, more) in self.row_of_names()?.into_iter().enumerate() {
-                match names.get_mut(column) {
-                    Some(name) if name.is_empty() || more.is_empty() => name.push_str(&more),
-                    Some(name) => name.extend([" ", &more]),
-                    None => names.push(more),
-                }
+            let (more, mut both) = (self.row_of_names()?, Cells::default());
+            for column in 0..names.count().max(more.count()) {
+                let (name, more) = (names.get(column), more.get(column));
+                let space: &[u8] = if name.is_empty() || more.is_empty() { b"" } else { b" " };
+                both.add(&[name, space, more]);
             }
+            names = Rc::new(both);
         }
         Ok(names)
     }
 
-    fn row_of_names(&mut self) -> Result<Vec<String>> {
+    /// How many cells the next record has. The table is as wide as that.
+    ///
+    /// # Errors
+    /// As [`Rows::open`].
+    pub fn width(&mut self) -> Result<usize> {
+        let columns = self.next_record()?.map_or(0, |(_, record, _)| record.cells);
+        self.table.columns = columns;
+        Ok(columns)
+    }
+
+    fn row_of_names(&mut self) -> Result<Cells> {
+        let Some((names, record, at)) = self.next_record()? else { return Ok(Cells::default()) };
+        // The names say how many columns there are; none of them is one too many.
+        let record = Record { extra: None, ..record };
+        let nul = names.iter().any(|name| name.contains(&0));
+        let mut faults = faults(&record, nul, self.judges_replaced, record.cells, &self.text);
+        faults.sort_by_key(|fault| fault.at);
+        self.problems.keep(&faults, |fault| words(fault, Some(&record), 0, "", &self.text))?;
+        self.text.skip(at);
+        Ok(names)
+    }
+
+    /// The record that the window begins with, and where it ends; the window grows until it holds it.
+    fn next_record(&mut self) -> Result<Option<(Cells, Record, usize)>> {
         loop {
-            let mut names = Cells::default();
+            let mut cells = Cells::default();
             let (padded, end, ended) = (self.text.padded(), self.text.end(), self.text.ended());
             let mut records = Records::new(self.dialect, padded, end, ended).expecting(self.table.columns);
             let step = loop {
-                match records.next(&mut names as &mut dyn Sink) {
+                match records.next(&mut cells as &mut dyn Sink) {
                     Step::Blank | Step::Comment => {}
                     step => break step,
                 }
             };
             let at = records.at();
             match step {
-                Step::Record(record) => {
-                    // The names say how many columns there are; none of them is one too many.
-                    let record = Record { extra: None, ..record };
-                    let nul = names.0.iter().any(|name| name.contains(&0));
-                    let mut faults = faults(&record, nul, self.judges_replaced, record.cells, &self.text);
-                    faults.sort_by_key(|fault| fault.at);
-                    self.problems.keep(&faults, |fault| words(fault, Some(&record), 0, "", &self.text))?;
-                    self.text.skip(at);
-                    if self.table.names.is_empty() {
-                        self.table.names = names.0.clone();
-                    }
-                    return Ok(names.texts());
-                }
+                Step::Record(record) => return Ok(Some((cells, record, at))),
                 Step::More => {
                     self.read = at;
                     self.fill()?;
                 }
-                Step::Blank | Step::Comment | Step::End => return Ok(Vec::new()),
+                Step::Blank | Step::Comment | Step::End => return Ok(None),
             }
         }
     }
@@ -312,8 +327,8 @@ struct Start {
 
 impl Start {
     /// How the row of these names begins, with quotes and without.
-    fn of_names(names: &[Vec<u8>], dialect: Dialect) -> [Option<Start>; 2] {
-        let (Some(delimiter), false) = (dialect.delimiter.byte(), names.is_empty()) else { return [None; 2] };
+    fn of_names(names: &Cells, dialect: Dialect) -> [Option<Start>; 2] {
+        let (Some(delimiter), true) = (dialect.delimiter.byte(), names.count() > 0) else { return [None; 2] };
         let joined = |quote: &[u8]| {
             let names = names.iter().take(16).map(|name| [quote, name, quote].concat());
             let mut first = names.collect::<Vec<_>>().join(&delimiter);

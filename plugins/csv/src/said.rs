@@ -35,7 +35,12 @@ fn found(head: &Head) -> Vec<(&'static str, Value, String)> {
         ("comment", dialect.comment.map_or("none".into(), |comment| comment.as_str().into()), comments.into()),
         ("skip_rows", layout.preamble.into(), layout.preamble_reason.into()),
         ("header", header, layout.header_reason.into()),
-        ("columns", layout.columns.into(), "the widest of the names and of most rows".into()),
+        (
+            "columns",
+            layout.columns.into(),
+            if layout.is_cut { "so many in the head, which does not hold a whole row" } else { "the widest of the names and of most rows" }
+                .into(),
+        ),
         ("decimal", sign(layout.decimal), numbers(layout.decimal).into()),
         ("thousands", sign(layout.thousands), numbers(layout.thousands).into()),
     ]

@@ -7,6 +7,9 @@ use dropforge_sdk::{Input, Result};
 use crate::block::BLOCK;
 use crate::encoding::{Decoder, Encoding, Replaced};
 
+/// About how much the host gives at once.
+const CHUNK: usize = 64 * 1024;
+
 /// A window onto the text. It holds what is not read yet; what is read is dropped by [`Text::refill`], so that memory grows with the
 /// longest record and not with the file.
 pub struct Text<'a, 'i> {
@@ -55,6 +58,10 @@ impl<'a, 'i> Text<'a, 'i> {
         self.skip(read);
         self.bytes.truncate(self.end());
         let enough = 2 * self.bytes.len();
+        if self.bytes.len() >= CHUNK {
+            // All at once: a large window that grows by and by is copied by and by, with twice the memory each time.
+            self.bytes.reserve_exact(self.bytes.len() + CHUNK + BLOCK);
+        }
         loop {
             let chunk = self.input.fill_buf()?;
             let length = chunk.len();

@@ -212,6 +212,24 @@ fn says_what_it_detected() {
 }
 
 #[test]
+fn a_first_row_that_is_longer_than_the_head_counts_whole() {
+    let columns = 40_000;
+    let row = |cell: &dyn Fn(usize) -> String| (0..columns).map(cell).collect::<Vec<_>>().join(";");
+    let (values, names) = (row(&|column| (column % 100).to_string()), row(&|column| format!("n{column}")));
+    for (text, rows, last) in [
+        (format!("{values}\n{values}\n"), 2, ",\"column_40000\":99}"),
+        (format!("{names}\n{values}\n"), 1, ",\"n39999\":99}"),
+        // The whole file is one row, and there is no line end to tell by.
+        (values.clone(), 1, ",\"column_40000\":99}"),
+    ] {
+        let (lines, problems) = output(text, json!({}));
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(lines.lines().count(), rows);
+        assert!(lines.lines().all(|line| line.ends_with(last)), "not {last}");
+    }
+}
+
+#[test]
 fn tells_a_header_from_a_row() {
     let table = [
         ("name,count\nx,1\n", true),

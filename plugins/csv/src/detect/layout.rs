@@ -33,8 +33,10 @@ pub struct Layout {
     pub header: usize,
     /// Why.
     pub header_reason: &'static str,
-    /// How many columns the table has.
+    /// How many columns the table has; more than these, where [`Layout::is_cut`].
     pub columns: usize,
+    /// Whether its first row is longer than the head.
+    pub is_cut: bool,
     /// The decimal sign, where the numbers show it.
     pub decimal: Option<&'static str>,
     /// What groups thousands, where the numbers show it.
@@ -50,7 +52,13 @@ pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options
         SkipRows::Auto(_) if named(text).is_some() => after_lines(text, 1),
         SkipRows::Auto(_) => 0,
     };
-    let (mut rows, mut indent) = (rows(dialect, padded, end, whole, from, ROWS).rows, 0);
+    let (mut rows, mut indent) = (self::rows(dialect, padded, end, whole, from, ROWS).rows, 0);
+    let is_cut = rows.is_empty() && !whole;
+    if is_cut {
+        rows = self::rows(dialect, padded, end, true, from, 1).rows;
+        // The last cell may be a part of one.
+        rows.iter_mut().for_each(|row| row.cells.truncate(row.cells.len().saturating_sub(1).max(1)));
+    }
     if options.comment == CommentChoice::Auto
         && let Some((header, marked)) = commented_header(dialect, padded, end, &rows, detected.columns)
     {
@@ -101,6 +109,7 @@ pub fn find(detected: &Detected, padded: &[u8], end: usize, whole: bool, options
         header,
         header_reason,
         columns,
+        is_cut,
         decimal,
         thousands,
     }

@@ -54,7 +54,7 @@ fn is_of_values(body: &[&Row], column: usize, least: usize) -> bool {
 /// The evidence is in the columns: words above numbers are names, a number above numbers is a row. Where everything is text, the first row
 /// is taken for names unless one of them is empty, appears twice, or stands below as a value.
 fn has_header(rows: &[Row]) -> (bool, &'static str) {
-    let Some((first, body)) = rows.split_first() else { return (true, "there is no whole row to tell by") };
+    let Some((first, body)) = rows.split_first() else { return (true, "there is no row to tell by") };
     // Names that come again name a further table.
     let body: Vec<&Row> = body.iter().filter(|row| row.cells != first.cells || !first.is_names()).collect();
     let mut evidence = evidence(first, &body);

@@ -1,9 +1,12 @@
 //! Finds where a table ends before the file does: at another table, or at lines below it that are none. It is asked only where something
 //! speaks for it, so that ordinary rows cost nothing: a row of another width, one after a blank line, one that begins like the header.
 
+use std::rc::Rc;
+
 use super::layout::kept;
 use super::names::{evidence, header_rows};
 use super::rows::{Kept, Row, Stop, rows};
+use crate::cells::Cells;
 use crate::kind::Kind;
 use crate::reader::Dialect;
 
@@ -24,7 +27,7 @@ pub struct Known {
     /// How many rows name them.
     pub header: usize,
     /// The cells of the first of these.
-    pub names: Vec<Vec<u8>>,
+    pub names: Rc<Cells>,
 }
 
 /// What a row is.
@@ -69,7 +72,7 @@ pub fn look(dialect: Dialect, window: Window, start: usize, known: &Known, after
     let Window { padded, end, last } = window;
     let Kept { rows, stop } = rows(dialect, padded, end, last, start, AHEAD);
     let Some(first) = rows.first().filter(|_| known.columns > 1) else { return Found::Row };
-    if first.cells.iter().map(|cell| &cell.text).eq(&known.names) && first.is_names() {
+    if first.cells.iter().map(|cell| cell.text.as_slice()).eq(known.names.iter()) && first.is_names() {
         return Found::Table(Section { at: start, columns: known.columns, header: known.header, preamble: String::new() });
     }
     let may_go_on = stop == Stop::More;

@@ -17,6 +17,9 @@ pub(super) struct Out {
     pub row: usize,
 }
 
+/// From this length on there is less to spare.
+const LARGE: usize = 4 << 20;
+
 impl Out {
     /// Ends a row; hands rows on once they are a piece.
     #[inline(always)]
@@ -44,7 +47,11 @@ impl Out {
 
     #[cold]
     fn grow(&mut self, needed: usize) {
-        self.bytes.resize(needed.max(2 * self.bytes.len()).max(1024), 0);
+        // A row of many megabytes grows by less than itself: there is one copy of it while it grows already.
+        let more = if self.bytes.len() < LARGE { self.bytes.len() } else { self.bytes.len() / 4 };
+        let length = needed.max(self.bytes.len() + more).max(1024);
+        self.bytes.reserve_exact(length - self.bytes.len());
+        self.bytes.resize(length, 0);
     }
 
     #[inline(always)]

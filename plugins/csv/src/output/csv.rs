@@ -2,10 +2,12 @@
 //! changed, no name is made up.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use dropforge_sdk::{Document, Result};
 
 use crate::block::{BLOCK, load, needs_quotes};
+use crate::cells::Cells;
 use crate::header::column_name;
 use crate::output::bytes::Out;
 use crate::output::{Table, Written};
@@ -15,7 +17,7 @@ use crate::text::Text;
 /// The rows that were written and not taken yet.
 pub struct Csv {
     /// The names, as they stand in the file; none where it has none.
-    names: Vec<String>,
+    names: Rc<Cells>,
     document: Document,
     out: Out,
     /// How many columns the table has.
@@ -25,14 +27,14 @@ pub struct Csv {
 
 impl Csv {
     /// Rows below a header row of these names.
-    pub fn named(document: Document, names: Vec<String>) -> Self {
-        let mut rows = Csv::unnamed(document, names.len());
+    pub fn named(document: Document, names: Rc<Cells>) -> Self {
+        let mut rows = Csv::unnamed(document, names.count());
         for (column, name) in names.iter().enumerate() {
-            let padded = [name.as_bytes(), &[0; BLOCK]].concat();
+            let padded = [name, &[0; BLOCK]].concat();
             rows.cell(column, &padded, 0, name.len(), false);
         }
-        if !names.is_empty() {
-            rows.end_line(names.len());
+        if names.count() > 0 {
+            rows.end_line(names.count());
             rows.out.row = rows.out.length;
         }
         rows.names = names;
@@ -41,7 +43,7 @@ impl Csv {
 
     /// Rows of a table without a header.
     pub fn unnamed(document: Document, columns: usize) -> Self {
-        Csv { names: Vec::new(), document, out: Out::default(), columns, nul: false }
+        Csv { names: Rc::default(), document, out: Out::default(), columns, nul: false }
     }
 
     /// Ends the line of a row of so many cells.
@@ -123,7 +125,7 @@ impl Table for Csv {
     }
 
     fn name(&self, column: usize) -> Cow<'_, str> {
-        self.names.get(column).map_or_else(|| column_name(column).into(), |name| name.into())
+        if column < self.names.count() { self.names.text(column) } else { column_name(column).into() }
     }
 
     #[inline(always)]

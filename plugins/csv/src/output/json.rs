@@ -49,8 +49,12 @@ enum Array {
 impl Json {
     /// A line for each row.
     pub fn lines(document: Document, keys: Keys, inference: Inference) -> Self {
-        let columns = keys.count();
-        Json { keys, inference, array: Array::None, document, out: Out::default(), columns, nul: false }
+        let (columns, mut out) = (keys.count(), Out::default());
+        // Rows of a million columns: room for one at once, with numbers in it, is less than what growing leaves behind.
+        if columns > WIDE {
+            out.reserve(keys.bytes() + 4 * columns);
+        }
+        Json { keys, inference, array: Array::None, document, out, columns, nul: false }
     }
 
     /// One array with an element for each row.
@@ -90,6 +94,9 @@ impl Json {
         }
     }
 }
+
+/// More columns than this are many.
+const WIDE: usize = 10_000;
 
 /// The text of a null, padded for copying in steps.
 const NULL: &[u8] = b"null            ";

@@ -96,7 +96,13 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
 fn open<'a, 'i>(input: &'a mut Input<'i>, options: &Options, head: &Head) -> Result<Source<'a, 'i>> {
     let mut rows = Rows::open(input, options, head)?;
     let has_header = head.layout.header > 0 && !head.empty;
-    let names = if has_header { rows.names()? } else { (0..head.layout.columns).map(column_name).collect() };
+    let names = if has_header {
+        let names = rows.names()?;
+        (0..names.count()).map(|column| names.text(column).into_owned()).collect()
+    } else {
+        let columns = if head.layout.is_cut { rows.width()? } else { head.layout.columns };
+        (0..columns).map(column_name).collect()
+    };
     Ok(Source::new(rows, names))
 }
 
