@@ -209,7 +209,7 @@ impl Table for Json {
     }
 
     fn name(&self, column: usize) -> Cow<'_, str> {
-        self.keys.name(column).into()
+        self.keys.name(column)
     }
 
     #[inline(always)]
