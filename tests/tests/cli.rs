@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use dropforge_tests::{command, data, files, inspect, plugin, run, target_folder, without_id};
+use dropforge_tests::{command, data, files, inspect, plugin, run, target_folder, wait_for, without_id};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -67,6 +67,7 @@ fn every_command_has_help_with_an_example() {
         "cache clear",
         "cache invalidate",
         "cache stats",
+        "completions",
         "config",
         "config check",
         "config import",
@@ -200,7 +201,10 @@ fn convert_says_what_failed_and_leaves_nothing_of_it() {
     for (arguments, message) in [
         (&["convert", "panel.csv", "--converter", "nosuch"][..], "there is no converter `nosuch`"),
         (&["convert", "panel.csv", "--converter", "csv", "--option", "delimitr=;"], "delimiter"),
-        (&["convert", "panel.csv", "--converter", "csv", "--option", "infer=perhaps"], "infer"),
+        (
+            &["convert", "panel.csv", "--converter", "csv", "--option", "infer=perhaps"],
+            "the option `infer` cannot be \"perhaps\": it takes boolean",
+        ),
         (&["convert", "panel.csv", "--converter", "csv", "--option", "delimiter"], "NAME=VALUE"),
         (&["convert", "panel.csv", "--plugins", "empty"], "no converter"),
         (&["convert", "panel.csv", "-c", "broken.toml"], "broken.toml:1"),
@@ -371,12 +375,61 @@ fn the_configuration_is_checked_described_and_shown() {
     let broken = sample.replace("wall_seconds", "wall_secnds").replace("on_problem = \"deliver\"", "on_problem = \"maybe\"");
     assert!(!mistakes(&broken).is_empty());
     fs::write(here.join("broken.toml"), &broken).unwrap();
-    for command in [&["config", "check", "-c", "broken.toml"][..], &["run", "-c", "broken.toml"], &["plugin", "list", "-c", "broken.toml"]]
-    {
+    for command in [&["config", "check", "-c", "broken.toml"][..], &["run", "-c", "broken.toml"], &["convert", "x", "-c", "broken.toml"]] {
         let (code, out, errors) = run(here, command);
         assert_eq!((code, out.as_str()), (2, ""), "{command:?}: {errors}");
         let line = broken.lines().position(|line| line.starts_with("wall_secnds")).unwrap() + 1;
         assert!(errors.contains(&format!("broken.toml:{line}: ")) && errors.contains("did you mean `wall_seconds`?"), "{errors}");
         assert!(errors.contains("on_problem"), "{errors}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_conversion_leaves_nothing() {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    for (signal, expected) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let folder = folder();
+        fs::write(folder.path().join("spin.mis"), "").unwrap();
+        let arguments = ["convert", "spin.mis", "--converter", "misbehave", "-o", "made"];
+        let mut converting = command(folder.path()).args(arguments).stderr(Stdio::null()).spawn().unwrap();
+        // The folder of its documents is there while it runs.
+        let made = folder.path().join("made");
+        wait_for("the conversion to begin", || fs::read_dir(&made).ok()?.next().map(drop));
+        kill_process(Pid::from_child(&converting), signal).unwrap();
+        assert_eq!(converting.wait().unwrap().code(), Some(expected));
+        assert_eq!(fs::read_dir(&made).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn json_texts_on_standard_output_do_not_run_together() {
+    let folder = folder();
+    for name in ["a.json", "b.json"] {
+        fs::copy(data("wats/new_report_example.json"), folder.path().join(name)).unwrap();
+    }
+    let converter = plugin("wats");
+    let converter = ["--converter", converter.to_str().unwrap(), "-o", "-"];
+    let (code, out, errors) = run(folder.path(), &[&["convert", "a.json", "b.json"], &converter[..]].concat());
+    assert_eq!(code, 0, "{errors}");
+    let reports: Vec<Value> = serde_json::Deserializer::from_str(&out).into_iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!(reports.len(), 2);
+    assert!(!out.contains("}{"), "{out}");
+    // A document alone is written as it is.
+    let (_, alone, _) = run(folder.path(), &[&["convert", "a.json"], &converter[..]].concat());
+    assert!(!alone.ends_with('\n') && out == format!("{alone}\n{alone}"));
+}
+
+#[test]
+fn a_converter_that_misses_what_belongs_to_its_file_says_how_a_route_gives_it() {
+    let folder = folder();
+    let header = data("klippel/DUT xyz115 2020-05-14 10-01-37-5 UTC+0200.txt");
+    let converter = plugin("klippel");
+    let mut arguments = vec!["convert", header.to_str().unwrap(), "--converter", converter.to_str().unwrap(), "-o", "made"];
+    for option in ["part_number=PN-1", "revision=A", "operation_code=10"] {
+        arguments.extend(["--option", option]);
+    }
+    let (code, _, errors) = run(folder.path(), &arguments);
+    assert!(code == 1 && errors.contains("`include` and `members`"), "{errors}");
 }

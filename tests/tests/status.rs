@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
+use std::fs;
 use std::process::Command;
 
-use dropforge_tests::{Daemon, Setup, dropforge, run, wait_for};
+use dropforge_tests::{Daemon, Setup, command, dropforge, run, wait_for};
 
 const ROUTES: &str = "
 instance_id = 'line-3'
@@ -103,4 +104,46 @@ fn top_shows_the_same_live_and_leaves_the_terminal_as_it_was() {
     assert!(after.contains("before") && !after.contains("CONVERTER"), "{after}");
     tmux(&socket, &["kill-server"]);
     drop(daemon);
+}
+
+#[test]
+fn commands_find_the_daemon_of_a_state_folder_whatever_is_wrong_with_its_configuration() {
+    let mut daemon = Setup::new().plugins(&["csv"]).config(&format!("state_dir = '{{dir}}/state'\n{ROUTES}")).start();
+    daemon.drop_file("a.csv", "x\n1\n");
+    daemon.wait_for_job("a.csv", "settled");
+    let here = daemon.path("");
+    let state = daemon.path("state");
+    let state = state.to_str().unwrap();
+    // Without its port.
+    for arguments in [&["status"][..], &["plugin", "list"], &["route", "list"], &["queue", "list"]] {
+        let (code, out, errors) = run(&here, &[arguments, &["--state", state]].concat());
+        assert!(code == 0 && !errors.contains("No daemon"), "{arguments:?}: {errors}");
+        assert!(["ready", "running", "ict"].iter().any(|word| out.contains(word)), "{arguments:?}: {out}");
+    }
+    // A key that is misspelt, and a text that is no TOML.
+    let config = fs::read_to_string(daemon.path("dropforge.toml")).unwrap();
+    for (broken, what) in [(format!("enable_cash = true\n{config}"), "enable_cash"), (format!("{config}\nname = \n"), "dropforge.toml:")] {
+        fs::write(daemon.path("dropforge.toml"), broken).unwrap();
+        for arguments in [&["status"][..], &["plugin", "list"], &["queue", "list"], &["cache", "stats"]] {
+            let mut asking = command(&here);
+            // The tests' own state folder is not the daemon's.
+            let asked = asking.args(arguments).args(["-c", "dropforge.toml"]).env_remove("DROPFORGE_STATE_DIR").output().unwrap();
+            let (code, errors) = (asked.status.code().unwrap(), String::from_utf8(asked.stderr).unwrap());
+            let warnings: Vec<&str> = errors.lines().filter(|line| line.starts_with("warning: ")).collect();
+            assert!(code == 0 && warnings.len() == 1, "{arguments:?}: {errors}");
+            assert!(warnings[0].contains(what) && warnings[0].ends_with("only where the daemon is counts here"), "{errors}");
+        }
+        assert_eq!(run(&here, &["config", "check", "-c", "dropforge.toml"]).0, 2);
+    }
+    // One that was killed left its note; one that stops takes it along.
+    daemon.kill();
+    assert!(daemon.path("state/daemon.json").exists());
+    let (code, _, errors) = run(&here, &["status", "--state", state]);
+    assert!(code == 1 && errors.contains("no daemon answers"), "{errors}");
+    fs::write(daemon.path("dropforge.toml"), config).unwrap();
+    let mut daemon = daemon.restart(|setup| setup);
+    daemon.wait_for_log("is ready");
+    assert_eq!(run(&here, &["status", "--state", state]).0, 0);
+    daemon.terminate();
+    assert!(!daemon.path("state/daemon.json").exists());
 }

@@ -1,7 +1,6 @@
 //! How commands ask a daemon that runs: over its API, with the token in its state folder.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +9,8 @@ use clap::Args;
 use serde_json::Value;
 
 use super::config::ConfigArgs;
-use crate::config::{Config, Need};
+use crate::config::Config;
+use crate::daemon::{running_at, url};
 
 /// How long an answer may take: a daemon that takes longer is not well.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,18 +38,31 @@ pub(super) struct Api {
 }
 
 impl DaemonArgs {
+    /// As much of its configuration as says where it is.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub(super) fn located(&self) -> anyhow::Result<Config> {
+        let args =
+            ConfigArgs { config: self.config.clone(), state: self.state.clone(), health_port: self.health_port, ..ConfigArgs::default() };
+        args.locate()
+    }
+
+    /// Where it answers.
+    pub(super) fn base_url(&self, config: &Config) -> String {
+        base_url(config, self.health_port)
+    }
+
     /// The API of the daemon that is meant; whether it is there, the first question says.
     ///
     /// # Errors
     /// What is wrong with the configuration.
     pub(super) fn api(&self) -> anyhow::Result<Api> {
-        let args =
-            ConfigArgs { config: self.config.clone(), state: self.state.clone(), health_port: self.health_port, ..ConfigArgs::default() };
-        let config = args.load(Need::Nothing)?.config;
+        let config = self.located()?;
         let token_file = config.state_dir.join("token");
         // A daemon on loopback answers questions without; what changes something is refused there, and says why.
         let token = fs::read_to_string(&token_file).ok().map(|text| text.trim().to_owned());
-        Ok(Api { base: base_url(&config), token_file, token, agent: agent(PATIENCE) })
+        Ok(Api { base: base_url(&config, self.health_port), token_file, token, agent: agent(PATIENCE) })
     }
 }
 
@@ -107,33 +120,15 @@ impl Api {
     }
 }
 
-/// The address of the API of the daemon that runs with a configuration.
-pub(super) fn base_url(config: &Config) -> String {
-    // An address that means every interface is no address to connect to.
-    let address = match config.bind_address {
-        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        address => address,
-    };
-    format!("http://{}", SocketAddr::new(address, config.health_port))
+/// The address of the API of a daemon: the port that the user has named, else what the one that runs on this state folder says, else what this
+/// configuration says.
+pub(super) fn base_url(config: &Config, named: Option<u16>) -> String {
+    let running = if named.is_none() { running_at(&config.state_dir) } else { None };
+    running.unwrap_or_else(|| url(config.bind_address, config.health_port))
 }
 
 fn agent(patience: Duration) -> ureq::Agent {
     // A proxy, which the environment may name, cannot reach this machine's loopback.
     let config = ureq::Agent::config_builder().timeout_global(Some(patience)).proxy(None).http_status_as_error(false);
     ureq::Agent::new_with_config(config.build())
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_interface_is_asked_on_loopback() {
-        let config = |bind: &str| Config { bind_address: bind.parse().unwrap(), ..Config::default() };
-        assert_eq!(base_url(&config("0.0.0.0")), "http://127.0.0.1:8080");
-        assert_eq!(base_url(&config("::")), "http://[::1]:8080");
-        assert_eq!(base_url(&config("10.0.0.5")), "http://10.0.0.5:8080");
-    }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::api::DaemonArgs;
-use crate::config::{self, ConfigError, ConfigErrors, Loaded, Need, Overrides, Sources};
+use crate::config::{self, Config, ConfigError, ConfigErrors, Loaded, Need, Overrides, Sources};
 
 /// Where the configuration comes from. Flags go before the environment (`DROPFORGE_<KEY>`), which goes before the file.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -84,9 +84,24 @@ impl ConfigArgs {
     /// # Errors
     /// Everything that is wrong with it: for [`report`], and exit code 2.
     pub fn load(&self, need: Need) -> Result<Loaded, ConfigErrors> {
-        let sources = Sources::of_process(self.config.clone(), self.overrides(), need)
-            .map_err(|error| ConfigError::Usage(format!("there is no working directory to start from: {error}")))?;
-        config::load(&sources)
+        config::load(&self.sources(need)?)
+    }
+
+    /// Loads as much of the configuration as says where a daemon is. What is wrong with the rest is one line on standard error.
+    ///
+    /// # Errors
+    /// Where nothing of it can be used: for [`report`], and exit code 2.
+    pub fn locate(&self) -> anyhow::Result<Config> {
+        let (config, wrong) = config::locate(&self.sources(Need::Nothing)?)?;
+        if let Some(wrong) = wrong {
+            eprintln!("warning: {wrong}");
+        }
+        Ok(config)
+    }
+
+    fn sources(&self, need: Need) -> Result<Sources, ConfigErrors> {
+        let sources = Sources::of_process(self.config.clone(), self.overrides(), need);
+        Ok(sources.map_err(|error| ConfigError::Usage(format!("there is no working directory to start from: {error}")))?)
     }
 
     fn overrides(&self) -> Overrides {

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use super::config::ConfigArgs;
 use super::table::align;
 use super::{Usage, print};
-use crate::config::{Config, Need};
+use crate::config::Config;
 use crate::delivery::purge as purge_dead;
 use crate::queue::{Filter, JobRecord, JobSummary, QUEUE_FILE, Store};
 
@@ -55,13 +55,13 @@ pub(super) struct StateArgs {
 }
 
 impl StateArgs {
-    /// The configuration that holds.
+    /// As much of the configuration as says where the daemon is.
     ///
     /// # Errors
     /// What is wrong with it.
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         let args = ConfigArgs { config: self.config.clone(), state: self.state.clone(), ..ConfigArgs::default() };
-        Ok(args.load(Need::Nothing)?.config)
+        args.locate()
     }
 
     /// The configuration, and the queue beside the daemon.

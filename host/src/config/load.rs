@@ -114,6 +114,42 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
         Some(file) => read(file, &sources.directory)?,
         None => Default::default(),
     };
+    complete(sources, file, document, pywats.unwrap_or_default())
+}
+
+/// The keys that say where a daemon is.
+const PLACE: [&str; 4] = ["bind_address", "health_port", "plugins_dir", "state_dir"];
+
+/// Reads a configuration for a command that has to know where a daemon is, and no more: a daemon that runs does so whatever somebody has written
+/// into its file since. Where the file is wrong, only what says where the daemon is is taken of it, and the text says so.
+///
+/// # Errors
+/// As [`load`], where nothing of the file can be used or something else is wrong.
+pub fn locate(sources: &Sources) -> Result<(Config, Option<String>), ConfigErrors> {
+    let errors = match load(sources) {
+        Ok(loaded) => return Ok((loaded.config, None)),
+        Err(errors) => errors,
+    };
+    let Some(file) = sources.file()? else { return Err(errors) };
+    let Ok(text) = std::fs::read_to_string(sources.directory.join(&file)) else { return Err(errors) };
+    let mut value = text::readable(&file, &text);
+    let schema = schema();
+    let is_right = |key: &str, value: &Value| shape::check(&schema, &Map::from_iter([(key.to_owned(), value.clone())])).is_empty();
+    value.retain(|key, value| PLACE.contains(&key.as_str()) && is_right(key, value));
+    // A file of which nothing says where the daemon is leaves that to flags and defaults, unless it could not be read at all.
+    let nothing_known = value.is_empty() && sources.overrides.state.is_none() && sources.overrides.health_port.is_none();
+    if nothing_known && matches!(errors.iter().next(), Some(ConfigError::Syntax { .. } | ConfigError::Extension { .. })) {
+        return Err(errors);
+    }
+    let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let Ok(loaded) = complete(sources, Some(file), Document { value, ..Document::default() }, Vec::new()) else { return Err(errors) };
+    let more = if said.len() > 1 { format!(" (and {} more)", said.len() - 1) } else { String::new() };
+    let first = said.into_iter().next().unwrap_or_default();
+    Ok((loaded.config, Some(format!("{first}{more}; of this file, only where the daemon is counts here"))))
+}
+
+/// Adds environment and flags to what a file says, and checks the whole.
+fn complete(sources: &Sources, file: Option<PathBuf>, document: Document, said: Vec<String>) -> Result<Loaded, ConfigErrors> {
     let schema = schema();
     let mut settings = Settings { value: document.value, lines: document.lines, file: file.clone(), places: BTreeMap::new() };
     let environment = env::read(&schema, &sources.environment);
@@ -142,7 +178,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
 
     let mut warnings = environment.warnings;
     warnings.extend(env::collector_elsewhere(&sources.environment).filter(|_| config.tracing.is_none()));
-    warnings.extend(pywats.into_iter().flatten());
+    warnings.extend(said);
     warnings.extend(report.warnings.into_iter().map(|finding| settings.error(finding).to_string()));
     Ok(Loaded { config, file, warnings })
 }

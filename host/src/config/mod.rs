@@ -42,7 +42,7 @@ pub use grants::Grants;
 pub use http::{HttpConfig, Upstream};
 pub use intake::{Bundle, Intake, Take, Watch};
 pub use limits::{LimitsConfig, LimitsOverrides, LoadingConfig};
-pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, import, load};
+pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, import, load, locate};
 pub use log::LogConfig;
 pub use patterns::{PatternError, Patterns, path_pattern};
 pub use route::{After, AfterAction, ConverterChoice, OnInvalid, OnProblem, ParseConverterChoiceError, Route};

@@ -48,6 +48,24 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Document, ConfigError> {
     }
 }
 
+/// What can be read of a file with broken syntax: the keys of the root that are whole, and not on a line with an error.
+pub(super) fn readable(path: &Path, text: &str) -> Map<String, Value> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Ok(document) = parse(path, text) {
+        return document.value;
+    }
+    if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("toml")) {
+        return Map::new();
+    }
+    let positions = Positions { path: path.into(), text };
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let broken: Vec<usize> = errors.iter().filter_map(|error| error.span()).map(|span| positions.line(span.start)).collect();
+    let whole = root.get_ref().iter().filter(|(key, _)| !broken.contains(&positions.line(key.span().start)));
+    whole
+        .filter_map(|(key, value)| Some((key.get_ref().to_string(), positions.value(value, key.get_ref(), &mut BTreeMap::new()).ok()?)))
+        .collect()
+}
+
 fn parse_json(path: &Path, text: &str) -> Result<Document, ConfigError> {
     let syntax = |line, column, message: String| ConfigError::Syntax { path: path.into(), line, column, message };
     let value: Value = serde_json::from_str(text).map_err(|error| {

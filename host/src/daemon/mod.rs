@@ -13,6 +13,7 @@ mod pauses;
 mod picks;
 mod pressure;
 mod reload;
+mod running;
 mod status;
 mod supervisor;
 mod upkeep;
@@ -44,6 +45,7 @@ use crate::worker::{Context, Workers};
 
 pub use lock::{LockError, StateLock};
 pub use reload::Reread;
+pub use running::{running_at, url};
 
 use arrivals::QueueArrivals;
 use caches::DaemonCaches;
@@ -54,6 +56,7 @@ use pauses::DaemonPauses;
 use picks::Picks;
 use pressure::Pressure;
 use reload::Reload;
+use running::Running;
 use status::DaemonStatus;
 use supervisor::Moment;
 use upkeep::Upkeep;
@@ -135,6 +138,7 @@ struct Daemon {
     upkeep: Upkeep,
     intakes: Vec<Intake>,
     exporter: Option<Exporter>,
+    _running: Option<Running>,
 }
 
 impl Daemon {
@@ -226,6 +230,11 @@ impl Daemon {
             caches: Arc::new(DaemonCaches { responses: client.cache().cloned(), conversions: cache.clone() }),
         };
         let server = runtime.block_on(Server::start(server_config, service, Arc::clone(&metrics)))?;
+        let running = Running::note(&config.state_dir, server.health_addr())
+            .inspect_err(
+                |error| tracing::warn!(%error, "cannot write into state_dir where this daemon answers; commands have to be told its port"),
+            )
+            .ok();
         report_queue_at_scrape(&config, &metrics, &store);
         report_routes(&config, &metrics, &store)?;
         // Not those of the destinations: one on a share that hangs would hold up every scrape.
@@ -286,7 +295,21 @@ impl Daemon {
             })
             .collect::<Result<_, _>>()?;
         metrics.tell(|| Event::Ready { version: env!("CARGO_PKG_VERSION") });
-        Ok(Daemon { config, draining, metrics, store, reload, server, plugins, deliverer, workers, upkeep, intakes, exporter })
+        Ok(Daemon {
+            config,
+            draining,
+            metrics,
+            store,
+            reload,
+            server,
+            plugins,
+            deliverer,
+            workers,
+            upkeep,
+            intakes,
+            exporter,
+            _running: running,
+        })
     }
 
     fn stop(self, runtime: &tokio::runtime::Runtime) {

@@ -118,9 +118,32 @@ impl Options {
             ValidationErrorKind::Required { property } => {
                 format!("the option `{}` is missing: set it", join(&place, property.as_str().unwrap_or_default()))
             }
+            ValidationErrorKind::Enum { .. }
+            | ValidationErrorKind::Constant { .. }
+            | ValidationErrorKind::OneOfNotValid { .. }
+            | ValidationErrorKind::AnyOf { .. }
+            | ValidationErrorKind::Type { .. }
+                if let Some(kind) = self.kind_at(error.instance_path().as_str()) =>
+            {
+                refused(&place, error.instance(), &kind)
+            }
             _ if place.is_empty() => error.to_string(),
             _ => format!("the option `{place}` has a value that it does not take: {error}"),
         }
+    }
+
+    /// What the value at a JSON pointer may be, in a few words; none where the schema names no such place.
+    fn kind_at(&self, pointer: &str) -> Option<String> {
+        let schema = self.schema.as_ref()?;
+        let mut at = &schema.root;
+        let mut parts = pointer.split('/').skip(1).peekable();
+        parts.peek()?;
+        for part in parts {
+            let name = part.replace("~1", "/").replace("~0", "~");
+            let property = properties(schema, at).find(|(property, _)| **property == name).map(|(_, property)| property);
+            at = property.or_else(|| schema.resolve(at).get("items"))?;
+        }
+        Some(kind(schema, at, 0)).filter(|kind| kind != "any")
     }
 
     /// A name that is not there: the nearest is suggested, or all are listed.
@@ -134,6 +157,22 @@ impl Options {
         };
         format!("there is no option `{}`: {remedy}", join(place, name))
     }
+}
+
+/// A value that an option does not take, which is of this `kind`: it is said what it takes, and which of that is nearest.
+fn refused(place: &str, value: &Value, kind: &str) -> String {
+    let choices: Vec<&str> = kind.split(" | ").collect();
+    let listed = match choices.as_slice() {
+        [only] => (*only).to_owned(),
+        [others @ .., last] => format!("{} or {last}", others.join(", ")),
+        [] => String::new(),
+    };
+    let text = value.as_str().unwrap_or_default().to_lowercase();
+    let likeness = |choice: &&&str| strsim::jaro_winkler(&choice.trim_matches('"').to_lowercase(), &text);
+    let quoted = choices.iter().filter(|choice| choice.starts_with('"') && !text.is_empty());
+    let nearest = quoted.max_by(|one, other| likeness(one).total_cmp(&likeness(other))).filter(|choice| likeness(choice) >= ALIKE);
+    let meant = nearest.map(|choice| format!("; did you mean {choice}?")).unwrap_or_default();
+    format!("the option `{place}` cannot be {value}: it takes {listed}{meant}")
 }
 
 /// The properties of an object's schema, those of its `allOf` included.
@@ -254,11 +293,13 @@ mod tests {
             (json!({"unit": "V", "zzz": 1}), "there is no option `zzz`: there are `columns`, `delimiter`"),
             (json!({"unit": "V", "numbers": {"x": 1}}), "there is no option `numbers.x`: remove it"),
             (json!({"unit": "V", "skip": -1}), "the option `skip` has a value that it does not take: -1 is less than the minimum of 0"),
+            (json!({"unit": "V", "columns": [{}, {"name": 5}]}), "the option `columns[1].name` cannot be 5: it takes string"),
             (
-                json!({"unit": "V", "columns": [{}, {"name": 5}]}),
-                "the option `columns[1].name` has a value that it does not take: 5 is not of type",
+                json!({"unit": "V", "header": "Auto"}),
+                r#"the option `header` cannot be "Auto": it takes "auto", "yes" or "no"; did you mean "auto"?"#,
             ),
-            (json!({"unit": "V", "header": "maybe"}), "the option `header`"),
+            (json!({"unit": "V", "header": 5}), r#"the option `header` cannot be 5: it takes "auto", "yes" or "no""#),
+            (json!({"unit": null}), "the option `unit` cannot be null: it takes string"),
         ];
         for (configured, expected) in cases {
             let message = complete(configured.clone()).unwrap_err();

@@ -51,7 +51,7 @@ impl Converter for Klippel {
         let members = input.members();
         let tasks = tasks(&members);
         if tasks.is_empty() && !header.results.is_empty() {
-            let message = "the tables that belong to this file are not there: let the route's `intake.members` be [\"{stem}/**\"]";
+            let message = "the tables that belong to this file are not there: let the route's `intake` have include = [\"DUT *.txt\"] and members = [\"{stem}/**\"]";
             return Err(Error::missing_field(message).code("tables").line(1));
         }
         let (unit, warning) = header.unit(&reports)?;

@@ -2,6 +2,7 @@
 
 mod behind;
 mod id;
+mod interrupt;
 mod output;
 
 use std::fs::File;
@@ -62,6 +63,7 @@ pub(super) struct ConvertArgs {
 }
 
 pub(super) fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
+    interrupt::watch().context("cannot listen for signals")?;
     // The sandbox wants a stack of its own size, which the main thread may not have.
     let worker = std::thread::Builder::new().name("convert".into()).stack_size(THREAD_STACK).spawn(move || convert_all(&args))?;
     worker.join().unwrap_or_else(|_| bail!("a defect of Dropforge interrupted the conversion; please report it"))
@@ -80,7 +82,7 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     let output = Output::of(args.output.as_deref())?;
     let reach = Reach::of(&config, route)?;
     let mut names = Names::of_inputs(&args.inputs);
-    let mut failed = 0;
+    let (mut failed, mut wrong_usage) = (0, false);
     for input in &args.inputs {
         match convert_one(input, &plugins, &options, &output, &mut names, &reach) {
             Ok(true) => {}
@@ -90,6 +92,7 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
                     return Err(error);
                 }
                 eprintln!("{}: {}", input.display(), sentence(&error));
+                wrong_usage |= error.is::<OptionsError>();
                 failed += 1;
             }
         }
@@ -97,7 +100,11 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     if args.inputs.len() > 1 {
         eprintln!("{} of {} files converted", args.inputs.len() - failed, args.inputs.len());
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match failed {
+        0 => ExitCode::SUCCESS,
+        _ if wrong_usage => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    })
 }
 
 fn parse_options(options: &[String]) -> Result<Vec<(String, String)>, Usage> {
@@ -291,6 +298,13 @@ fn report(
         Err(error) => {
             for line in conversion.log_tail.iter().rev().take(5).rev() {
                 eprintln!("{file}: {:?}: {}", line.level, line.message);
+            }
+            if conversion.asked.members {
+                eprintln!(
+                    "{file}: hint: converter `{}` looks for files that belong to this one, and `convert` gives it none; a route of the daemon does, \
+                     by `include` and `members` of its `intake`",
+                    plugin.descriptor.name
+                );
             }
             bail!("{error}")
         }

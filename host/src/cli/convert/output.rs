@@ -1,8 +1,9 @@
 //! Where the documents of `dropforge convert` go, and under which names.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -10,6 +11,7 @@ use anyhow::Context as _;
 use super::super::print;
 use super::behind::Behind;
 use super::id::LazyId;
+use super::interrupt::Folder;
 use crate::delivery::{plain_file_name, unique_file_name};
 use crate::files;
 use crate::queue::DocumentId;
@@ -17,8 +19,8 @@ use crate::sandbox::{Document, DocumentSink, DocumentWriter};
 
 /// Where documents go.
 pub(super) enum Output {
-    /// Standard output, one document after the other.
-    Standard,
+    /// Standard output, one document after the other. True where the last one needs a new line before the next.
+    Standard(Cell<bool>),
     /// A folder.
     Folder(PathBuf),
     /// The folder of each input.
@@ -26,7 +28,7 @@ pub(super) enum Output {
 }
 
 /// Where the documents of one conversion are until it has succeeded: nothing shows before.
-pub(super) struct Written(tempfile::TempDir);
+pub(super) struct Written(Folder);
 
 impl Written {
     pub(super) fn document(&self, number: u32) -> PathBuf {
@@ -37,7 +39,7 @@ impl Written {
 impl Output {
     pub(super) fn of(argument: Option<&Path>) -> anyhow::Result<Output> {
         match argument {
-            Some(path) if path == Path::new("-") => Ok(Output::Standard),
+            Some(path) if path == Path::new("-") => Ok(Output::Standard(Cell::default())),
             Some(path) => {
                 files::create_folder(path).with_context(|| format!("cannot create the output folder {}", path.display()))?;
                 Ok(Output::Folder(path.to_path_buf()))
@@ -47,15 +49,15 @@ impl Output {
     }
 
     pub(super) fn is_standard(&self) -> bool {
-        matches!(self, Output::Standard)
+        matches!(self, Output::Standard(_))
     }
 
     /// Documents are collected beside their target, so that publishing them is a rename.
     pub(super) fn begin(&self, input: &Path) -> anyhow::Result<(Box<dyn DocumentSink>, Written)> {
-        let folder = match self {
-            Output::Standard => tempfile::Builder::new().prefix("dropforge-").tempdir(),
+        let folder = Folder::make(|| match self {
+            Output::Standard(_) => tempfile::Builder::new().prefix("dropforge-").tempdir(),
             Output::Folder(_) | Output::Beside => tempfile::Builder::new().prefix(files::TEMPORARY_PREFIX).tempdir_in(self.folder(input)),
-        };
+        });
         let folder = folder.context("cannot create a temporary folder for the documents")?;
         Ok((Box::new(Collected { folder: folder.path().to_path_buf() }), Written(folder)))
     }
@@ -63,7 +65,7 @@ impl Output {
     fn folder(&self, input: &Path) -> PathBuf {
         match self {
             Output::Folder(folder) => folder.clone(),
-            Output::Standard | Output::Beside => match input.parent() {
+            Output::Standard(_) | Output::Beside => match input.parent() {
                 Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
                 _ => PathBuf::from("."),
             },
@@ -79,9 +81,13 @@ impl Output {
         id: &LazyId,
     ) -> anyhow::Result<()> {
         let from = written.document(document.number);
-        if self.is_standard() {
-            let mut standard = io::stdout().lock();
-            io::copy(&mut File::open(&from)?, &mut standard)?;
+        if let Output::Standard(unended) = self {
+            let (mut standard, mut content) = (io::stdout().lock(), File::open(&from)?);
+            if unended.get() {
+                standard.write_all(b"\n")?;
+            }
+            io::copy(&mut content, &mut standard)?;
+            unended.set(is_json(&document.media_type) && !ends_a_line(&mut content)?);
             return Ok(standard.flush()?);
         }
         let folder = self.folder(input);
@@ -92,6 +98,21 @@ impl Output {
         let _ = print(&format!("{}\n", target.display()));
         Ok(())
     }
+}
+
+/// Whether documents of this kind are told apart by lines: readers of JSON take several texts, but not run together.
+fn is_json(media_type: &str) -> bool {
+    media_type == "application/json" || media_type.ends_with("+json")
+}
+
+fn ends_a_line(content: &mut File) -> io::Result<bool> {
+    if content.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    content.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    content.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 /// The names that documents must not have: those of the inputs, and of documents of this run. What an earlier run left is replaced.

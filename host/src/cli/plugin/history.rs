@@ -14,6 +14,8 @@ use crate::config::Config;
 use crate::digest::sha256_reader;
 use crate::plugins::{KEPT, Rollback, VERSIONS_FOLDER, Version, Versions, is_name};
 
+use super::super::api::base_url;
+use super::super::config::ConfigArgs;
 use super::super::print;
 use super::super::table::{align, thousands};
 use super::list::{ask, plugins_url};
@@ -81,10 +83,7 @@ struct Row<'a> {
 
 impl Place {
     fn open(self) -> anyhow::Result<(Config, Versions)> {
-        let mut config = super::configuration(self.config, self.plugins)?;
-        if let Some(state) = self.state {
-            config.state_dir = std::path::absolute(state)?;
-        }
+        let config = ConfigArgs { config: self.config, plugins: self.plugins, state: self.state, ..ConfigArgs::default() }.locate()?;
         let folder = config.state_dir.join(VERSIONS_FOLDER);
         ensure!(
             folder.is_dir(),
@@ -165,7 +164,7 @@ pub(super) fn rollback(args: RollbackArgs) -> anyhow::Result<ExitCode> {
     let what = format!("`{name}` version {} ({short})", target.version);
     let effect = match wait_for_daemon(&config, &name, &target.digest)? {
         Effect::Runs => format!("{what} runs now"),
-        Effect::NoDaemon => format!("No daemon answers at {}: {what} runs after the next start", plugins_url(&config)),
+        Effect::NoDaemon => format!("No daemon answers at {}: {what} runs after the next start", plugins_url(&base_url(&config, None))),
     };
     let until = if target.digest == file_digest { "It is what the file holds." } else { "It does so until the file changes." };
     print(&format!("{effect}. {until}\n"))?;
@@ -207,7 +206,7 @@ enum Effect {
 
 /// Waits until the daemon runs the version, if there is a daemon.
 fn wait_for_daemon(config: &Config, name: &str, digest: &str) -> anyhow::Result<Effect> {
-    let url = plugins_url(config);
+    let url = plugins_url(&base_url(config, None));
     let started = Instant::now();
     loop {
         let Ok(plugins) = ask(&url) else { return Ok(Effect::NoDaemon) };

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::plugins::{LoadSettings, PluginStatus, bundled, load_folder};
 use crate::sandbox::Sandbox;
 
-use super::super::api::base_url;
+use super::super::api::DaemonArgs;
 use super::super::print;
 use super::super::table::{align, printable};
 use super::CompiledDir;
@@ -28,9 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  dropforge plugin list\n  dropforge plugin list --plugins ./plugins --json")]
 pub(super) struct ListArgs {
-    /// The configuration: it says where the daemon listens and where the plugins are
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    daemon: DaemonArgs,
     /// Look into this folder, and ask no daemon
     #[arg(long, value_name = "DIR")]
     plugins: Option<PathBuf>,
@@ -50,11 +49,14 @@ struct List {
 }
 
 pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let config = super::configuration(args.config.clone(), args.plugins.clone())?;
+    let mut config = args.daemon.located()?;
+    if let Some(plugins) = &args.plugins {
+        config.plugins_dir = std::path::absolute(plugins)?;
+    }
     let list = match &args.plugins {
         Some(_) => load(&config)?,
         None => {
-            let url = plugins_url(&config);
+            let url = plugins_url(&args.daemon.base_url(&config));
             match ask(&url) {
                 Ok(plugins) => List { source: "daemon", from: url, plugins },
                 Err(Silence::NoDaemon) => load(&config).with_context(|| format!("no daemon answers at {url}"))?,
@@ -68,7 +70,7 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
         match list.source {
             "daemon" => eprintln!("As the daemon at {} says:", list.from),
             _ if args.plugins.is_some() => eprintln!("In {}, without asking a daemon:", list.from),
-            _ => eprintln!("No daemon answers at {}; in {}:", plugins_url(&config), list.from),
+            _ => eprintln!("No daemon answers at {}; in {}:", plugins_url(&args.daemon.base_url(&config)), list.from),
         }
         if list.source != "daemon" && bundled::all().is_empty() {
             eprintln!("(This program was built without bundled converters.)");
@@ -95,8 +97,8 @@ pub(super) enum Silence {
     Other(anyhow::Error),
 }
 
-pub(super) fn plugins_url(config: &Config) -> String {
-    format!("{}/api/v1/plugins", base_url(config))
+pub(super) fn plugins_url(daemon: &str) -> String {
+    format!("{daemon}/api/v1/plugins")
 }
 
 pub(super) fn ask(url: &str) -> Result<Vec<PluginStatus>, Silence> {
