@@ -8,7 +8,7 @@ use crate::cells::Cells;
 use crate::detect::sections::Section;
 use crate::head::Head;
 use crate::header::Keys;
-use crate::options::{Choice, FooterChoice, OnError, Options, TablesChoice, Target};
+use crate::options::{Choice, OnError, Options, TablesChoice, Target};
 use crate::output::{Csv, Inference, Json, Localized, Written};
 use crate::report;
 use crate::rows::{Ends, Rows};
@@ -25,11 +25,7 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
         Target::Report => return report::convert(input, options, head, output),
     };
     let name = input.name_with_extension(extension);
-    let tables = if options.tables == TablesChoice::Auto { MOST_TABLES - 1 } else { 0 };
-    let mut rows = Rows::open(input, options, head)?.ending(Ends::new(tables, options.footer == FooterChoice::Auto));
-    let (header, columns) = if head.empty { (0, 0) } else { (head.layout.header, head.layout.columns) };
-    let columns = if head.layout.is_cut && header == 0 { rows.width()? } else { columns };
-    let mut section = Section { at: 0, columns, header, preamble: head.layout.preamble_text.clone() };
+    let (mut rows, mut section) = open(input, options, head)?;
     for number in 1.. {
         let has_header = section.header > 0;
         let media_type = match options.output {
@@ -63,6 +59,19 @@ pub fn convert(input: &mut Input, options: &Options, head: &Head, output: &mut O
     }
     rows.problems().tell(output)?;
     Ok(Outcome::Converted)
+}
+
+/// The rows of an input, and the first table of it.
+///
+/// # Errors
+/// As [`convert`].
+pub fn open<'a, 'i>(input: &'a mut Input<'i>, options: &Options, head: &Head) -> Result<(Rows<'a, 'i>, Section)> {
+    let tables = if options.tables == TablesChoice::Auto { MOST_TABLES - 1 } else { 0 };
+    let mut rows = Rows::open(input, options, head)?.ending(Ends::new(tables, options.footer.is_auto()));
+    let (header, columns) = if head.empty { (0, 0) } else { (head.layout.header, head.layout.columns) };
+    let columns = if head.layout.is_cut && header == 0 { rows.width()? } else { columns };
+    let section = Section { at: 0, columns, header, preamble: head.layout.preamble_text.clone() };
+    Ok((rows, section))
 }
 
 /// How many tables of a file have documents of their own. What follows the last of them are rows of it.

@@ -5,10 +5,12 @@ use std::io::{Read, Seek, SeekFrom};
 use dropforge_sdk::{Input, Result};
 
 use crate::block::BLOCK;
+use crate::decoder::{Decoder, Replaced};
 use crate::detect::layout::{self, Layout};
 use crate::detect::{self, Detected};
-use crate::encoding::{Decoder, Encoding, Replaced};
+use crate::encoding::Encoding;
 use crate::options::Options;
+use crate::tail::{self, Tail};
 
 /// How much of the input is looked at; `probe` sees no more.
 const HEAD: usize = 64 * 1024;
@@ -26,6 +28,8 @@ pub struct Head {
     pub layout: Layout,
     /// How its lines end: `lf`, `crlf`, `cr`, `mixed`, or `none` where there is but one.
     pub line_end: &'static str,
+    /// The last lines, where the options say that they are no rows.
+    pub tail: Option<Tail>,
     /// Whether it looks like a text format that is no table, and which.
     pub other_format: Option<&'static str>,
 }
@@ -37,7 +41,6 @@ pub struct Head {
 pub fn look(input: &mut Input, options: &Options) -> Result<Result<Head, &'static str>> {
     let mut bytes = Vec::new();
     Read::by_ref(input).take(HEAD as u64).read_to_end(&mut bytes)?;
-    input.seek(SeekFrom::Start(0))?;
     let whole = bytes.len() < HEAD;
     let encoding = match options.encoding.given() {
         Some(encoding) => Some((encoding, "the options")),
@@ -45,6 +48,14 @@ pub fn look(input: &mut Input, options: &Options) -> Result<Result<Head, &'stati
     };
     if let Some(what) = not_text(&bytes, encoding.map(|(encoding, _)| encoding)) {
         return Ok(Err(what));
+    }
+    let tail = match options.footer.lines() {
+        Some(lines) => Some(tail::find(input, lines, encoding.map(|(encoding, _)| encoding))?),
+        None => None,
+    };
+    input.seek(SeekFrom::Start(0))?;
+    if let Some(tail) = &tail {
+        bytes.truncate(usize::try_from(tail.from).unwrap_or(usize::MAX));
     }
     let mut text = Vec::new();
     Decoder::new(encoding.map(|(encoding, _)| encoding)).decode(&bytes, whole, &mut text, &mut Replaced::default());
@@ -54,7 +65,7 @@ pub fn look(input: &mut Input, options: &Options) -> Result<Result<Head, &'stati
     let layout = layout::find(&table, &text, end, whole, options);
     let text = text.get(..end).unwrap_or_default();
     let (line_end, text) = (line_end(text), text.trim_ascii_start());
-    Ok(Ok(Head { line_end, empty: text.is_empty(), encoding, table, layout, other_format: other_format(text) }))
+    Ok(Ok(Head { line_end, empty: text.is_empty(), encoding, table, layout, tail, other_format: other_format(text) }))
 }
 
 fn line_end(text: &[u8]) -> &'static str {

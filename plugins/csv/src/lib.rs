@@ -7,6 +7,7 @@
 pub mod block;
 pub mod cells;
 pub mod convert;
+pub mod decoder;
 pub mod delimiter;
 pub mod detect;
 pub mod encoding;
@@ -21,6 +22,7 @@ pub mod reader;
 pub mod report;
 pub mod rows;
 pub mod said;
+pub mod tail;
 pub mod text;
 
 use dropforge_sdk::export;
@@ -63,7 +65,7 @@ impl Converter for Csv {
         };
         said::explain(&head);
         if options.detect == Detect::Only {
-            said::document(input, &head, output)?;
+            said::document(input, &options, &head, output)?;
             return Ok(Outcome::Converted);
         }
         convert::convert(input, &options, &head, output)

@@ -27,11 +27,15 @@
 //! A [`Records`] reads one buffer. A record that the buffer does not hold whole is given back ([`Step::More`]) and read again once there is
 //! more text, so no state outlives a buffer. A quote that never closes and would swallow whole lines is read again as text.
 
+mod marks;
 mod mend;
 mod rare;
+mod record;
 
 use crate::block::{BLOCK, Needles};
 pub use crate::delimiter::{Delimiter, Word};
+use marks::Marks;
+pub use record::{Record, Sink, Step, Unclosed};
 
 /// How the cells of a file are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,69 +60,6 @@ impl Dialect {
     fn is_mark(self, byte: u8) -> bool {
         self.delimiter.begins_with(byte) || byte == b'\n' || byte == b'\r' || Some(byte) == self.quote || Some(byte) == self.escape
     }
-}
-
-/// Takes the cells of a record, one after the other.
-pub trait Sink {
-    /// Cell number `column` (from 0) is `text[from..to]`; `text` goes on for at least 64 bytes after `to`. `quoted` says whether it stood
-    /// in quotes.
-    fn cell(&mut self, column: usize, text: &[u8], from: usize, to: usize, quoted: bool);
-
-    /// Forgets the cells of the record so far: it will be read again from its beginning.
-    fn restart(&mut self);
-}
-
-/// What one step of reading gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// A record, whose cells the sink has.
-    Record(Record),
-    /// A line without any byte, or of nothing but what separates cells where that is white space.
-    Blank,
-    /// A line that is a comment.
-    Comment,
-    /// The rest of the buffer, from [`Records::at`], is not a whole record.
-    More,
-    /// The text is at its end.
-    End,
-}
-
-/// What there is to say about a record besides its cells. Positions are in the buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
-    /// Where it begins.
-    pub start: usize,
-    /// How many cells it has; at least 1.
-    pub cells: usize,
-    /// Where its last cell ends.
-    pub end: usize,
-    /// Where the first cell begins that is beyond those that it should have.
-    pub extra: Option<usize>,
-    /// The first byte of text after a closing quote.
-    pub stray: Option<usize>,
-    /// A quote that no other closes.
-    pub unclosed: Option<Unclosed>,
-    /// Whether its odd quotes were read in the one way that gives it as many cells as the table has columns.
-    pub mended: bool,
-    /// The delimiter that it has in place of the table's, where only that gives it as many cells as the table has columns.
-    pub other: Option<u8>,
-}
-
-impl Record {
-    /// Whether its quotes are not as they should be.
-    #[inline(always)]
-    pub fn is_odd(&self) -> bool {
-        self.stray.is_some() || self.unclosed.is_some() || self.other.is_some()
-    }
-}
-
-/// A quote that no other closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unclosed {
-    /// Where it is.
-    pub at: usize,
-    /// Whether it was taken as text, because lines follow; otherwise its cell ends with the text.
-    pub as_text: bool,
 }
 
 /// How often a quote that never closes is read again as text, each time in vain to the end of the text. Beyond that, the cell keeps
@@ -453,49 +394,5 @@ impl<'t> Records<'t> {
 
     fn keep(&mut self, from: usize, to: usize) {
         self.scratch.extend_from_slice(self.text.get(from..to).unwrap_or_default());
-    }
-}
-
-/// Finds the bytes that have a meaning, in order.
-#[derive(Clone, Copy)]
-struct Marks<'t> {
-    text: &'t [u8],
-    needles: Needles,
-    /// Where the block begins that `found` is about.
-    block: usize,
-    found: u64,
-}
-
-impl<'t> Marks<'t> {
-    fn new(text: &'t [u8], needles: Needles) -> Self {
-        let mut marks = Marks { text, needles, block: 0, found: 0 };
-        marks.seek(0);
-        marks
-    }
-
-    /// Goes on at `at`.
-    fn seek(&mut self, at: usize) {
-        self.block = at;
-        self.found = self.look().unwrap_or_default();
-    }
-
-    #[inline(always)]
-    fn look(&self) -> Option<u64> {
-        Some(self.needles.find(self.text.get(self.block..)?.first_chunk::<BLOCK>()?))
-    }
-
-    /// The position of the next mark; some position in or after the padding where there is none.
-    #[inline(always)]
-    fn next(&mut self) -> usize {
-        while self.found == 0 {
-            self.block += BLOCK;
-            match self.look() {
-                Some(found) => self.found = found,
-                None => return self.text.len(),
-            }
-        }
-        let at = self.block + self.found.trailing_zeros() as usize;
-        self.found &= self.found - 1;
-        at
     }
 }

@@ -1,20 +1,24 @@
 //! Reads rows into a table, window by window, and has broken ones judged. It knows nothing of what becomes of rows.
 
+mod ends;
+mod faults;
+
 use std::rc::Rc;
 
 use dropforge_sdk::{Input, Result};
 
-use crate::block::load;
 use crate::cells::Cells;
-use crate::delimiter::Delimiter;
 use crate::detect::layout::Layout;
-use crate::detect::sections::{self, Found, Known, Section, Window};
+use crate::detect::sections::{Found, Known, Section, Window};
 use crate::head::Head;
 use crate::options::{OnError, Options};
 use crate::output::Table;
-use crate::problems::{Fate, Fault, Kind, Problems, Words};
+use crate::problems::{Fate, Fault, Kind, Problems};
 use crate::reader::{Dialect, Record, Records, Sink, Step};
 use crate::text::Text;
+pub use ends::Ends;
+use ends::Start;
+use faults::{faults, words};
 
 /// The rows of an input from where it is.
 pub struct Rows<'a, 'i> {
@@ -54,7 +58,8 @@ impl<'a, 'i> Rows<'a, 'i> {
     /// # Errors
     /// What the host says; the first fault, where the policy is strict, here and below.
     pub fn open(input: &'a mut Input<'i>, options: &Options, head: &Head) -> Result<Self> {
-        let text = Text::new(input, head.encoding.map(|(encoding, _)| encoding));
+        let end = head.tail.as_ref().map_or(u64::MAX, |tail| tail.from);
+        let text = Text::new(input, head.encoding.map(|(encoding, _)| encoding)).until(end);
         let (policy, problems) = (options.on_error, Problems::new(options.on_error));
         let Layout { dialect, header, columns, preamble, indent, .. } = head.layout;
         let mut rows = Rows {
@@ -62,7 +67,7 @@ impl<'a, 'i> Rows<'a, 'i> {
             table: Known { columns, header, names: Rc::default() },
             ends: Ends::default(),
             next: None,
-            footer: String::new(),
+            footer: head.tail.as_ref().map_or_else(String::new, |tail| tail.text.clone()),
             after_blank: false,
             text,
             read: 0,
@@ -316,129 +321,4 @@ impl<'a, 'i> Rows<'a, 'i> {
         self.text.skip(at);
         Ok(true)
     }
-}
-
-/// The first bytes of a row of names, to tell in one step whether another row may be the same.
-#[derive(Debug, Clone, Copy)]
-struct Start {
-    bytes: u128,
-    mask: u128,
-}
-
-impl Start {
-    /// How the row of these names begins, with quotes and without.
-    fn of_names(names: &Cells, dialect: Dialect) -> [Option<Start>; 2] {
-        let (Some(delimiter), true) = (dialect.delimiter.byte(), names.count() > 0) else { return [None; 2] };
-        let joined = |quote: &[u8]| {
-            let names = names.iter().take(16).map(|name| [quote, name, quote].concat());
-            let mut first = names.collect::<Vec<_>>().join(&delimiter);
-            first.truncate(16);
-            let length = first.len();
-            first.resize(16, 0);
-            let bytes = first.first_chunk::<16>().map_or(0, |first| u128::from_le_bytes(*first));
-            Some(Start { bytes, mask: u128::MAX >> (8 * (16 - length.max(1))) })
-        };
-        [joined(b""), joined(dialect.quote.as_slice())]
-    }
-
-    #[inline(always)]
-    fn is_at(&self, text: &[u8], at: usize) -> bool {
-        u128::from_le_bytes(load(text, at)) & self.mask == self.bytes
-    }
-}
-
-/// What is looked for besides rows, and how often in vain.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Ends {
-    /// How many further tables there may be.
-    pub tables: usize,
-    /// Whether there may be lines of text below the last one.
-    pub footer: bool,
-    looks: usize,
-}
-
-/// How often a row is looked at more closely: in a file of nothing but odd rows it is no use.
-const LOOKS: usize = 2000;
-
-impl Ends {
-    /// Looks for so many further tables, and for lines below the last one or not.
-    pub fn new(tables: usize, footer: bool) -> Self {
-        Ends { tables, footer, looks: 0 }
-    }
-
-    fn are_looked_for(&self) -> bool {
-        (self.tables > 0 || self.footer) && self.looks < LOOKS
-    }
-
-    #[cold]
-    fn look(&mut self, dialect: Dialect, window: Window, start: usize, known: &Known, after_blank: bool) -> Found {
-        self.looks += 1;
-        match sections::look(dialect, window, start, known, after_blank) {
-            Found::Table(_) if self.tables == 0 => Found::Row,
-            Found::Footer(_) if !self.footer => Found::Row,
-            Found::Open if window.end - start > WIDEST => Found::Row,
-            Found::Table(section) => {
-                self.tables -= 1;
-                Found::Table(section)
-            }
-            found => found,
-        }
-    }
-}
-
-/// How much text is looked at for what a row is.
-const WIDEST: usize = 256 * 1024;
-
-/// What is wrong with a record of a table of so many columns.
-#[cold]
-fn faults(record: &Record, nul: bool, replaced: bool, columns: usize, text: &Text) -> Vec<Fault> {
-    let raw = text.padded().get(record.start..record.end).unwrap_or_default();
-    let nul = nul.then(|| record.start + raw.iter().position(|byte| *byte == 0).unwrap_or_default());
-    let replaced = replaced.then(|| raw.windows(3).position(|bytes| bytes == REPLACEMENT.as_bytes())).flatten();
-    [
-        (Kind::StrayQuote, record.stray),
-        (Kind::UnclosedQuote, record.unclosed.map(|unclosed| unclosed.at)),
-        (Kind::OtherDelimiter, record.other.map(|_| record.start)),
-        (Kind::Nul, nul),
-        (Kind::Encoding, replaced.map(|at| record.start + at)),
-        (Kind::ExtraCells, record.extra),
-        (Kind::MissingCells, (record.cells < columns).then_some(record.end)),
-    ]
-    .into_iter()
-    .filter_map(|(kind, at)| Some(Fault { kind, at: at? }))
-    .collect()
-}
-
-/// What stands for bytes that cannot be decoded.
-const REPLACEMENT: &str = "\u{fffd}";
-
-/// A fault in words, of a record where it is one's; `name` is that of the first column that is missing or too many.
-#[cold]
-fn words(fault: Fault, record: Option<&Record>, columns: usize, name: &str, text: &Text) -> Words {
-    let cells = record.map_or(0, |record| record.cells);
-    let as_text = record.and_then(|record| record.unclosed).is_some_and(|unclosed| unclosed.as_text);
-    let width = || format!("{cells} cells where the table has {columns} columns");
-    let (what, done) = match fault.kind {
-        Kind::StrayQuote if record.is_some_and(|record| record.mended) => (
-            "quotes that do not pair".into(),
-            "they are read in the one way that gives the row as many cells as the table has columns".into(),
-        ),
-        Kind::StrayQuote => ("text after a closing quote".into(), "it is kept as part of the cell".into()),
-        Kind::UnclosedQuote if as_text => {
-            ("a quote that never closes".into(), "it is taken as text, and the lines after it as rows".into())
-        }
-        Kind::UnclosedQuote => ("a quote that never closes".into(), "its cell ends with the file".into()),
-        Kind::OtherDelimiter => {
-            let other = record.and_then(|record| record.other).map_or_else(String::new, |byte| Delimiter::Byte(byte).to_string());
-            (
-                format!("a row with the delimiter `{other}`"),
-                "it is read with it, as that gives it as many cells as the table has columns".into(),
-            )
-        }
-        Kind::Nul => ("a NUL character".into(), "the cell keeps it".into()),
-        Kind::Encoding => (format!("bytes that are not {}", text.encoding()), "the cell has U+FFFD in their place".into()),
-        Kind::ExtraCells => (width(), format!("the others are kept, from `{name}`")),
-        Kind::MissingCells => (width(), format!("none for `{name}` and what follows it")),
-    };
-    Words { what, done, place: text.place(fault.at) }
 }

@@ -1,12 +1,18 @@
 //! Says how a file is written and why: in the log, and, where the options ask for nothing else, in a document.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use dropforge_sdk::{Input, Output, Result, debug};
 use serde_json::{Map, Value, json};
 
+use crate::convert;
 use crate::head::Head;
-use crate::options::Choice;
+use crate::header::column_name;
+use crate::options::{Choice, OnError, Options};
+use crate::output::Table;
+use crate::reader::{Record, Sink};
+use crate::text::Text;
 
 /// What was found, by the names of the options that would give it, and why.
 fn found(head: &Head) -> Vec<(&'static str, Value, String)> {
@@ -52,18 +58,74 @@ pub fn explain(head: &Head) {
     debug!("read with {}", parts.join(", "));
 }
 
-/// Makes a document of it, in place of those of the tables.
+/// Makes a document of it, in place of those of the tables. For these all of the file is read: how many there are, and what stands below the
+/// last one, its head does not tell.
 ///
 /// # Errors
 /// What the host says.
-pub fn document(input: &Input, head: &Head, output: &mut Output) -> Result<()> {
+pub fn document(input: &mut Input, options: &Options, head: &Head, output: &mut Output) -> Result<()> {
     let parts = found(head).into_iter().map(|(name, value, reason)| (name.into(), json!({"value": value, "reason": reason})));
     let mut parts: Map<String, Value> = parts.collect();
     if !head.layout.preamble_text.is_empty() {
         parts.insert("preamble".into(), head.layout.preamble_text.as_str().into());
     }
+    let lenient = Options { on_error: OnError::Lenient, ..options.clone() };
+    let (tables, footer) = tables(input, &lenient, head)?;
+    parts.insert("tables".into(), tables.into());
+    if !footer.is_empty() {
+        parts.insert("footer".into(), footer.into());
+    }
     let mut document = output.document("application/json", &input.name_with_extension("dialect.json"))?;
     let text = serde_json::to_string_pretty(&parts).unwrap_or_default() + "\n";
     document.write_all(text.as_bytes())?;
     document.finish()
+}
+
+/// The tables of a file, and what stands below the last one.
+fn tables(input: &mut Input, options: &Options, head: &Head) -> Result<(Vec<Value>, String)> {
+    let (mut rows, mut section) = convert::open(input, options, head)?;
+    let mut tables = Vec::new();
+    loop {
+        let (line, _) = rows.text().place(0);
+        let columns = if section.header > 0 { rows.names()?.count() } else { section.columns };
+        let before = rows.count();
+        while rows.window(&mut Unkept(columns))? {}
+        let counts = [("line", line), ("header", section.header as u64), ("columns", columns as u64), ("rows", rows.count() - before)];
+        let mut table: Map<String, Value> = counts.into_iter().map(|(name, count)| (name.into(), count.into())).collect();
+        if !section.preamble.is_empty() {
+            table.insert("preamble".into(), section.preamble.into());
+        }
+        tables.push(table.into());
+        match rows.next_table() {
+            Some(next) => section = next,
+            None => return Ok((tables, rows.footer().to_owned())),
+        }
+    }
+}
+
+/// A table of so many columns whose rows are only counted.
+struct Unkept(usize);
+
+impl Sink for Unkept {
+    fn cell(&mut self, _: usize, _: &[u8], _: usize, _: usize, _: bool) {}
+
+    fn restart(&mut self) {}
+}
+
+impl Table for Unkept {
+    fn columns(&self) -> usize {
+        self.0
+    }
+
+    fn name(&self, column: usize) -> Cow<'_, str> {
+        column_name(column).into()
+    }
+
+    fn has_nul(&self) -> bool {
+        false
+    }
+
+    fn end_row(&mut self, _: &Record, _: &Text) -> Result<()> {
+        Ok(())
+    }
 }

@@ -5,7 +5,8 @@ use std::io::BufRead;
 use dropforge_sdk::{Input, Result};
 
 use crate::block::BLOCK;
-use crate::encoding::{Decoder, Encoding, Replaced};
+use crate::decoder::{Decoder, Replaced};
+use crate::encoding::Encoding;
 
 /// About how much the host gives at once.
 const CHUNK: usize = 64 * 1024;
@@ -18,6 +19,8 @@ pub struct Text<'a, 'i> {
     /// The window, followed by [`BLOCK`] bytes of padding.
     bytes: Vec<u8>,
     ended: bool,
+    /// How many bytes of the input are not read yet and belong to the text.
+    left: u64,
     /// How many lines end before the window.
     lines: u64,
     replaced: Replaced,
@@ -26,7 +29,21 @@ pub struct Text<'a, 'i> {
 impl<'a, 'i> Text<'a, 'i> {
     /// The text of `input` from where it is, with nothing in the window.
     pub fn new(input: &'a mut Input<'i>, encoding: Option<Encoding>) -> Self {
-        Text { input, decoder: Decoder::new(encoding), bytes: vec![0; BLOCK], ended: false, lines: 0, replaced: Replaced::default() }
+        Text {
+            input,
+            decoder: Decoder::new(encoding),
+            bytes: vec![0; BLOCK],
+            ended: false,
+            left: u64::MAX,
+            lines: 0,
+            replaced: Replaced::default(),
+        }
+    }
+
+    /// The same, ending with the byte at `end` of the input.
+    pub fn until(mut self, end: u64) -> Self {
+        self.left = end;
+        self
     }
 
     /// The window and its padding.
@@ -64,9 +81,10 @@ impl<'a, 'i> Text<'a, 'i> {
         }
         loop {
             let chunk = self.input.fill_buf()?;
-            let length = chunk.len();
+            let length = chunk.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
             self.ended = length == 0;
-            self.decoder.decode(chunk, self.ended, &mut self.bytes, &mut self.replaced);
+            self.left -= length as u64;
+            self.decoder.decode(chunk.get(..length).unwrap_or_default(), self.ended, &mut self.bytes, &mut self.replaced);
             self.input.consume(length);
             if self.ended || (self.bytes.len() >= enough && !self.bytes.is_empty()) {
                 break;

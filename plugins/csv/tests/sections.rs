@@ -82,3 +82,48 @@ fn a_footnote_is_no_row_and_is_not_lost() {
     let cut = run(&format!("{table}West"), json!({}));
     assert_eq!((cut.documents[0].attribute("csv.rows"), cut.problems.len()), (Some("3"), 1));
 }
+
+#[test]
+fn as_many_lines_at_the_end_are_no_rows_as_the_options_say() {
+    // Like rows, so that nothing but the option tells them from these.
+    let table = "region,year,count\nNorth,2025,17\nSouth,2025,18\n";
+    for ending in ["\n", "\r\n"] {
+        let text = format!("{table}Total,2025,35\nMean,2025,17.5\n").replace('\n', ending);
+        let run = run(&text, json!({"footer": 2, "output": "csv"}));
+        assert_eq!(run.documents[0].text().replace("\r\n", "\n"), table);
+        assert_eq!(
+            run.documents[0].attribute("csv.footer").map(|text| text.lines().collect::<Vec<_>>()),
+            Some(vec!["Total,2025,35", "Mean,2025,17.5"])
+        );
+        assert!(run.problems.is_empty());
+    }
+    // A file that is larger than what is looked at, in an encoding of two bytes.
+    let rows = "North,2025,17\n".repeat(100_000);
+    let text = format!("\u{feff}region,year,count\n{rows}Sum: å,2025,35");
+    let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let run = convert::<Csv>(TestInput::new("in/table.csv", bytes), json!({"footer": 1}));
+    assert_eq!(run.documents[0].attribute("csv.rows"), Some("100000"));
+    assert_eq!(run.documents[0].attribute("csv.footer"), Some("Sum: å,2025,35"));
+    // All of the file, and more than there are.
+    let none = convert::<Csv>(TestInput::new("in/table.csv", table), json!({"footer": 9}));
+    assert_eq!((none.documents[0].attribute("csv.rows"), none.documents[0].attribute("csv.footer")), (Some("0"), Some(table.trim_end())));
+}
+
+#[test]
+fn detection_alone_names_all_tables_and_what_stands_below() {
+    let text = "Report\n\na,b,c\n1,2,3\n4,5,6\n\nLimits of today\nd,e\n7,8\n\nMade by a station\n";
+    let run = run(text, json!({"detect": "only", "on_error": "strict"}));
+    let found = run.documents[0].json();
+    assert_eq!(
+        found["tables"],
+        json!([
+            {"line": 3, "header": 1, "columns": 3, "rows": 2, "preamble": "Report"},
+            {"line": 8, "header": 1, "columns": 2, "rows": 1, "preamble": "Limits of today"},
+        ])
+    );
+    assert_eq!(found["footer"], "Made by a station");
+    // And so it is read.
+    let converted = convert::<Csv>(TestInput::new("in/table.csv", text), json!({}));
+    assert_eq!(converted.documents.len(), 2);
+    assert_eq!(converted.documents[1].attribute("csv.footer"), Some("Made by a station"));
+}

@@ -197,7 +197,7 @@ fn lines(text: &[u8]) -> u64 {
 }
 
 /// A text without the white space at its end; of a long one the beginning.
-pub(super) fn kept(text: &[u8]) -> String {
+pub fn kept(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text.trim_ascii_end());
     match text.char_indices().map(|(at, _)| at).find(|at| *at >= KEPT) {
         Some(end) => format!("{}…", text.get(..end).unwrap_or_default()),
