@@ -1,5 +1,5 @@
-//! The tools that read what is in `deploy/`, in the Python environment of the tests. Without them, everything else goes on: the tests of
-//! `deploy/` say what is missing.
+//! The tools that read what is in `deploy/`, and the one that tries the API by its document, in the Python environment of the tests. Without
+//! them, everything else goes on: their tests say what is missing.
 
 use std::fs;
 use std::process::Command;
@@ -14,13 +14,23 @@ use crate::workspace::Workspace;
 const CHECK: &str = "import importlib.metadata as m, sys
 for line in open(sys.argv[1]): name, version = line.strip().split('=='); assert m.version(name) == version";
 
+/// What they are for, and the file of `tests/compare` that names them.
+const TOOLS: [(&str, &str, &str); 2] = [
+    ("linters for deploy/", "deploy-requirements.txt", "the tests of deploy/"),
+    ("a tester for the API", "api-requirements.txt", "the test of the API by its document"),
+];
+
 /// Installs them where that is possible.
 ///
 /// # Errors
 /// Where the list of them cannot be read.
 pub(crate) fn setup(workspace: &Workspace) -> Result<()> {
-    term::step("linters for deploy/", || {
-        let requirements = workspace.root.join("tests").join("compare").join("deploy-requirements.txt");
+    TOOLS.iter().try_for_each(|(what, file, tests)| install(workspace, what, file, tests))
+}
+
+fn install(workspace: &Workspace, what: &str, file: &str, tests: &str) -> Result<()> {
+    term::step(what, || {
+        let requirements = workspace.root.join("tests").join("compare").join(file);
         let required = fs::read_to_string(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
         let ready = || {
             let mut check = Command::new(workspace.python());
@@ -32,6 +42,6 @@ pub(crate) fn setup(workspace: &Workspace) -> Result<()> {
         }
         let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
         let _ = quietly(Command::new(workspace.python()).args(options).arg(&requirements));
-        Ok(if ready() { format!("{names} installed now") } else { "PyPI cannot be had from here: the tests of deploy/ will say so".into() })
+        Ok(if ready() { format!("{names} installed now") } else { format!("PyPI cannot be had from here: {tests} will say so") })
     })
 }

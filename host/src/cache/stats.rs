@@ -1,11 +1,12 @@
 //! What an operator is told of a cache.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::metrics::CacheMetrics;
 
 /// How a cache is doing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CacheStats {
     /// Its name, as in metrics.
     pub name: String,

@@ -1,7 +1,5 @@
 //! What a running daemon says of itself at one moment, for `dropforge status` and `dropforge top`.
 
-use std::collections::BTreeMap;
-
 use anyhow::Context;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,6 +9,7 @@ use super::route::Route;
 use super::table::thousands;
 use crate::metrics::{ConverterTotals, DestinationTotals, NO_CONVERTER, Totals};
 use crate::plugins::PluginStatus;
+use crate::queue::SizesForm;
 
 /// The answer of `/api/v1/status`, as far as it is shown.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,26 +21,12 @@ pub(super) struct Overview {
     #[serde(default)]
     pub reasons: Vec<String>,
     pub api_status: String,
-    pub queue: Queue,
+    pub queue: SizesForm,
     pub spool_limit_bytes: u64,
     pub disk_free_bytes: Option<u64>,
     pub routes: Vec<Route>,
     pub plugins: Vec<PluginStatus>,
     pub totals: Totals,
-}
-
-/// How full the queue is.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Queue {
-    pub due: u64,
-    pub oldest_seconds: f64,
-    pub waiting: BTreeMap<String, u64>,
-    pub deliverable: u64,
-    pub delivery_backing_off: u64,
-    pub delivery_refused: u64,
-    pub oldest_undelivered_seconds: f64,
-    pub spool_bytes: u64,
-    pub dead_letters: BTreeMap<String, u64>,
 }
 
 impl Overview {

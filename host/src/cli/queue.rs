@@ -246,7 +246,7 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let (_, store) = args.state.open()?;
     let sizes = store.sizes()?;
     if args.json {
-        return Ok(print(&(serde_json::to_string_pretty(&sizes.to_json())? + "\n"))?);
+        return Ok(print(&(serde_json::to_string_pretty(&sizes.form())? + "\n"))?);
     }
     let mut rows = vec![["to convert".to_string(), sizes.due.to_string(), age(sizes.oldest_ms, sizes.due)]];
     for (reason, count) in &sizes.waiting {

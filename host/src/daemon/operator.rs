@@ -30,7 +30,7 @@ impl Operator for QueueOperator {
     }
 
     fn queue(&self) -> Result<Value, Declined> {
-        Ok(self.0.sizes().map_err(failed)?.to_json())
+        Ok(json!(self.0.sizes().map_err(failed)?.form()))
     }
 
     fn act(&self, action: Action, which: Value) -> Result<Value, Declined> {

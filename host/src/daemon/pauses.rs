@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::status::RegistryCell;
 use crate::config::{Config, ConverterChoice};
 use crate::events::Event;
 use crate::metrics::Metrics;
 use crate::queue::{Pausable, Pause, Store, time};
-use crate::server::{Declined, Pauses, Target};
+use crate::server::{Declined, PauseForm, Pauses, Target};
 
 /// The pauses as the API sees them.
 pub(super) struct DaemonPauses {
@@ -73,7 +71,7 @@ impl Pauses for DaemonPauses {
     }
 }
 
-/// A pause as the API shows it; null where there is none.
-pub(super) fn to_json(pause: Option<&Pause>) -> Value {
-    pause.map_or(Value::Null, |pause| json!({ "since": time(pause.since_ms), "reason": pause.reason }))
+/// A pause as the API shows it.
+pub(super) fn form(pause: &Pause) -> PauseForm {
+    PauseForm { since: time(pause.since_ms), reason: pause.reason.clone() }
 }

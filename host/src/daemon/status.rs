@@ -1,9 +1,10 @@
 //! What the HTTP server says about the daemon.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::pauses;
 use super::pressure::Pressure;
@@ -12,7 +13,7 @@ use crate::intake::Report;
 use crate::metrics::{Metrics, disk_free_bytes};
 use crate::plugins::Registry;
 use crate::queue::{Pausable, Pause, Store};
-use crate::server::{ApiStatus, Status};
+use crate::server::{ApiStatus, Overview, RouteStatus, Status};
 use crate::upstream::{Client, Health};
 use crate::worker::Watchdog;
 
@@ -125,44 +126,43 @@ impl Status for DaemonStatus {
         json!(plugins)
     }
 
-    fn overview(&self) -> Map<String, Value> {
-        // Where it cannot be read, readiness says so.
-        let queue = self.store.sizes().unwrap_or_default();
-        let overview = json!({
-            "instance_id": self.config.instance_id,
-            "queue": queue.to_json(),
-            "spool_limit_bytes": self.config.max_spool_bytes,
-            "disk_free_bytes": disk_free_bytes(&self.config.state_dir).ok(),
-            "routes": self.routes(),
-            "plugins": self.plugins(),
-            "totals": self.metrics.totals(),
-        });
-        overview.as_object().cloned().unwrap_or_default()
+    fn overview(&self) -> Overview {
+        Overview {
+            instance_id: self.config.instance_id.clone(),
+            // Where it cannot be read, readiness says so.
+            queue: json!(self.store.sizes().unwrap_or_default().form()),
+            spool_limit_bytes: self.config.max_spool_bytes,
+            disk_free_bytes: disk_free_bytes(&self.config.state_dir).ok(),
+            routes: json!(self.routes()),
+            plugins: self.plugins(),
+            totals: json!(self.metrics.totals()),
+        }
     }
 
-    fn routes(&self) -> Value {
+    fn routes(&self) -> Vec<RouteStatus> {
         let pauses = self.store.pauses();
         let routes = self.config.routes.iter().zip(&self.intakes).map(|(route, intake)| {
             let sight = intake.sight();
-            let destinations: Vec<String> = route.destinations.iter().map(|destination| destination.label()).collect();
-            json!({
-                "name": route.name,
-                "converter": route.converter.to_string(),
-                "intake": route.intake.has_folder().then_some(&route.intake.path),
+            let shown = |path: &Path| path.display().to_string();
+            let has_folder = route.intake.has_folder();
+            RouteStatus {
+                name: route.name.clone(),
+                converter: route.converter.to_string(),
+                intake: has_folder.then(|| shown(&route.intake.path)),
                 // Asking makes the series known, and a route without a folder has none.
                 // Nor is anything known before the plugins are loaded.
-                "up": (route.intake.has_folder() && self.registry.get().is_some()).then(|| self.metrics.intake_is_up(&route.name)),
-                "waiting": sight.waiting,
-                "failing": sight.failing,
-                "last_error": sight.last_error,
-                "paused": pauses::to_json(pauses.of(Pausable::Route, &route.name)),
-                "held_back": sight.held_back,
-                "destinations": destinations,
-                "dry_run": route.dry_run,
-                "done": route.intake.done_dir(),
-                "failed": route.intake.failed_dir(),
-            })
+                up: (has_folder && self.registry.get().is_some()).then(|| self.metrics.intake_is_up(&route.name)),
+                waiting: sight.waiting,
+                failing: sight.failing,
+                last_error: sight.last_error.map(|error| json!(error)),
+                paused: pauses.of(Pausable::Route, &route.name).map(pauses::form),
+                held_back: sight.held_back,
+                destinations: route.destinations.iter().map(|destination| destination.label()).collect(),
+                dry_run: route.dry_run,
+                done: shown(&route.intake.done_dir()),
+                failed: shown(&route.intake.failed_dir()),
+            }
         });
-        Value::Array(routes.collect())
+        routes.collect()
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use anyhow::Context as _;
+use utoipa::ToSchema;
 
 use super::{archive, sidecar};
 use crate::files;
@@ -11,7 +12,7 @@ use crate::identity::FileIdentity;
 use crate::queue::{Filter, Job, Store};
 
 /// What was given up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, ToSchema)]
 pub struct Purged {
     /// Sources that were deleted, with their sidecars and their history.
     pub dead_letters: u64,

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 
+use utoipa::ToSchema;
+
 use super::archive;
 use crate::files;
 use crate::identity::FileIdentity;
@@ -12,7 +14,7 @@ use crate::queue::{Filter, Job, Place, QueueError, Store};
 const MOST_NAMED: usize = 100;
 
 /// What a replay set going.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, ToSchema)]
 pub struct Replayed {
     /// Jobs that are queued again.
     pub queued: u64,

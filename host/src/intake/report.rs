@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The board on which an intake writes, and from which others read.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ pub struct Sight {
 }
 
 /// A file that could not be taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Trouble {
     /// Its path below the intake; what is not UTF-8 in it is replaced by U+FFFD.
     pub path: String,

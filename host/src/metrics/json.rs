@@ -1,9 +1,10 @@
 //! The short JSON form of the metrics.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What `/metrics` answers where metrics are switched off.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct JsonForm {
     /// The cache `http_response`.
     pub cache: CacheForm,
@@ -12,7 +13,7 @@ pub struct JsonForm {
 }
 
 /// A cache in [`JsonForm`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct CacheForm {
     /// Whether there is a cache at work.
     pub enabled: bool,
@@ -33,7 +34,7 @@ pub struct CacheForm {
 }
 
 /// A queue in [`JsonForm`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct QueueForm {
     /// Items that are due and unclaimed.
     pub size: i64,

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use prometheus::core::Collector;
 use prometheus::proto::Metric;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Metrics, QueueName};
 
 /// Sums since the start of the process.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Totals {
     /// By converter; `none` has the files that nobody took.
     pub converters: BTreeMap<String, ConverterTotals>,
@@ -24,7 +25,7 @@ pub struct Totals {
 }
 
 /// What a converter has done.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ConverterTotals {
     /// Conversions by status.
     pub conversions: BTreeMap<String, u64>,
@@ -35,7 +36,7 @@ pub struct ConverterTotals {
 }
 
 /// What a destination was given.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DestinationTotals {
     /// Documents by status, one for each attempt.
     pub documents: BTreeMap<String, u64>,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::sandbox::Capabilities;
 
@@ -14,7 +15,7 @@ use super::suspension::{Suspended, Suspensions};
 use super::versions::Rollback;
 
 /// One file of the plugins folder, or one plugin inside this program: what runs from it, and why its present content does not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PluginStatus {
     /// The file's name.
     pub file: String,
@@ -40,7 +41,7 @@ pub struct PluginStatus {
 }
 
 /// A running version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Running {
     /// The converter's name.
     pub name: String,
@@ -62,7 +63,7 @@ pub struct Running {
 }
 
 /// Why a file is not loaded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Refusal {
     /// What is wrong, and what to do.
     pub reason: String,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::file;
 use crate::config::SuspensionConfig;
@@ -37,7 +38,7 @@ impl From<&SuspensionConfig> for SuspensionPolicy {
 }
 
 /// A suspension, as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Suspended {
     /// Conversions that have failed in a row.
     pub failures: u32,

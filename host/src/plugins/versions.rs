@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
+use utoipa::ToSchema;
 
 use crate::digest::sha256_reader;
 use crate::files;
@@ -45,7 +46,7 @@ pub struct Version {
 }
 
 /// A plugin runs another version than its file holds, as long as the file stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rollback {
     /// The converter's name.
     pub name: String,

@@ -4,13 +4,15 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::listing::time;
 use super::{QueueError, Store};
 
 /// Which jobs are meant: those that have all that is given here.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Filter {
     /// The route's name.
     pub route: Option<String>,
@@ -31,6 +33,8 @@ pub struct Filter {
     /// The beginning of the digest of the plugin.
     pub plugin: Option<String>,
     /// Jobs that wait for somebody: failed, rejected or skipped sources, and deliveries that a destination has refused.
+    #[param(required = false)]
+    #[schema(required = false)]
     pub dead: bool,
     /// Queued at this time or later, in milliseconds since the epoch.
     pub since_ms: Option<i64>,
@@ -39,7 +43,7 @@ pub struct Filter {
 }
 
 /// One job, as a list shows it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct JobSummary {
     /// Names it.
     pub id: String,
@@ -80,7 +84,7 @@ pub struct JobSummary {
 }
 
 /// Everything that is known of a job.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct JobRecord {
     /// What a list shows.
     #[serde(flatten)]
@@ -110,7 +114,7 @@ pub struct JobRecord {
 }
 
 /// A document that a job made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DocumentRecord {
     /// Its number in the conversion.
     pub number: u32,
@@ -129,7 +133,7 @@ pub struct DocumentRecord {
 }
 
 /// The way of a job's documents to one destination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DeliveryRecord {
     /// The destination.
     pub destination: String,

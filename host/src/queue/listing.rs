@@ -1,8 +1,10 @@
 //! What the API and the metrics show of the queue.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{OptionalExtension as _, ToSql};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::transitions::now_ms;
 use super::{QueueError, Store, Waiting};
@@ -34,20 +36,42 @@ pub struct Sizes {
 
 impl Sizes {
     /// As the API and the command line give it.
-    pub fn to_json(&self) -> serde_json::Value {
-        let waiting: serde_json::Map<_, _> = self.waiting.iter().map(|(reason, count)| ((*reason).to_string(), (*count).into())).collect();
-        serde_json::json!({
-            "due": self.due,
-            "oldest_seconds": self.oldest_ms as f64 / 1e3,
-            "waiting": waiting,
-            "deliverable": self.deliverable,
-            "delivery_backing_off": self.backing_off,
-            "delivery_refused": self.refused,
-            "oldest_undelivered_seconds": self.oldest_undelivered_ms as f64 / 1e3,
-            "spool_bytes": self.spool_bytes,
-            "dead_letters": self.dead_letters,
-        })
+    pub fn form(&self) -> SizesForm {
+        SizesForm {
+            due: self.due,
+            oldest_seconds: self.oldest_ms as f64 / 1e3,
+            waiting: self.waiting.iter().map(|(reason, count)| ((*reason).to_string(), *count)).collect(),
+            deliverable: self.deliverable,
+            delivery_backing_off: self.backing_off,
+            delivery_refused: self.refused,
+            oldest_undelivered_seconds: self.oldest_undelivered_ms as f64 / 1e3,
+            spool_bytes: self.spool_bytes,
+            dead_letters: self.dead_letters.iter().map(|(route, count)| (route.clone(), *count)).collect(),
+        }
     }
+}
+
+/// How full the queues are, as the API and the command line give it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SizesForm {
+    /// Jobs that are due, and that no worker has taken yet.
+    pub due: u64,
+    /// For how long the oldest of them has been queued.
+    pub oldest_seconds: f64,
+    /// Jobs that wait, by what they wait for.
+    pub waiting: BTreeMap<String, u64>,
+    /// Jobs whose documents are due for delivery.
+    pub deliverable: u64,
+    /// Jobs whose delivery waits for another try.
+    pub delivery_backing_off: u64,
+    /// Jobs of which nothing is left to do but what destinations have refused: they wait for a person.
+    pub delivery_refused: u64,
+    /// For how long the oldest job has waited for its delivery.
+    pub oldest_undelivered_seconds: f64,
+    /// Bytes of documents that are not delivered yet.
+    pub spool_bytes: u64,
+    /// Sources that failed, were rejected or skipped, and jobs with refused documents, by route.
+    pub dead_letters: BTreeMap<String, u64>,
 }
 
 /// Committed jobs that wait for another try. The index of what waits holds only what has a time.

@@ -31,7 +31,7 @@ pub use committed::{CommittedJob, Delivery, Ended, Progress};
 pub use history::{DeliveryRecord, DocumentRecord, Filter, JobRecord, JobSummary};
 pub use ids::{DocumentId, JobId};
 pub use job::{COMING, Committed, Enqueued, Job, MEMBERS_FOLDER, Member, NewJob, Origin, Outcome, POSTED_FILE, UPLOADS_FOLDER, Waiting};
-pub use listing::{Sizes, time};
+pub use listing::{Sizes, SizesForm, time};
 pub use operate::{Place, Retried, SettledJobs};
 pub use pauses::{Pausable, Pause, Pauses};
 pub use store::{Opened, QUEUE_FILE, QueueError, Store};

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
+use utoipa::ToSchema;
 
 use super::history::DEAD;
 use super::transitions::{JOB_COLUMNS, commit, insert, job, now_ms, queue_again};
@@ -55,7 +56,7 @@ impl SettledJobs<'_> {
 }
 
 /// How many jobs were set going again, by what they were.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, ToSchema)]
 pub struct Retried {
     /// Dead letters that are converted again.
     pub converted_again: u64,

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time;
 
 use super::problem::Problem;
@@ -29,10 +30,16 @@ const MAX_JSON: u64 = 256 * 1024;
 pub(super) async fn json<T: DeserializeOwned>(body: Body) -> Result<Option<T>, Problem> {
     let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("The body may have {MAX_JSON} bytes."));
     let content = collect(body, 0, MAX_JSON, too_large).await?;
-    let bad = |error: serde_json::Error| Problem::new(StatusCode::BAD_REQUEST, format!("The body is not the JSON that is expected: {error}."));
+    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
+    let wrong = |error: serde_json::Error| bad(format!("The body is not the JSON that is expected: {error}."));
     match content.trim_ascii() {
         [] => Ok(None),
-        content => serde_json::from_slice(content).map(Some).map_err(bad),
+        content => match serde_json::from_slice(content).map_err(wrong)? {
+            Value::Null => Ok(None),
+            // serde would also take a list of the values.
+            object @ Value::Object(_) => serde_json::from_value(object).map(Some).map_err(wrong),
+            _ => Err(bad("The body is to be a JSON object.".to_owned())),
+        },
     }
 }
 

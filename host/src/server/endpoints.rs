@@ -1,51 +1,42 @@
 //! What the two ports answer. It knows the paths, the bodies and who may ask; what there is to say it asks of [`Status`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time;
+use utoipa::{OpenApi as _, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::caches::{self, Caches};
 use super::events;
 use super::inlet::Inlet;
 use super::listener::Stopping;
+use super::openapi::{Document, Failing, Guarded, Open};
 use super::operator::{self, Operator};
 use super::pauses::{self, Pauses};
 use super::posts;
 use super::problem::Problem;
 use super::settings::{self, Settings};
+use super::shapes::{RouteStatus, StatusPage};
 use super::token::Token;
 use super::{ApiStatus, ServerConfig, Service, Status};
 use crate::events::Event;
-use crate::metrics::{EXPOSITION_TYPE, Metrics};
+use crate::metrics::{EXPOSITION_TYPE, JsonForm, Metrics};
+use crate::plugins::PluginStatus;
 
 /// The label `endpoint` of paths that are not there.
 const UNMATCHED: &str = "unmatched";
-
-const API_ENDPOINTS: [&str; 7] =
-    ["/api/v1/status", operator::JOBS, operator::JOB, operator::QUEUE, caches::CACHE, "/api/v1/plugins", "/api/v1/routes"];
-
-const POST_ENDPOINTS: [&str; 10] = [
-    posts::JOBS,
-    posts::CONVERT,
-    operator::ACTION,
-    caches::ACTION,
-    pauses::ROUTE_PAUSE,
-    pauses::ROUTE_RESUME,
-    pauses::CONVERTER_PAUSE,
-    pauses::CONVERTER_RESUME,
-    settings::RELOAD,
-    settings::LOG_LEVEL,
-];
 
 /// How long an answer may take to be made.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
@@ -81,6 +72,8 @@ pub(super) struct App {
     /// One for each stream of events.
     pub(super) streams: Arc<Semaphore>,
     pub(super) stopping: Stopping,
+    /// The document of the API, as JSON.
+    document: Arc<OnceLock<Bytes>>,
 }
 
 impl App {
@@ -101,6 +94,7 @@ impl App {
             posts: Arc::new(Semaphore::new(MAX_POSTS)),
             streams: Arc::new(Semaphore::new(events::MOST_STREAMS)),
             stopping,
+            document: Arc::default(),
         }
     }
 
@@ -120,47 +114,52 @@ impl App {
     }
 }
 
-/// The health port.
+/// The health port, and what it answers. Routes are added with their description, or not at all.
 pub(super) fn health(app: App) -> Router {
-    for endpoint in ["/health", "/health/ready", "/health/live", "/metrics", "/", events::EVENTS] {
-        app.metrics.http_probe_endpoint(endpoint, "200");
+    let guarded = OpenApiRouter::new()
+        .routes(routes!(page))
+        .routes(routes!(operator::jobs))
+        .routes(routes!(operator::job))
+        .routes(routes!(operator::queue))
+        .routes(routes!(caches::stats))
+        .routes(routes!(overview))
+        .routes(routes!(plugins))
+        .routes(routes!(routes))
+        .routes(routes!(document))
+        .routes(routes!(events::stream))
+        .layer(middleware::from_fn_with_state(app.clone(), authorize_read));
+    let writing = OpenApiRouter::new()
+        .routes(routes!(posts::job))
+        .routes(routes!(posts::convert))
+        .routes(routes!(operator::act))
+        .routes(routes!(caches::act))
+        .routes(routes!(pauses::pause_route))
+        .routes(routes!(pauses::resume_route))
+        .routes(routes!(pauses::pause_converter))
+        .routes(routes!(pauses::resume_converter))
+        .routes(routes!(settings::reload))
+        .routes(routes!(settings::log_level))
+        .layer(middleware::from_fn_with_state(app.clone(), authorize));
+    let open = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(healthy))
+        .routes(routes!(ready))
+        .routes(routes!(live))
+        .routes(routes!(exposition));
+    let (router, document) = open.merge(guarded).merge(writing).split_for_parts();
+    for (path, item) in &document.paths.paths {
+        let methods = [("GET", &item.get), ("POST", &item.post)];
+        for (method, _) in methods.into_iter().filter(|(_, operation)| operation.is_some()) {
+            if is_counted_as_api(path) {
+                app.metrics.http_endpoint(method, path);
+            } else {
+                app.metrics.http_probe_endpoint(path, "200");
+            }
+        }
     }
     app.metrics.http_probe_endpoint("/health/ready", "503");
-    for endpoint in API_ENDPOINTS {
-        app.metrics.http_endpoint("GET", endpoint);
-    }
-    let guarded = Router::new()
-        .route("/", get(page))
-        .route(operator::JOBS, get(operator::jobs))
-        .route(operator::JOB, get(operator::job))
-        .route(operator::QUEUE, get(operator::queue))
-        .route(caches::CACHE, get(caches::stats))
-        .route("/api/v1/status", get(overview))
-        .route("/api/v1/plugins", get(plugins))
-        .route("/api/v1/routes", get(routes))
-        .route(events::EVENTS, get(events::stream))
-        .layer(middleware::from_fn_with_state(app.clone(), authorize_read));
-    for endpoint in POST_ENDPOINTS {
-        app.metrics.http_endpoint("POST", endpoint);
-    }
-    let writing = Router::new()
-        .route(posts::JOBS, post(posts::job))
-        .route(posts::CONVERT, post(posts::convert))
-        .route(operator::ACTION, post(operator::act))
-        .route(caches::ACTION, post(caches::act))
-        .route(pauses::ROUTE_PAUSE, post(pauses::pause_route))
-        .route(pauses::ROUTE_RESUME, post(pauses::resume_route))
-        .route(pauses::CONVERTER_PAUSE, post(pauses::pause_converter))
-        .route(pauses::CONVERTER_RESUME, post(pauses::resume_converter))
-        .route(settings::RELOAD, post(settings::reload))
-        .route(settings::LOG_LEVEL, post(settings::log_level))
-        .layer(middleware::from_fn_with_state(app.clone(), authorize));
-    let open = Router::new()
-        .route("/health", get(healthy))
-        .route("/health/ready", get(ready))
-        .route("/health/live", get(live))
-        .route("/metrics", get(exposition));
-    finish(open.merge(guarded).merge(writing), app)
+    // Strings and numbers alone are in it.
+    _ = app.document.set(Bytes::from(serde_json::to_vec(&document).unwrap_or_default()));
+    finish(router, app)
 }
 
 /// The metrics port.
@@ -176,13 +175,17 @@ fn finish(router: Router<App>, app: App) -> Router {
         .with_state(app)
 }
 
+/// Whether a path counts as the API. A stream of events lasts as long as somebody watches: that is no duration of an answer.
+fn is_counted_as_api(path: &str) -> bool {
+    path.starts_with("/api/") && path != events::EVENTS
+}
+
 /// Counts every request, and bounds the time that its answer takes.
 async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = method_label(request.method());
     let endpoint = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
-    // A stream of events lasts as long as somebody watches: that is no duration of an answer.
-    let is_api = request.uri().path().starts_with("/api/") && endpoint != events::EVENTS;
+    let is_api = is_counted_as_api(request.uri().path());
     let active = is_api.then(|| app.metrics.http_active(method, &endpoint));
     // A file takes the time that it takes to come; that something comes is seen to there.
     let bound = if [posts::JOBS, posts::CONVERT].contains(&endpoint.as_str()) { POST_TIME } else { ANSWER_TIME };
@@ -241,47 +244,106 @@ async fn method_not_allowed(request: Request) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not answer {method}."))
 }
 
+/// The web page.
+#[utoipa::path(
+    get, path = "/", tag = "operation", operation_id = "page", security((), ("token" = [])),
+    responses((status = 200, description = "The page.", body = String, content_type = "text/html; charset=utf-8"), Guarded)
+)]
 async fn page() -> Html<String> {
     // A browser has to be told which kinds of events to listen to.
     Html(include_str!("page.html").replace("[KINDS]", &json!(Event::KINDS).to_string()))
 }
 
-#[derive(Serialize)]
+/// That the service answers.
+#[derive(Serialize, ToSchema)]
 struct Healthy {
+    /// `healthy`.
     status: &'static str,
+    /// Now, as RFC 3339 in UTC.
     timestamp: String,
 }
 
+/// Says that the service answers.
+#[utoipa::path(
+    get, path = "/health", tag = "health", operation_id = "health",
+    responses((status = 200, description = "It answers.", body = Healthy, example = json!({
+        "status": "healthy", "timestamp": "2026-11-23T08:08:56.600Z"
+    })), Open)
+)]
 async fn healthy() -> Json<Healthy> {
     Json(Healthy { status: "healthy", timestamp: now() })
 }
 
-#[derive(Serialize)]
+/// That the service lives, and since when.
+#[derive(Serialize, ToSchema)]
 struct Live {
+    /// `alive`.
     status: &'static str,
+    /// How long it has run.
     uptime_seconds: u64,
+    /// Now, as RFC 3339 in UTC.
     timestamp: String,
 }
 
+/// Says for how long the service has run.
+#[utoipa::path(
+    get, path = "/health/live", tag = "health", operation_id = "live",
+    responses((status = 200, description = "It lives.", body = Live, example = json!({
+        "status": "alive", "uptime_seconds": 86400, "timestamp": "2026-11-23T08:08:56.600Z"
+    })), Open)
+)]
 async fn live(State(app): State<App>) -> Json<Live> {
     Json(Live { status: "alive", uptime_seconds: app.started.elapsed().as_secs(), timestamp: now() })
 }
 
-#[derive(Serialize)]
+/// Whether the service can do its work.
+#[derive(Serialize, ToSchema)]
 struct Ready {
+    /// `ready` or `not_ready`.
     status: &'static str,
+    /// How the upstream server is doing.
     api_status: ApiStatus,
+    /// Now, as RFC 3339 in UTC.
     timestamp: String,
+    /// Why it is not ready, each reason a sentence.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     reasons: Vec<String>,
 }
 
+/// Says whether the service can do its work.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "health", operation_id = "ready",
+    responses(
+        (status = 200, description = "It can.", body = Ready, example = json!({
+            "status": "ready", "api_status": "not_configured", "timestamp": "2026-11-23T08:08:56.600Z"
+        })),
+        (status = 503, description = "It cannot, for these reasons; or the answer took too long.",
+            content(
+                (Ready = "application/json", example = json!({
+                    "status": "not_ready", "api_status": "offline", "timestamp": "2026-11-23T08:08:56.600Z", "reasons": ["draining: the daemon is stopping"]
+                })),
+                (Problem = "application/problem+json")
+            )),
+        Failing
+    )
+)]
 async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     let (reasons, api_status) = app.blocking(|app| (app.status.reasons_not_ready(), app.status.api_status())).await?;
     let (code, status) = if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
     Ok((code, Json(Ready { status, api_status, timestamp: now(), reasons })).into_response())
 }
 
+/// Everything that is counted and measured, for Prometheus.
+///
+/// Where metrics are switched off, a short JSON form. The metrics port has the same.
+#[utoipa::path(
+    get, path = "/metrics", tag = "health", operation_id = "metrics",
+    responses(
+        (status = 200, description = "The metrics.", content((String = "text/plain; version=0.0.4; charset=utf-8"), (JsonForm = "application/json"))),
+        Open
+    )
+)]
 async fn exposition(State(app): State<App>) -> Result<Response, Problem> {
     if app.enable_metrics {
         let text = app.blocking(|app| app.metrics.scrape()).await?;
@@ -291,25 +353,51 @@ async fn exposition(State(app): State<App>) -> Result<Response, Problem> {
     }
 }
 
+/// Shows all of it on one page.
+#[utoipa::path(
+    get, path = "/api/v1/status", tag = "operation", operation_id = "status", security((), ("token" = [])),
+    responses((status = 200, description = "The service.", body = StatusPage), Guarded)
+)]
 async fn overview(State(app): State<App>) -> Result<Response, Problem> {
-    let overview = app.blocking(|app| {
-        let (reasons, mut overview) = (app.status.reasons_not_ready(), app.status.overview());
-        overview.insert("version".into(), env!("CARGO_PKG_VERSION").into());
-        overview.insert("uptime_seconds".into(), app.started.elapsed().as_secs().into());
-        overview.insert("status".into(), if reasons.is_empty() { "ready" } else { "not_ready" }.into());
-        overview.insert("reasons".into(), reasons.into());
-        overview.insert("api_status".into(), json!(app.status.api_status()));
-        overview
+    let page = app.blocking(|app| {
+        let (reasons, overview) = (app.status.reasons_not_ready(), app.status.overview());
+        StatusPage {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: app.started.elapsed().as_secs(),
+            status: if reasons.is_empty() { "ready" } else { "not_ready" },
+            reasons,
+            api_status: app.status.api_status(),
+            overview,
+        }
     });
-    Ok(Json(overview.await?).into_response())
+    Ok(Json(page.await?).into_response())
 }
 
+/// Shows the files of the plugins folder: what runs from each, and why it does not.
+#[utoipa::path(
+    get, path = "/api/v1/plugins", tag = "parts", operation_id = "plugins", security((), ("token" = [])),
+    responses((status = 200, description = "The files.", body = Vec<PluginStatus>), Guarded)
+)]
 async fn plugins(State(app): State<App>) -> Result<Response, Problem> {
     Ok(Json(app.blocking(|app| app.status.plugins()).await?).into_response())
 }
 
+/// Shows the routes.
+#[utoipa::path(
+    get, path = "/api/v1/routes", tag = "parts", operation_id = "routes", security((), ("token" = [])),
+    responses((status = 200, description = "The routes, in the order of the configuration.", body = Vec<RouteStatus>), Guarded)
+)]
 async fn routes(State(app): State<App>) -> Result<Response, Problem> {
     Ok(Json(app.blocking(|app| app.status.routes()).await?).into_response())
+}
+
+/// Shows the document that describes the API.
+#[utoipa::path(
+    get, path = "/api/v1/openapi.json", tag = "operation", operation_id = "openapi", security((), ("token" = [])),
+    responses((status = 200, description = "This document, OpenAPI 3.1.", body = Object, content_type = "application/json"), Guarded)
+)]
+async fn document(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], app.document.get().cloned().unwrap_or_default()).into_response()
 }
 
 /// This moment as RFC 3339 has it, in UTC, to the millisecond.

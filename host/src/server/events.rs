@@ -15,9 +15,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::endpoints::App;
 use super::listener::{Stopping, stopped};
+use super::openapi::{Bad, Guarded};
 use super::problem::Problem;
 use super::query;
-use crate::events::{Event, Next, Place, Told, Watcher};
+use crate::events::{Event, Next, Place, TimedEvent, Told, Watcher};
 
 /// Where they are.
 pub(super) const EVENTS: &str = "/api/v1/events";
@@ -47,7 +48,22 @@ impl Wanted {
     }
 }
 
-/// Begins a stream.
+/// Tells what happens, while it happens: a stream of Server-Sent Events.
+///
+/// The data of each is a JSON object as below, its name is the `kind`. An event `missed` says how many were lost, as `{"events": 7}` (null:
+/// nobody knows how many), because the client was too slow or was away for too long.
+#[utoipa::path(
+    get, path = EVENTS, tag = "operation", operation_id = "events", security((), ("token" = [])),
+    params(
+        ("route" = Option<Vec<String>>, Query, description = "Only what is about these routes.", example = json!(["ict"])),
+        ("kind" = Option<Vec<String>>, Query, description = "Only events of these kinds.", example = json!(["job_settled"])),
+        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that the client saw: it goes on after that one."),
+    ),
+    responses(
+        (status = 200, description = "Events until the client goes, or the service stops.", body = TimedEvent<'static>, content_type = "text/event-stream"),
+        Bad, Guarded
+    )
+)]
 pub(super) async fn stream(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let wanted = wanted(&app, &uri).await?;
     let place = match headers.get(LAST_EVENT_ID).map(|id| id.to_str().map(str::trim)) {
@@ -80,7 +96,7 @@ async fn wanted(app: &App, uri: &Uri) -> Result<Wanted, Problem> {
     }
     if !wanted.routes.is_empty() {
         let routes = app.blocking(|app| app.status.routes()).await?;
-        let names: Vec<&str> = routes.as_array().into_iter().flatten().filter_map(|route| route.get("name")?.as_str()).collect();
+        let names: Vec<&str> = routes.iter().map(|route| route.name.as_str()).collect();
         if let Some(unknown) = wanted.routes.iter().find(|route| !names.contains(&route.as_str())) {
             return Err(bad(format!("There is no route {unknown:?}; there are: {}.", names.join(", "))));
         }

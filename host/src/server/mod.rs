@@ -2,18 +2,22 @@
 //! posted it gives to [`Inlet`], what an operator asks for to [`Operator`], [`Pauses`],
 //! [`Settings`] and [`Caches`], and it must not know of queues, plugins or routes.
 
+mod body;
 mod caches;
 mod endpoints;
 mod events;
 mod file_name;
 mod inlet;
 mod listener;
+mod openapi;
 mod operator;
 mod pauses;
 mod posts;
 mod problem;
 mod query;
+mod segment;
 mod settings;
+mod shapes;
 mod token;
 
 use std::io;
@@ -23,17 +27,19 @@ use std::time::Duration;
 
 use axum::Router;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
+use utoipa::ToSchema;
 
 pub use caches::Caches;
 pub use inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Receipt, Refusal, Upload, UploadRequest};
 pub use operator::{Action, Declined, Operator};
 pub use pauses::{Pauses, Target};
 pub use settings::Settings;
+pub use shapes::{Overview, PauseForm, RouteStatus};
 pub use token::{Token, TokenError};
 
 use crate::metrics::Metrics;
@@ -51,10 +57,10 @@ pub trait Status: Send + Sync {
     fn api_status(&self) -> ApiStatus;
     /// The body of `/api/v1/plugins`.
     fn plugins(&self) -> Value;
-    /// The body of `/api/v1/routes`.
-    fn routes(&self) -> Value;
-    /// All of it on one page: an object, to which the server adds its version, its uptime and readiness.
-    fn overview(&self) -> Map<String, Value>;
+    /// The routes, in their order.
+    fn routes(&self) -> Vec<RouteStatus>;
+    /// All of it on one page, to which the server adds its version, its uptime and readiness.
+    fn overview(&self) -> Overview;
 }
 
 /// What the server stands in front of.
@@ -75,7 +81,7 @@ pub struct Service {
 }
 
 /// How the upstream server is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApiStatus {
     /// It answers.

@@ -53,7 +53,8 @@ fn problem(status: StatusCode, description: &str) -> (String, RefOr<Response>) {
             response = response.header("WWW-Authenticate", HeaderBuilder::new().description(Some("`Bearer`.")).build());
         }
         StatusCode::SERVICE_UNAVAILABLE => {
-            let header = HeaderBuilder::new().schema(Some(number)).description(Some("After how many seconds it may go, where that is known."));
+            let header =
+                HeaderBuilder::new().schema(Some(number)).description(Some("After how many seconds it may go, where that is known."));
             response = response.header("Retry-After", header.build());
         }
         _ => {}

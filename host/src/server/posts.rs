@@ -1,39 +1,32 @@
 //! The two requests that bring a file: to be queued, and to be converted at once. They always need the token.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use hyper::body::Body as _;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time;
+use utoipa::{IntoParams, ToSchema};
 
+use super::body;
 use super::endpoints::App;
 use super::file_name;
-use super::inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Refusal, Upload, UploadRequest};
+use super::inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Receipt, Refusal, Upload, UploadRequest};
+use super::openapi::{Absent, Bad, Bounded, Conflict, Forbidden, Guarded, Unprocessable};
 use super::problem::Problem;
+use super::segment::Segment;
 use crate::sandbox::is_media_type;
 use crate::trace_context::{TRACEPARENT, TraceParent};
 
 /// Where files are posted.
 pub(super) const JOBS: &str = "/api/v1/routes/{name}/jobs";
 pub(super) const CONVERT: &str = "/api/v1/convert";
-
-/// How long the next bytes of a body may take.
-const IDLE: Duration = Duration::from_secs(30);
-
-/// The bytes of a refused body that are read nevertheless.
-const DRAINED: usize = 64 << 20;
 
 /// Pieces of a body that wait to be written.
 const PIECES: usize = 8;
@@ -60,9 +53,28 @@ enum Piece {
 }
 
 /// Takes a file for a route.
+///
+/// Its job is durable before the answer is given. A request with the same `Idempotency-Key` and the same bytes is the same job.
+#[utoipa::path(
+    post, path = JOBS, tag = "files", operation_id = "post_file", security(("token" = [])),
+    params(
+        ("name" = String, Path, description = "The route's name.", example = "ict"),
+        ("name" = Option<String>, Query, description = "The file's name; the file name of `Content-Disposition` if absent.", example = "results.csv"),
+        ("Idempotency-Key" = Option<String>, Header, description = "What the client calls this request, so that it may repeat it.",
+            min_length = 1, max_length = 255, pattern = "^[\\x21-\\x7E]+$"),
+    ),
+    request_body(content = Option<String>, content_type = "application/octet-stream", description = "The file. Its media type may be said by `Content-Type`."),
+    responses(
+        (status = 202, description = "It is queued.", body = ReceiptForm, example = json!({
+            "job": "4f6239aab1b2b17f0e2392afa9191e45", "new": true, "bytes": 4, "sha256": "9c41…"
+        })),
+        (status = 200, description = "An earlier request with this key has brought it.", body = ReceiptForm),
+        Bad, Absent, Bounded, Forbidden, Conflict, Guarded
+    )
+)]
 pub(super) async fn job(
     State(app): State<App>,
-    Path(route): Path<String>,
+    Segment(route): Segment,
     query: Result<Query<JobQuery>, QueryRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -87,14 +99,14 @@ pub(super) async fn job(
         (Err(None), Ok(())) => Err(Problem::new(StatusCode::BAD_REQUEST, "The body broke off.")),
         (Ok(receipt), Ok(())) => {
             let status = if receipt.new { StatusCode::ACCEPTED } else { StatusCode::OK };
-            let body = json!({ "job": receipt.job, "new": receipt.new, "bytes": receipt.bytes, "sha256": receipt.digest });
-            Ok((status, Json(body)).into_response())
+            let Receipt { job, new, bytes, digest } = receipt;
+            Ok((status, Json(ReceiptForm { job, new, bytes, sha256: digest })).into_response())
         }
     }
 }
 
 /// Writes what comes. None as an error: the body broke off.
-fn take(inlet: &dyn Inlet, request: UploadRequest, mut inbox: mpsc::Receiver<Piece>) -> Result<super::inlet::Receipt, Option<Refusal>> {
+fn take(inlet: &dyn Inlet, request: UploadRequest, mut inbox: mpsc::Receiver<Piece>) -> Result<Receipt, Option<Refusal>> {
     let mut upload: Box<dyn Upload> = inlet.begin(request)?;
     loop {
         match inbox.blocking_recv() {
@@ -108,13 +120,13 @@ fn take(inlet: &dyn Inlet, request: UploadRequest, mut inbox: mpsc::Receiver<Pie
 /// Passes a body on, piece by piece, as fast as they are written. It ends early, and well, when nobody takes them any more.
 async fn send(mut body: Body, pieces: mpsc::Sender<Piece>) -> Result<(), Problem> {
     loop {
-        let next = match next_bytes(&mut body).await? {
+        let next = match body::next_bytes(&mut body).await? {
             Some(bytes) => Piece::Bytes(bytes),
             None => Piece::End,
         };
         let ended = matches!(next, Piece::End);
         if pieces.send(next).await.is_err() {
-            drain(body).await;
+            body::drain(body).await;
             return Ok(());
         }
         if ended {
@@ -123,46 +135,77 @@ async fn send(mut body: Body, pieces: mpsc::Sender<Piece>) -> Result<(), Problem
     }
 }
 
-/// Reads what is left of a body that nobody wants, up to a bound: many clients read the answer only once they have sent everything.
-async fn drain(mut body: Body) {
-    let mut left = DRAINED;
-    while let Ok(Some(bytes)) = next_bytes(&mut body).await
-        && left > bytes.len()
-    {
-        left -= bytes.len();
-    }
+/// What became of a posted file.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Receipt)]
+struct ReceiptForm {
+    /// The id of its job.
+    job: String,
+    /// False where an earlier request with the same key had brought it.
+    new: bool,
+    /// Its size.
+    bytes: u64,
+    /// SHA-256 of the file, in lower-case hexadecimal.
+    sha256: String,
 }
 
-/// The next bytes of a body; none at its end.
-async fn next_bytes(body: &mut Body) -> Result<Option<Bytes>, Problem> {
-    loop {
-        let frame = time::timeout(IDLE, poll_fn(|context| Pin::new(&mut *body).poll_frame(context))).await;
-        let frame = frame.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, format!("Nothing came for {} s.", IDLE.as_secs())))?;
-        match frame {
-            None => return Ok(None),
-            Some(Err(error)) => return Err(Problem::new(StatusCode::BAD_REQUEST, format!("The body broke off: {error}."))),
-            // Trailers are no part of the file.
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
-                _ => {}
-            },
-        }
-    }
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConvertQuery {
+    /// The converter's name; `auto`, or nothing, asks all of them.
     converter: Option<String>,
+    /// The route whose converter, options, context and limits hold.
     route: Option<String>,
+    /// The converter's options, as the text of a JSON object; they go before those of the route.
     options: Option<String>,
+    /// The file's name; the file name of `Content-Disposition` if absent.
+    #[param(example = "results.csv")]
     name: Option<String>,
+    /// How documents are answered: `json`, or, if absent, one document as it is and everything else as JSON.
     #[serde(default)]
+    #[param(required = false, inline)]
     form: Form,
 }
 
+/// What a file was converted to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Conversion)]
+struct ConvertedForm {
+    /// `converted`, or `partial` where parts of the file could not be converted.
+    outcome: &'static str,
+    /// Who converted it.
+    converter: String,
+    /// That one's version.
+    version: String,
+    /// In their order.
+    documents: Vec<DocumentForm>,
+    /// What could not be converted, and what was noticed.
+    #[schema(value_type = Vec<Object>)]
+    problems: Value,
+}
+
+/// A document: `text`, or `base64` where its bytes are no text.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ConvertedDocument)]
+struct DocumentForm {
+    /// As the converter suggested it.
+    name: String,
+    /// As the converter said.
+    media_type: String,
+    /// In the order of their names.
+    #[schema(value_type = HashMap<String, String>)]
+    attributes: Map<String, Value>,
+    /// What it is about.
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
 /// How documents are answered.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Form {
     /// One document of a whole conversion as it is; everything else as JSON.
@@ -172,7 +215,20 @@ enum Form {
     Json,
 }
 
-/// Converts a file, and answers its documents.
+/// Converts a file at once, and answers its documents.
+///
+/// Nothing is queued or kept.
+#[utoipa::path(
+    post, path = CONVERT, tag = "files", operation_id = "convert", security(("token" = [])),
+    params(ConvertQuery),
+    request_body(content = Option<String>, content_type = "application/octet-stream", description = "The file. Its media type may be said by `Content-Type`."),
+    responses(
+        (status = 200, description = "All documents as JSON; or, unless `form` is `json`, the one document that came of the whole file, as it is.",
+            content((ConvertedForm = "application/json"), (String = "*/*")),
+            headers(("Dropforge-Converter" = String, description = "Who converted it, and its version."))),
+        Bad, Absent, Bounded, Unprocessable, Guarded
+    )
+)]
 pub(super) async fn convert(
     State(app): State<App>,
     query: Result<Query<ConvertQuery>, QueryRejection>,
@@ -186,7 +242,11 @@ pub(super) async fn convert(
     let trace = trace(headers);
     let limit = app.inlet.convert_limit();
     let announced = length(headers).unwrap_or_default();
-    let content = collect(request.into_body(), announced, limit).await?;
+    let too_large = || {
+        let detail = format!("A file to be converted at once has at most {limit} bytes; post a larger one to {JOBS}.");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    };
+    let content = body::collect(request.into_body(), announced, limit, too_large).await?;
     let wanted = ConvertRequest {
         // `auto` is no converter's name.
         converter: query.converter.filter(|name| name != "auto"),
@@ -205,27 +265,6 @@ pub(super) async fn convert(
     Ok(answer(converted, query.form))
 }
 
-/// A body in memory.
-async fn collect(mut body: Body, announced: u64, limit: u64) -> Result<Vec<u8>, Problem> {
-    let too_large = || {
-        let detail = format!("A file to be converted at once has at most {limit} bytes; post a larger one to {JOBS}.");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-    };
-    let mut content = Vec::new();
-    if announced > limit {
-        drain(body).await;
-        return Err(too_large());
-    }
-    while let Some(bytes) = next_bytes(&mut body).await? {
-        if (content.len() + bytes.len()) as u64 > limit {
-            drain(body).await;
-            return Err(too_large());
-        }
-        content.extend_from_slice(&bytes);
-    }
-    Ok(content)
-}
-
 fn answer(mut converted: Converted, form: Form) -> Response {
     let single = form == Form::Auto && converted.whole && converted.documents.len() == 1;
     let mut response = match converted.documents.pop() {
@@ -238,14 +277,14 @@ fn answer(mut converted: Converted, form: Form) -> Response {
         }
         last => {
             converted.documents.extend(last);
-            let documents: Vec<Value> = converted.documents.into_iter().map(document_json).collect();
-            Json(json!({
-                "outcome": if converted.whole { "converted" } else { "partial" },
-                "converter": converted.converter,
-                "version": converted.version,
-                "documents": documents,
-                "problems": converted.problems,
-            }))
+            Json(ConvertedForm {
+                outcome: if converted.whole { "converted" } else { "partial" },
+                converter: converted.converter.clone(),
+                version: converted.version.clone(),
+                documents: converted.documents.into_iter().map(document_form).collect(),
+                // None is no problem, and no `null`.
+                problems: if converted.problems.is_null() { Value::Array(Vec::new()) } else { converted.problems },
+            })
             .into_response()
         }
     };
@@ -255,18 +294,13 @@ fn answer(mut converted: Converted, form: Form) -> Response {
     response
 }
 
-/// Text as `text`, other bytes as `base64`.
-fn document_json(document: ConvertedDocument) -> Value {
-    let attributes: Map<String, Value> = document.attributes.into_iter().map(|(name, value)| (name, value.into())).collect();
-    let mut value = json!({ "name": document.name, "media_type": document.media_type, "attributes": attributes, "key": document.key });
-    let (form, content) = match String::from_utf8(document.content) {
-        Ok(text) => ("text", text),
-        Err(error) => ("base64", base64(error.as_bytes())),
+fn document_form(document: ConvertedDocument) -> DocumentForm {
+    let (text, base64) = match String::from_utf8(document.content) {
+        Ok(text) => (Some(text), None),
+        Err(error) => (None, Some(base64(error.as_bytes()))),
     };
-    if let Value::Object(fields) = &mut value {
-        fields.insert(form.into(), content.into());
-    }
-    value
+    let attributes = document.attributes.into_iter().map(|(name, value)| (name, value.into())).collect();
+    DocumentForm { name: document.name, media_type: document.media_type, attributes, key: document.key, text, base64 }
 }
 
 /// RFC 4648, with padding.

@@ -5,20 +5,31 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-/// An answer that says what went wrong, as `application/problem+json`.
-#[derive(Debug, Serialize)]
+/// The media type of problems.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// An answer that says what went wrong, as RFC 9457 has it. There may be more in it: where a conversion failed, `outcome`, `error_type`, `error`
+/// and `problems`.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Problem {
+    /// `about:blank`: the status is all there is to know of the problem's type.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// What the status means.
     title: &'static str,
+    /// The status.
     status: u16,
+    /// What went wrong, in a sentence for people.
     detail: String,
     /// What a program may read besides.
     #[serde(flatten)]
+    #[schema(ignore)]
     more: Map<String, Value>,
     /// In seconds.
     #[serde(skip)]
+    #[schema(ignore)]
     retry_after: Option<u64>,
 }
 
@@ -55,7 +66,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

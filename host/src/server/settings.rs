@@ -1,14 +1,15 @@
 //! The part of the API that has a running daemon take its configuration anew, or log more or less. What that takes it leaves to [`Settings`].
 
 use axum::Json;
-use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::body;
 use super::endpoints::App;
+use super::openapi::{Bad, Bounded, Guarded};
 use super::operator::{Declined, problem};
 use super::problem::Problem;
 
@@ -31,24 +32,53 @@ pub trait Settings: Send + Sync {
     fn log_level(&self, filter: &str) -> Result<(), Declined>;
 }
 
-/// The body of a change of the log's filter.
-#[derive(Deserialize)]
+/// Which filter the log has.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = LogLevel)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Level {
+    /// As `--log-level` has it: a level, or levels by module.
     level: String,
 }
 
+/// What differs from the configuration that the service runs with.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Reloaded {
+    /// A line for each key; none where all is as it was.
+    changes: Vec<String>,
+}
+
+/// Takes the configuration anew.
+///
+/// Where something differs, the service starts anew in the same process: it does not answer for a moment then.
+#[utoipa::path(
+    post, path = RELOAD, tag = "operation", operation_id = "reload", security(("token" = [])),
+    responses(
+        (status = 200, description = "All is as it was.", body = Reloaded, example = json!({ "changes": [] })),
+        (status = 202, description = "The service begins to work with it.", body = Reloaded, example = json!({ "changes": ["workers: 1 → 2"] })),
+        Bad, Guarded
+    )
+)]
 pub(super) async fn reload(State(app): State<App>) -> Result<Response, Problem> {
     let changes = app.blocking(|app| app.settings.reload()).await?;
     let changes = changes.map_err(|declined| problem(declined, "The configuration cannot be taken anew"))?;
     let status = if changes.is_empty() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(json!({ "changes": changes }))).into_response())
+    Ok((status, Json(Reloaded { changes })).into_response())
 }
 
-pub(super) async fn log_level(State(app): State<App>, level: Result<Json<Level>, JsonRejection>) -> Result<Response, Problem> {
-    let Json(Level { level }) = level.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+/// Logs by another filter, until the next start.
+#[utoipa::path(
+    post, path = LOG_LEVEL, tag = "operation", operation_id = "set_log_level", security(("token" = [])),
+    request_body(content = Level, description = "The filter.", example = json!({ "level": "info" })),
+    responses((status = 200, description = "The filter that it has now.", body = Level, example = json!({ "level": "info" })), Bad, Bounded, Guarded)
+)]
+pub(super) async fn log_level(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    let wanted: Option<Level> = body::json(request.into_body()).await?;
+    let Some(Level { level }) = wanted else {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "Say by which filter, such as {\"level\": \"debug\"}."));
+    };
     let set = level.clone();
     let done = app.blocking(move |app| app.settings.log_level(&set)).await?;
     done.map_err(|declined| problem(declined, "The log cannot be changed"))?;
-    Ok(Json(json!({ "level": level })).into_response())
+    Ok(Json(Level { level }).into_response())
 }

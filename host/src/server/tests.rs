@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::metrics::{Instance, QueueName};
 
+mod document;
 mod events;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -31,11 +32,11 @@ impl Status for Service {
     fn plugins(&self) -> Value {
         json!([{ "name": "csv" }])
     }
-    fn routes(&self) -> Value {
-        json!([{ "name": "ict" }])
+    fn routes(&self) -> Vec<RouteStatus> {
+        vec![RouteStatus { name: "ict".into(), ..RouteStatus::default() }]
     }
-    fn overview(&self) -> Map<String, Value> {
-        Map::from_iter([("routes".to_owned(), self.routes())])
+    fn overview(&self) -> Overview {
+        Overview { routes: json!(self.routes()), ..Overview::default() }
     }
 }
 
@@ -221,7 +222,7 @@ async fn the_api_answers_what_the_service_says() {
     let server = start(config(), service(), metrics()).await;
     let at = server.health_addr();
     assert_eq!(get(at, "/api/v1/plugins").await.json(), json!([{ "name": "csv" }]));
-    assert_eq!(get(at, "/api/v1/routes").await.json(), json!([{ "name": "ict" }]));
+    assert_eq!(get(at, "/api/v1/routes").await.json()[0]["name"], "ict");
     assert_eq!(get(at, "/api/v1/jobs").await.json(), json!([{ "limit": 100 }]));
     assert_eq!(get(at, "/api/v1/jobs?limit=1000").await.json(), json!([{ "limit": 1000 }]));
     for (path, detail) in [
@@ -351,7 +352,7 @@ async fn requests_are_counted_by_template() {
     }
     let endpoints = |family: &str| text.lines().filter(|line| line.starts_with(family)).map(str::to_owned).collect::<Vec<_>>();
     assert!(endpoints("http_request").iter().all(|line| !line.contains("/health") && !line.contains("/metrics")), "{text}");
-    assert!(endpoints("http_probe").iter().all(|line| !line.contains("/api")), "{text}");
+    assert!(endpoints("http_probe").iter().all(|line| !line.contains("/api") || line.contains("/api/v1/events")), "{text}");
 }
 
 #[tokio::test]
@@ -529,7 +530,9 @@ async fn jobs_are_found_shown_and_acted_upon() {
         get(at, "/api/v1/jobs?path=a%20b.csv&dead=true&since_ms=5").await.json(),
         json!([{ "path": "a b.csv", "dead": true, "since_ms": 5 }])
     );
-    assert_eq!(get(at, "/api/v1/jobs?rout=x").await.status, 400);
+    for query in ["rout=x", "path=a&path=b"] {
+        assert_eq!(get(at, &format!("/api/v1/jobs?{query}")).await.status, 400, "{query}");
+    }
     assert_eq!(get(at, "/api/v1/jobs/3f09").await.json(), json!({ "id": "3f09" }));
     assert_eq!(get(at, "/api/v1/jobs/4").await.status, 404);
     assert_eq!(get(at, "/api/v1/queue").await.json(), json!({ "due": 1 }));
@@ -537,7 +540,15 @@ async fn jobs_are_found_shown_and_acted_upon() {
     let act = async |path: &str, body: &str| ask_with(at, "POST", path, &format!("{token}Content-Length: {}\r\n", body.len()), body).await;
     assert_eq!(act("/api/v1/queue/retry", r#"{"path":"a"}"#).await.json(), json!({ "action": "Retry", "filter": { "path": "a" } }));
     assert_eq!(act("/api/v1/queue/replay", r#"{"all":true}"#).await.json(), json!({ "action": "Replay", "filter": {} }));
-    for (path, body, status) in [("retry", "{}", 400), ("retry", "[]", 400), ("retry", "{", 400), ("burn", r#"{"all":true}"#, 404)] {
+    for (path, body, status) in [
+        ("retry", "{}", 400),
+        ("retry", "[]", 400),
+        ("retry", "{", 400),
+        ("retry", r#"{"all":"true"}"#, 400),
+        // Nobody who says this means every job.
+        ("purge", r#"{"path":null,"dead":false,"all":null}"#, 400),
+        ("burn", r#"{"all":true}"#, 404),
+    ] {
         assert_eq!(act(&format!("/api/v1/queue/{path}"), body).await.status, status, "{path} {body}");
     }
     // Without the token nothing is done, on loopback neither.
