@@ -433,3 +433,28 @@ fn a_converter_that_misses_what_belongs_to_its_file_says_how_a_route_gives_it() 
     let (code, _, errors) = run(folder.path(), &arguments);
     assert!(code == 1 && errors.contains("`include` and `members`"), "{errors}");
 }
+
+#[test]
+fn the_options_of_routes_are_checked_by_the_plugins_that_get_them() {
+    let folder = folder();
+    let here = folder.path();
+    let check = |options: &str, plugins: &str| {
+        let route = format!(
+            "[[routes]]\nname = 'a'\nintake = {{ path = 'in' }}\ndestinations = [{{ type = 'folder', path = 'out' }}]\noptions = {options}\n"
+        );
+        fs::write(here.join("routes.toml"), format!("plugins_dir = '{plugins}'\n{route}")).unwrap();
+        run(here, &["config", "check", "-c", "routes.toml"])
+    };
+    assert_eq!(check("{ csv = { delimiter = ';' } }", "plugins"), (0, "routes.toml: ok\n".to_owned(), String::new()));
+    let (code, out, errors) = check("{ csv = { delimitr = ';' } }", "plugins");
+    assert_eq!((code, out.as_str()), (2, ""), "{errors}");
+    assert!(errors.starts_with("error: routes[0].options: ") && errors.contains("did you mean `delimiter`?"), "{errors}");
+    // What cannot be asked is said.
+    for (options, plugins, said) in [
+        ("{ nosuch = { x = 1 } }", "plugins", "those for `nosuch` are not checked"),
+        ("{ csv = { delimitr = ';' } }", "nowhere", "are not checked, because the plugins cannot be loaded"),
+    ] {
+        let (code, _, errors) = check(options, plugins);
+        assert!(code == 0 && errors.starts_with("warning: ") && errors.contains(said), "{errors}");
+    }
+}

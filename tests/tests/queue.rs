@@ -42,7 +42,7 @@ fn dead_letters_are_shown_tried_again_and_purged() {
     let shown = json(&daemon, &["queue", "show", &id[..12]]);
     assert_eq!((&shown["path"], &shown["outcome"]), (&"bad.xml".into(), &"failed".into()));
     let (code, text, _) = on_state(&daemon, &["queue", "show", &id[..12]]);
-    assert!(code == 0 && text.contains(source.to_str().unwrap()) && text.contains("\"message\""), "{text}");
+    assert!(code == 0 && text.contains(source.to_str().unwrap()) && text.contains("what to do"), "{text}");
 
     // Nothing that nobody named is touched.
     let (code, _, errors) = on_state(&daemon, &["queue", "retry"]);
@@ -55,9 +55,9 @@ fn dead_letters_are_shown_tried_again_and_purged() {
     daemon.assert_metric("dead_letters{route=\"default\"}", 1.0);
 
     let (code, _, errors) = on_state(&daemon, &["queue", "purge", "--all"]);
-    assert!(code == 2 && errors.contains("1 dead letters") && errors.contains("--yes") && source.exists(), "{errors}");
+    assert!(code == 2 && errors.contains("1 dead letter with") && errors.contains("--yes") && source.exists(), "{errors}");
     let (code, text, errors) = on_state(&daemon, &["queue", "purge", "--all", "--yes"]);
-    assert_eq!((code, text.as_str()), (0, "1 dead letters deleted, 0 refused deliveries given up\n"), "{errors}");
+    assert_eq!((code, text.as_str()), (0, "1 dead letter deleted, 0 refused deliveries given up\n"), "{errors}");
     assert!(files(&daemon.path("in/failed")).is_empty(), "the sidecar went with its file");
     assert!(json(&daemon, &["queue", "list", "--dead"]).as_array().unwrap().is_empty());
     assert_eq!(json(&daemon, &["queue", "list"]).as_array().unwrap().len(), 1);
@@ -157,10 +157,10 @@ destinations = [{ type = 'folder', path = '{dir}/out' }, { type = 'http', name =
     let (code, _, errors) = on_state(&daemon, &["queue", "purge", "--undelivered", "old"]);
     assert!(code == 2 && errors.contains("the documents of 2 jobs that wait for old"), "{errors}");
     let purge = |more: &[&str]| on_state(&daemon, &[&["queue", "purge", "--undelivered", "old", "--yes"], more].concat());
-    assert_eq!(purge(&["--path", "a.csv"]).1, "the documents of 1 jobs for old given up\n");
+    assert_eq!(purge(&["--path", "a.csv"]).1, "the documents of 1 job for old given up\n");
     daemon.wait_for_job("a.csv", "settled");
     assert_eq!(daemon.job("b.csv").unwrap()["state"], "committed");
-    assert_eq!(purge(&[]).1, "the documents of 1 jobs for old given up\n");
+    assert_eq!(purge(&[]).1, "the documents of 1 job for old given up\n");
     daemon.wait_for_job("b.csv", "settled");
     wait_for("an empty spool", || daemon.spooled().is_empty().then_some(()));
     let (code, _, errors) = purge(&[]);
@@ -201,7 +201,7 @@ fn archived_sources_are_converted_again_and_archived_dead_letters_are_purged() {
     }
 
     let (code, text, errors) = on_state(&daemon, &["queue", "purge", "--all", "--yes"]);
-    assert_eq!((code, text.as_str()), (0, "1 dead letters deleted, 0 refused deliveries given up\n"), "{errors}");
+    assert_eq!((code, text.as_str()), (0, "1 dead letter deleted, 0 refused deliveries given up\n"), "{errors}");
     assert!(!letter.exists() && files(&daemon.path("in/failed")).is_empty());
     // Whose archive is gone, or is another's, is said.
     let archive = files(&daemon.path("in/done")).into_values().next().unwrap();
@@ -386,4 +386,49 @@ fn a_file_that_failed_to_another_file_system_is_converted_from_there() {
         files(elsewhere.path()).keys().any(|path| path.starts_with("done") && path.ends_with("a.csv")).then_some(())
     });
     assert!(!files(elsewhere.path()).keys().any(|path| path.starts_with("failed")), "{:?}", files(elsewhere.path()));
+}
+
+#[test]
+fn what_somebody_should_look_at_is_one_list_and_a_job_begins_with_what_is_wrong() {
+    let daemon = Setup::new().plugins(&["csv", "misbehave"]).start();
+    for name in ["partial.mis", "panic.mis", "good.csv"] {
+        daemon.drop_file(name, "serial,value\nSN1,1\n");
+        daemon.wait_for_job(name, "settled");
+    }
+    let paths = |arguments: &[&str]| -> Vec<String> {
+        let jobs = json(&daemon, arguments);
+        jobs.as_array().unwrap().iter().map(|job| job["path"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(paths(&["queue", "list", "--dead"]), ["panic.mis"]);
+    assert_eq!(paths(&["queue", "list", "--attention"]), ["panic.mis", "partial.mis"]);
+    let api = daemon.json("/api/v1/jobs?attention=true");
+    assert_eq!(api.as_array().unwrap().len(), 2);
+    for (path, first, said) in
+        [("panic.mis", "error", "the fixture is on fire"), ("partial.mis", "in part", "unit 5 of 10 is cut off (line 12, column 3)")]
+    {
+        let id = daemon.job(path).unwrap()["id"].as_str().unwrap().to_owned();
+        let (code, text, errors) = on_state(&daemon, &["queue", "show", &id]);
+        let lines: Vec<&str> = text.lines().take(5).collect();
+        assert_eq!(code, 0, "{errors}");
+        assert!(lines[3].starts_with(first) && lines[3].contains(said) && lines[4].starts_with("what to do"), "{text}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_restart_does_not_convert_again_what_its_plugins_did_not_take() {
+    let mut daemon = Setup::new().plugins(&["csv"]).start();
+    daemon.drop_file("prose.txt", "Dear all,\n\nnothing to convert here.\n");
+    let before = daemon.wait_for_job("prose.txt", "settled");
+    assert_eq!(before["error_type"], "no_converter");
+    daemon.terminate();
+    let daemon = daemon.restart(|setup| setup);
+    daemon.wait_for_log("is ready");
+    // What was queued before comes before this one.
+    daemon.drop_file("a.csv", "x\n1\n");
+    daemon.wait_for_job("a.csv", "settled");
+    assert_eq!(daemon.job("prose.txt").unwrap()["finished_at"], before["finished_at"]);
+    // A plugin that was not asked yet is.
+    daemon.drop_plugin("probe-guest.wasm", fs::read(plugin("probe-guest")).unwrap());
+    daemon.wait_for_job_that("prose.txt", |job| job["state"] == "settled" && job["finished_at"] != before["finished_at"]);
 }

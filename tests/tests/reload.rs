@@ -138,3 +138,16 @@ fn the_log_says_more_when_it_is_told_to() {
     let (code, _, errors) = daemon.command(&["log-level", "loud"]);
     assert!(code == 1 && errors.contains("not a log level"), "{errors}");
 }
+
+#[test]
+fn options_that_a_plugin_does_not_take_are_not_taken_and_a_start_with_them_says_so() {
+    let daemon = Setup::new().plugins(&["csv"]).config(CONFIG).start();
+    daemon.wait_for_log("is ready");
+    let wrong = format!("{CONFIG}options = {{ csv = {{ delimitr = ';' }} }}\n");
+    configure(&daemon, &wrong);
+    let (code, _, errors) = daemon.command(&["config", "reload"]);
+    assert!(code == 1 && errors.contains("routes[0].options") && errors.contains("did you mean `delimiter`?"), "{errors}");
+    assert_eq!(starts(&daemon), 1);
+    let daemon = daemon.restart(|setup| setup.config(&wrong));
+    daemon.wait_for_log("the `options` of a route are wrong");
+}

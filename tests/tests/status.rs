@@ -60,6 +60,25 @@ fn one_page_says_how_a_daemon_is_doing() {
     assert!(code == 1 && errors.contains("no daemon answers"), "{errors}");
 }
 
+/// On a terminal that has no room for frames, there are rows all the same.
+#[test]
+fn top_shows_rows_on_a_small_terminal() {
+    let daemon = after_some_work();
+    let socket = format!("dropforge-small-{}", daemon.health_port());
+    let command = format!(
+        "'{}' top --health-port {} --state '{}'; sleep 600",
+        dropforge().display(),
+        daemon.health_port(),
+        daemon.path("state").display()
+    );
+    tmux(&socket, &["new-session", "-d", "-x", "60", "-y", "12", "sh", "-c", &command]);
+    let screen = wait_for("the last line", || Some(tmux(&socket, &["capture-pane", "-p"])).filter(|screen| screen.contains("q: end")));
+    tmux(&socket, &["kill-server"]);
+    for expected in ["ready", "ROUTE", "ict", "idle", "CONVERTER", "csv", "DESTINATION", "folder:"] {
+        assert!(screen.contains(expected), "{expected} in\n{screen}");
+    }
+}
+
 fn tmux(socket: &str, arguments: &[&str]) -> String {
     let output = Command::new("tmux").args(["-L", socket, "-f", "/dev/null"]).args(arguments).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()

@@ -5,9 +5,13 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::api::DaemonArgs;
+use super::plugin::CompiledDir;
 use crate::config::{self, Config, ConfigError, ConfigErrors, Loaded, Need, Overrides, Sources};
+use crate::plugins::{LoadSettings, OptionsVerdict, Registry, RouteOptions, check_options, load_folder};
+use crate::sandbox::Sandbox;
 
 /// Where the configuration comes from. Flags go before the environment (`DROPFORGE_<KEY>`), which goes before the file.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -46,6 +50,8 @@ pub struct ConfigArgs {
   dropforge config check")]
 pub enum ConfigCommand {
     /// Say everything that is wrong with a configuration; exit with 2 if anything is
+    ///
+    /// Where routes have options, the plugins are loaded and asked whether they take them.
     #[command(after_help = "Examples:
   dropforge config check                              dropforge.toml in the working directory
   dropforge config check -c line3.json                another file
@@ -169,11 +175,51 @@ fn execute(command: &ConfigCommand, out: &mut dyn Write, err: &mut dyn Write) ->
     for warning in &loaded.warnings {
         writeln!(err, "warning: {warning}")?;
     }
+    if matches!(command, ConfigCommand::Check(_)) && !options_are_taken(&loaded.config, err)? {
+        return Ok(2);
+    }
     match command {
         ConfigCommand::Show(_) => write!(out, "{}", loaded.config.to_toml().map_err(io::Error::other)?)?,
         _ => writeln!(out, "{}: ok", loaded.file.map_or("command line".into(), |file| file.display().to_string()))?,
     }
     Ok(0)
+}
+
+/// Asks the converters whether they take the options that routes have for them, where any has some. What cannot be asked is said.
+fn options_are_taken(config: &Config, err: &mut dyn Write) -> io::Result<bool> {
+    let has_some = |number: usize| config.routes.get(number).is_some_and(|route| !route.options.is_empty());
+    if !(0..config.routes.len()).any(has_some) {
+        return Ok(true);
+    }
+    let registry = match plugins(config) {
+        Ok(registry) => registry,
+        Err(error) => {
+            writeln!(err, "warning: the `options` of routes are not checked, because the plugins cannot be loaded: {error:#}")?;
+            return Ok(true);
+        }
+    };
+    let mut all_taken = true;
+    for RouteOptions { route, converter, verdict } in check_options(config, &registry) {
+        match verdict {
+            OptionsVerdict::Wrong(reason) => {
+                writeln!(err, "error: routes[{route}].options: {reason}")?;
+                all_taken = false;
+            }
+            OptionsVerdict::Nobody if has_some(route) => writeln!(
+                err,
+                "warning: routes[{route}].options: those for `{converter}` are not checked: there is no such converter in {}",
+                config.plugins_dir.display()
+            )?,
+            OptionsVerdict::Nobody | OptionsVerdict::Taken => {}
+        }
+    }
+    Ok(all_taken)
+}
+
+fn plugins(config: &Config) -> anyhow::Result<Arc<Registry>> {
+    let compiled = CompiledDir::choose(Some(config))?;
+    let settings = LoadSettings { compiled_dir: compiled.path.clone(), versions_dir: None, ..LoadSettings::of(config) };
+    Ok(load_folder(&config.plugins_dir, Arc::new(Sandbox::new()?), settings)?)
 }
 
 fn reload(daemon: &DaemonArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {

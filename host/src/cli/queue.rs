@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::config::ConfigArgs;
 use super::table::align;
@@ -14,12 +15,13 @@ use super::{Usage, print};
 use crate::config::Config;
 use crate::delivery::purge as purge_dead;
 use crate::queue::{Filter, JobRecord, JobSummary, QUEUE_FILE, Store};
+use crate::sandbox::ConversionError;
 
 /// Look into the queue, and set failed jobs going again
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dropforge queue status
-  dropforge queue list --dead
+  dropforge queue list --attention
   dropforge queue list --attribute serial=SN0042
   dropforge queue show 3f09c2a1
   dropforge queue retry --route ict --error-type upstream
@@ -109,6 +111,9 @@ pub(super) struct FilterArgs {
     /// That wait for somebody: failed, rejected or skipped, or refused by a destination
     #[arg(long)]
     dead: bool,
+    /// That somebody should look at: those, and files that were converted only in part
+    #[arg(long)]
+    attention: bool,
     /// Queued at this time or later: `2026-11-22`, `2026-11-22T08:00:00Z`, or `3h` and `2d` for so long ago
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<i64>,
@@ -131,6 +136,7 @@ impl FilterArgs {
             converter: self.converter.clone(),
             plugin: self.plugin.clone(),
             dead: self.dead,
+            attention: self.attention,
             since_ms: self.since,
             before_ms: self.before,
         }
@@ -169,7 +175,7 @@ struct StatusArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  dropforge queue list --dead
+  dropforge queue list --attention
   dropforge queue list --attribute serial=SN0042 --since 30d
   dropforge queue list --outcome failed --json")]
 struct ListArgs {
@@ -264,6 +270,11 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     Ok(print(&align(&rows))?)
 }
 
+/// A number with its noun.
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 fn age(milliseconds: u64, count: u64) -> String {
     if count == 0 { String::new() } else { format!("the oldest for {:.1} s", milliseconds as f64 / 1e3) }
 }
@@ -346,13 +357,9 @@ fn text(job: &JobRecord) -> String {
         (Some(version), Some(digest)) if !digest.is_empty() => format!("{version}, sha256:{digest}"),
         _ => "-".into(),
     };
-    let mut rows: Vec<[String; 2]> = [
-        ("job", summary.id.clone()),
+    let facts = [
         ("route", summary.route.clone()),
-        ("state", state(summary)),
         ("came by", job.origin.clone()),
-        ("path", summary.path.clone()),
-        ("source is at", job.location.clone()),
         ("size", format!("{} bytes", summary.size)),
         ("sha256", summary.digest.clone()),
         ("priority", summary.priority.to_string()),
@@ -365,10 +372,12 @@ fn text(job: &JobRecord) -> String {
         ("converter", or_dash(&summary.converter)),
         ("plugin", plugin),
         ("options", job.options.as_ref().map_or_else(|| "-".into(), ToString::to_string)),
-    ]
-    .into_iter()
-    .map(|(name, value)| [name.to_string(), value])
-    .collect();
+    ];
+    let mut rows: Vec<[String; 2]> =
+        vec![["job".into(), summary.id.clone()], ["path".into(), summary.path.clone()], ["state".into(), state(summary)]];
+    rows.extend(trouble(job));
+    rows.push(["source is at".into(), job.location.clone()]);
+    rows.extend(facts.map(|(name, value)| [name.to_string(), value]));
     for document in &job.made {
         let digest = document.digest.as_deref().unwrap_or("not recorded");
         rows.push([
@@ -392,13 +401,68 @@ fn text(job: &JobRecord) -> String {
     text
 }
 
+/// What is wrong with a job, and what to do: the first that somebody wants to know.
+fn trouble(job: &JobRecord) -> Vec<[String; 2]> {
+    let mut rows = Vec::new();
+    let detail = job.detail.as_ref().filter(|_| job.summary.outcome.is_some());
+    let said = |value: &Value| match serde_json::from_value::<ConversionError>(value.clone()) {
+        Ok(error) => Some((error.error_type.as_str().to_owned(), error.to_string())),
+        Err(_) => Some((String::new(), value.get("message")?.as_str()?.to_owned())),
+    };
+    if let Some((error_type, message)) = detail.and_then(|detail| said(detail.get("error")?)) {
+        rows.push(["error".to_owned(), message]);
+        let remedy = remedy(&error_type);
+        if !remedy.is_empty() {
+            rows.push(["what to do".to_owned(), remedy.to_owned()]);
+        }
+    }
+    let problems = detail.and_then(|detail| detail.get("problems")?.as_array()).map(Vec::as_slice).unwrap_or_default();
+    let problems: Vec<&Value> =
+        problems.iter().filter(|problem| problem.get("severity").is_some_and(|severity| severity == "error")).collect();
+    if let Some((_, first)) = problems.first().and_then(|problem| said(problem.get("error").unwrap_or(problem))) {
+        let more = if problems.len() > 1 { format!(" (and {} more, below)", problems.len() - 1) } else { String::new() };
+        rows.push(["in part".to_owned(), format!("{first}{more}")]);
+        let remedy =
+            "what could be read was delivered; mend the source and drop it again, or, for a newer plugin, `dropforge replay --deliver`";
+        rows.push(["what to do".to_owned(), remedy.to_owned()]);
+    }
+    for delivery in job.deliveries.iter().filter(|delivery| delivery.state == "dead") {
+        rows.push([format!("refused by {}", delivery.destination), delivery.error.clone().unwrap_or_default()]);
+        rows.push([
+            "what to do".to_owned(),
+            format!("mend what it complains about, then `dropforge queue retry --path {}`", job.summary.path),
+        ]);
+    }
+    rows
+}
+
+/// What to do about an error of this type; docs/operations.md has more.
+fn remedy(error_type: &str) -> &'static str {
+    match error_type {
+        "malformed" => "look at the file at that place; was it taken before it was complete? See the route's `intake.take`",
+        "encoding" => "set the converter's option for the encoding, if it has one",
+        "validation" => "mend the value, the option or the line of configuration that the message names",
+        "missing_field" => "set what is missing in the tester, or in the route's `context` and `options`",
+        "unsupported" => "try another converter or a newer version of this one, or raise the limit that is named",
+        "upstream" => "see whether the server of [upstream] is well, then `dropforge queue retry`",
+        "internal" | "bad_output" => "report it to the author of the plugin, with the sidecar",
+        "trap" => "report it to the author of the plugin, with the sidecar; `dropforge plugin rollback` goes back to the version before",
+        "timeout" | "memory_limit" | "output_limit" => "raise the limit in `limits` of the route or the plugin, or have the plugin mended",
+        "no_converter" => "put a converter for such files into the plugins folder, and it is converted",
+        "io" => "check the disk, the share and the rights, then `dropforge queue retry`",
+        _ => "",
+    }
+}
+
 fn retry(args: &RetryArgs) -> anyhow::Result<()> {
     let filter = chosen(&args.filter, args.all)?;
     let (_, store) = args.state.open()?;
     let retried = store.retry(&filter)?;
     Ok(print(&format!(
-        "{} converted again, {} due now, {} deliveries tried again\n",
-        retried.converted_again, retried.due_now, retried.delivered_again
+        "{} converted again, {} due now, {} tried again\n",
+        retried.converted_again,
+        retried.due_now,
+        counted(retried.delivered_again, "delivery", "deliveries")
     ))?)
 }
 
@@ -420,11 +484,17 @@ fn purge(args: &PurgeArgs) -> anyhow::Result<()> {
     if !args.yes {
         let (dead_letters, deliveries) = store.count_dead(&filter)?;
         bail!(Usage(format!(
-            "this would delete {dead_letters} dead letters with their files, and give up {deliveries} refused deliveries with their documents; add --yes to do it"
+            "this would delete {} with their files, and give up {} with their documents; add --yes to do it",
+            counted(dead_letters, "dead letter", "dead letters"),
+            counted(deliveries, "refused delivery", "refused deliveries")
         )));
     }
     let purged = purge_dead(&store, &filter)?;
-    Ok(print(&format!("{} dead letters deleted, {} refused deliveries given up\n", purged.dead_letters, purged.deliveries))?)
+    Ok(print(&format!(
+        "{} deleted, {} given up\n",
+        counted(purged.dead_letters, "dead letter", "dead letters"),
+        counted(purged.deliveries, "refused delivery", "refused deliveries")
+    ))?)
 }
 
 fn give_up(args: &PurgeArgs, destination: &str) -> anyhow::Result<()> {
@@ -436,10 +506,13 @@ fn give_up(args: &PurgeArgs, destination: &str) -> anyhow::Result<()> {
         bail!("nothing that was meant waits for {destination}; {awaited}");
     }
     if !args.yes {
-        bail!(Usage(format!("this would give up the documents of {jobs} jobs that wait for {destination}; add --yes to do it")));
+        bail!(Usage(format!(
+            "this would give up the documents of {} for {destination}; add --yes to do it",
+            counted(jobs, "job that waits", "jobs that wait")
+        )));
     }
     let given_up = store.give_up_destination(&filter, destination)?;
-    Ok(print(&format!("the documents of {given_up} jobs for {destination} given up\n"))?)
+    Ok(print(&format!("the documents of {} for {destination} given up\n", counted(given_up, "job", "jobs")))?)
 }
 
 #[cfg(test)]

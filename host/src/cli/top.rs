@@ -19,6 +19,8 @@ use super::api::{Api, DaemonArgs};
 use super::overview::{Overview, converter_state};
 use super::table::{printable, thousands};
 
+/// Lines of the curve of rates.
+const CURVE: u16 = 4;
 /// Rates that the curve remembers, one for each look.
 const HISTORY: usize = 600;
 
@@ -121,17 +123,16 @@ impl View {
 
     fn draw(&self, frame: &mut Frame) {
         let head = self.now.head();
-        let height = |rows: usize| Constraint::Length(u16::try_from(rows + 2).unwrap_or(u16::MAX));
         let (routes, converters, destinations) = (&self.now.routes, self.now.converters(), &self.now.totals.destinations);
-        let [top, curve, first, second, third, foot] = Layout::vertical([
-            Constraint::Length(u16::try_from(head.len()).unwrap_or(u16::MAX)),
-            Constraint::Length(4),
-            height(routes.len() + 1),
-            height(converters.len() + 1),
-            height(destinations.len() + 1),
-            Constraint::Length(1),
-        ])
-        .areas(frame.area());
+        // With their titles.
+        let wanted = [routes.len(), converters.len(), destinations.len()].map(|rows| u16::try_from(rows + 1).unwrap_or(u16::MAX));
+        let above = u16::try_from(head.len()).unwrap_or(u16::MAX);
+        let room = frame.area().height.saturating_sub(above).saturating_sub(1);
+        let with_borders = wanted.map(|rows| rows.saturating_add(2));
+        let roomy = with_borders.iter().fold(CURVE, |sum, rows| sum.saturating_add(*rows)) <= room;
+        let (curve, [first, second, third]) = if roomy { (CURVE, with_borders) } else { (0, share(room, wanted)) };
+        let [top, curve, first, second, third, foot] =
+            Layout::vertical([above, curve, first, second, third, 1].map(Constraint::Length)).areas(frame.area());
         let bad = Style::new().fg(Color::Red);
         let lines = head.iter().enumerate().map(|(number, line)| {
             let style = match (number, self.now.status.as_str()) {
@@ -142,7 +143,9 @@ impl View {
             Line::styled(printable(line), style)
         });
         frame.render_widget(Paragraph::new(Text::from_iter(lines)), top);
-        self.draw_curve(frame, curve);
+        if roomy {
+            self.draw_curve(frame, curve);
+        }
 
         let rows = routes.iter().map(|route| {
             let files = |overview: &Overview| overview.totals.routes.get(&route.name).and_then(|files| files.get("queued")).copied();
@@ -161,7 +164,7 @@ impl View {
             Row::new(cells.map(|cell| printable(&cell))).style(style)
         });
         let columns = [16, 14, 9, 11, 8, 8].map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
-        table(frame, first, ["ROUTE", "CONVERTER", "WAITING", "TAKEN", "/S", "DEAD", "STATE"], rows, columns);
+        table(frame, first, roomy, ["ROUTE", "CONVERTER", "WAITING", "TAKEN", "/S", "DEAD", "STATE"], rows, columns);
 
         let rows = converters.iter().map(|(name, totals, plugin)| {
             let of = |overview: &Overview, count: fn(&crate::metrics::ConverterTotals) -> u64| {
@@ -180,7 +183,7 @@ impl View {
             Row::new(cells.map(|cell| printable(&cell))).style(if failing { bad } else { Style::new() })
         });
         let columns = [16, 12, 8, 9, 8, 11].map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
-        table(frame, second, ["CONVERTER", "CONVERTED", "/S", "FAILED", "/S", "MEAN", "STATE"], rows, columns);
+        table(frame, second, roomy, ["CONVERTER", "CONVERTED", "/S", "FAILED", "/S", "MEAN", "STATE"], rows, columns);
 
         let rows = destinations.iter().map(|(name, totals)| {
             let delivered =
@@ -195,7 +198,7 @@ impl View {
             Row::new(cells.map(|cell| printable(&cell))).style(if totals.is_down { bad } else { Style::new() })
         });
         let columns = [31, 12, 8, 9].map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
-        table(frame, third, ["DESTINATION", "DELIVERED", "/S", "FAILED", "STATE"], rows, columns);
+        table(frame, third, roomy, ["DESTINATION", "DELIVERED", "/S", "FAILED", "STATE"], rows, columns);
 
         let foot_text = match &self.trouble {
             Some(trouble) => Line::styled(printable(trouble), bad),
@@ -214,13 +217,48 @@ impl View {
     }
 }
 
+/// Lines for tables that want more than there is room for: each gets its title and a row, the first ones what is left.
+fn share(room: u16, wanted: [u16; 3]) -> [u16; 3] {
+    let (mut left, mut given) = (room, [0; 3]);
+    for least in [2, u16::MAX] {
+        for (given, wanted) in given.iter_mut().zip(wanted) {
+            let more = wanted.min(least) - *given;
+            // A title alone says nothing.
+            if *given > 0 || more <= left {
+                *given += more.min(left);
+                left -= more.min(left);
+            }
+        }
+    }
+    given
+}
+
 fn table<'a, const N: usize>(
     frame: &mut Frame,
     area: Rect,
+    bordered: bool,
     titles: [&'a str; N],
     rows: impl Iterator<Item = Row<'a>>,
     columns: impl Iterator<Item = Constraint>,
 ) {
     let header = Row::new(titles).style(Style::new().add_modifier(Modifier::BOLD));
-    frame.render_widget(Table::new(rows, columns).header(header).block(Block::bordered()), area);
+    frame.render_widget(Table::new(rows, columns).header(header).block(if bordered { Block::bordered() } else { Block::new() }), area);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_room_there_is_goes_to_titles_with_a_row_first() {
+        for (room, wanted, given) in [
+            (20, [3, 4, 2], [3, 4, 2]),
+            (7, [3, 4, 2], [3, 2, 2]),
+            (5, [3, 4, 2], [3, 2, 0]),
+            (1, [3, 4, 2], [0, 0, 0]),
+            (6, [1, 5, 2], [1, 3, 2]),
+        ] {
+            assert_eq!(share(room, wanted), given, "{room}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod caches;
 mod clock;
 mod convert_now;
 mod copies;
+mod depths;
 mod inlet;
 mod leftovers;
 mod lock;
@@ -35,7 +36,7 @@ use crate::files;
 use crate::intake::Intake;
 use crate::logging;
 use crate::metrics::{Instance, Metrics, QueueName};
-use crate::plugins::{LoadSettings, PluginFolder};
+use crate::plugins::{LoadSettings, OptionsVerdict, PluginFolder, Registry, check_options};
 use crate::queue::{Lane, MEMBERS_FOLDER, Pausable, QUEUE_FILE, Store};
 use crate::sandbox::{Lookup, Sandbox};
 use crate::server::{Server, ServerConfig, Service, Token};
@@ -215,7 +216,7 @@ impl Daemon {
             metrics.on_scrape(Box::new(move |_| cache.report()));
         }
         let inlet = Arc::new(DaemonInlet::new(Arc::new(uploads), convert_now, Arc::clone(&draining)));
-        let reload = Arc::new(Reload::new(Arc::clone(&config), reread, spool.clone(), runtime.handle().clone()));
+        let reload = Arc::new(Reload::new(Arc::clone(&config), reread, spool.clone(), runtime.handle().clone(), status.registry_cell()));
         let service = Service {
             settings: Arc::clone(&reload) as _,
             status: Arc::clone(&status) as _,
@@ -254,6 +255,7 @@ impl Daemon {
         plugins.registry().suspensions().set_policy((&config.suspension).into());
         let _ = picks.set(Picks::new(Arc::clone(&config), Arc::clone(&store), plugins.registry()));
         status.plugins_are_loaded(plugins.registry());
+        say_wrong_options(&config, &plugins.registry());
 
         if let Some(upstream) = &config.upstream {
             client.watch(upstream);
@@ -334,6 +336,17 @@ impl Daemon {
             exporter.stop();
         }
         tracing::info!("stopped");
+    }
+}
+
+/// Options that a converter does not take fail every file of their route: that is said before the first does.
+fn say_wrong_options(config: &Config, registry: &Registry) {
+    for options in check_options(config, registry) {
+        if let OptionsVerdict::Wrong(reason) = options.verdict
+            && let Some(route) = config.routes.get(options.route)
+        {
+            tracing::error!(route = route.name, reason, "the `options` of a route are wrong: its files will fail");
+        }
     }
 }
 

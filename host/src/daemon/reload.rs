@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::status::RegistryCell;
 use crate::config::Config;
 use crate::delivery::{Deliverer, Spool};
 use crate::files;
 use crate::intake::Intake;
 use crate::logging;
 use crate::metrics::{Instance, Metrics};
+use crate::plugins::{OptionsVerdict, check_options};
 use crate::server::{Declined, Settings};
 use crate::spans::Exporter;
 use crate::upstream::{Client, Lookups};
@@ -28,6 +30,7 @@ pub(super) struct Reload {
     reread: Reread,
     spool: Spool,
     runtime: Handle,
+    registry: RegistryCell,
     /// What the daemon is to start anew with.
     next: Mutex<Option<Arc<Config>>>,
     /// Notified when it is.
@@ -35,8 +38,8 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    pub(super) fn new(config: Arc<Config>, reread: Reread, spool: Spool, runtime: Handle) -> Reload {
-        Reload { config, reread, spool, runtime, next: Mutex::default(), wanted: Notify::new() }
+    pub(super) fn new(config: Arc<Config>, reread: Reread, spool: Spool, runtime: Handle, registry: RegistryCell) -> Reload {
+        Reload { config, reread, spool, runtime, registry, next: Mutex::default(), wanted: Notify::new() }
     }
 
     /// Returns when the daemon is to start anew, with what.
@@ -100,6 +103,16 @@ impl Reload {
         let client = Client::new(&new, Arc::clone(&metrics), self.runtime.clone()).map_err(|error| error.to_string())?;
         if let Some(upstream) = &new.upstream {
             Lookups::new(Arc::clone(&client), upstream).map_err(|error| format!("{error:#}"))?;
+        }
+        // Of plugins in another folder nothing is known yet.
+        if new.plugins_dir == self.config.plugins_dir
+            && let Some(registry) = self.registry.get()
+        {
+            for options in check_options(&new, registry) {
+                if let OptionsVerdict::Wrong(reason) = options.verdict {
+                    return Err(format!("routes[{}].options: {reason}", options.route));
+                }
+            }
         }
         Exporter::check(&new).map_err(|error| format!("{error:#}"))?;
         Deliverer::check(&new, &self.spool, &client, &metrics).map_err(|error| format!("{error:#}"))

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
+use super::depths::Depths;
 use super::pauses;
 use super::pressure::Pressure;
 use crate::config::Config;
@@ -23,6 +24,7 @@ pub(super) type RegistryCell = Arc<OnceLock<Arc<Registry>>>;
 pub(super) struct DaemonStatus {
     config: Arc<Config>,
     store: Arc<Store>,
+    depths: Depths,
     metrics: Arc<Metrics>,
     draining: Arc<AtomicBool>,
     pressure: Arc<Pressure>,
@@ -44,6 +46,7 @@ impl DaemonStatus {
         let intakes = config.routes.iter().map(|_| Arc::default()).collect();
         DaemonStatus {
             config,
+            depths: Depths::new(Arc::clone(&store)),
             store,
             metrics,
             draining,
@@ -130,7 +133,7 @@ impl Status for DaemonStatus {
         Overview {
             instance_id: self.config.instance_id.clone(),
             // Where it cannot be read, readiness says so.
-            queue: json!(self.store.sizes().unwrap_or_default().form()),
+            queue: json!(self.depths.get().unwrap_or_default().form()),
             spool_limit_bytes: self.config.max_spool_bytes,
             disk_free_bytes: disk_free_bytes(&self.config.state_dir).ok(),
             routes: json!(self.routes()),

@@ -9,7 +9,8 @@ use super::leftovers;
 use super::status::RegistryCell;
 use crate::config::Config;
 use crate::delivery::{remove_expired, remove_surplus};
-use crate::queue::{MEMBERS_FOLDER, QueueError, Store, UPLOADS_FOLDER, Wakeup, now_ms};
+use crate::plugins::Plugin;
+use crate::queue::{AskedPlugin, MEMBERS_FOLDER, QueueError, Store, UPLOADS_FOLDER, Wakeup, now_ms};
 
 const INTERVAL: Duration = Duration::from_secs(3600);
 const DAY_MS: i64 = 86_400_000;
@@ -78,9 +79,16 @@ fn said(forgotten: Result<u64, QueueError>) {
 pub(super) fn plugins_changed(store: &Store, registry: &RegistryCell) {
     let Some(registry) = registry.get() else { return };
     let plugins = registry.all();
-    let wants = move |path: &str| {
+    let wants = move |path: &str, asked: &[AskedPlugin]| {
         let name = path.rsplit('/').next().unwrap_or(path);
-        plugins.iter().any(|plugin| plugin.specificity(name, path).is_some())
+        // One that has said that the file is not its own would say so again: else every start would convert all of them once more.
+        let was_asked = |plugin: &Plugin| {
+            asked.iter().any(|asked| match &asked.digest {
+                Some(digest) => *digest == plugin.digest,
+                None => asked.converter == plugin.descriptor.name && asked.version == plugin.descriptor.version,
+            })
+        };
+        plugins.iter().any(|plugin| plugin.specificity(name, path).is_some() && !was_asked(plugin))
     };
     match store.plugins_changed(wants) {
         Ok(0) => {}

@@ -18,6 +18,13 @@ impl Committed {
     }
 }
 
+impl Committed {
+    /// Whether it was only tried what would come of it.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.detail.get(DRY_RUN).is_some_and(|dry_run| *dry_run == true)
+    }
+}
+
 impl CommittedJob {
     /// Whether it was only tried what would come of it.
     pub fn is_dry_run(&self) -> bool {
@@ -34,7 +41,7 @@ impl Store {
     pub fn end_dry_runs(&self, on_trial: &[&str]) -> Result<usize, QueueError> {
         let on_trial = serde_json::json!(on_trial).to_string();
         self.run(move |connection| {
-            let tried = "detail ->> 'dry_run' = 1 AND route NOT IN (SELECT value FROM json_each(?1))";
+            let tried = "dry_run = 1 AND route NOT IN (SELECT value FROM json_each(?1))";
             let again: Vec<String> = connection
                 .prepare(&format!(
                     "SELECT id FROM jobs WHERE source_settled = 2 AND state = 'settled' AND origin = 'http' AND {tried}

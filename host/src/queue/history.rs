@@ -36,6 +36,8 @@ pub struct Filter {
     #[param(required = false)]
     #[schema(required = false)]
     pub dead: bool,
+    /// Those, and sources that were converted only in part.
+    pub attention: bool,
     /// Queued at this time or later, in milliseconds since the epoch.
     pub since_ms: Option<i64>,
     /// Queued before this time, in milliseconds since the epoch.
@@ -204,6 +206,9 @@ impl Filter {
         }
         if self.dead {
             conditions.push(format!("({DEAD})"));
+        }
+        if self.attention {
+            conditions.push(format!("({DEAD} OR outcome = 'partial')"));
         }
         for (condition, moment) in [("created_ms >= ?", self.since_ms), ("created_ms < ?", self.before_ms)] {
             if let Some(moment) = moment {

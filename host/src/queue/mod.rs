@@ -35,7 +35,7 @@ pub use listing::{Sizes, SizesForm, time};
 pub use operate::{Place, Retried, SettledJobs};
 pub use pauses::{Pausable, Pause, Pauses};
 pub use store::{Opened, QUEUE_FILE, QueueError, Store};
-pub use transitions::now_ms;
+pub use transitions::{AskedPlugin, now_ms};
 pub use wakeup::Wakeup;
 
 use std::sync::Arc;

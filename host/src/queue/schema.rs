@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::QueueError;
 
 /// What makes a database of version n one of version n + 1. A released step never changes.
-const STEPS: [&str; 6] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
+const STEPS: [&str; 7] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
 
 /// The version of the tables that this program works with.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -335,4 +335,12 @@ CREATE TABLE pauses (
 const VERSION_6: &str = "
 ALTER TABLE jobs ADD COLUMN trace TEXT;                          -- the W3C traceparent that a posted file came with
 ALTER TABLE jobs ADD COLUMN again_ms INTEGER NOT NULL DEFAULT 0; -- when it was queued again, after it had been settled
+";
+
+/// What was only tried, and what was converted in part, is found without looking at all that is kept.
+const VERSION_7: &str = "
+ALTER TABLE jobs ADD COLUMN dry_run INTEGER NOT NULL DEFAULT 0;  -- 1: nothing of it is delivered, and its source stays
+UPDATE jobs SET dry_run = 1 WHERE detail ->> 'dry_run' = 1;
+CREATE INDEX jobs_tried ON jobs (route) WHERE dry_run = 1;
+CREATE INDEX jobs_partial ON jobs (route) WHERE outcome = 'partial';
 ";

@@ -221,7 +221,8 @@ pub(super) fn commit(connection: &Connection, id: &JobId, committed: &Committed)
     let seq: Option<i64> = connection
         .prepare_cached(
             "UPDATE jobs SET state = 'committed', due_ms = 0, finished_ms = ?2, outcome = ?3, error_type = ?4, converter = ?5, plugin_version = ?6,
-             plugin_digest = ?7, detail = ?8, spool_bytes = ?9, options = ?10, source_settled = 0, waiting = CASE WHEN ?4 = 'no_converter' THEN waiting END
+             plugin_digest = ?7, detail = ?8, spool_bytes = ?9, options = ?10, source_settled = 0, dry_run = ?11,
+             waiting = CASE WHEN ?4 = 'no_converter' THEN waiting END
              WHERE id = ?1 AND state = 'running' RETURNING seq",
         )?
         .query_row(
@@ -236,6 +237,7 @@ pub(super) fn commit(connection: &Connection, id: &JobId, committed: &Committed)
             committed.detail.to_string(),
             committed.documents.iter().map(|document| document.bytes).sum::<u64>().cast_signed(),
             committed.options,
+            committed.is_dry_run(),
         ],
             |row| row.get(0),
         )
@@ -269,31 +271,44 @@ pub(super) fn commit(connection: &Connection, id: &JobId, committed: &Committed)
     Ok(())
 }
 
+/// A plugin that was asked whether a file is its own, as the job's history has it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct AskedPlugin {
+    /// The converter's name.
+    pub converter: String,
+    /// Its version.
+    pub version: String,
+    /// The plugin's digest; none in what earlier versions of Dropforge recorded.
+    #[serde(default)]
+    pub digest: Option<String>,
+}
+
 impl Store {
     /// Makes jobs due that wait for a converter, because the loaded plugins have changed; and queues again what no converter took, where
-    /// `wants` says that one does now. Gives how many.
+    /// `wants` says, of its path and of the plugins that were asked for it, that one does now. Gives how many.
     ///
     /// # Errors
     /// Where the queue cannot write.
-    pub fn plugins_changed(&self, wants: impl Fn(&str) -> bool + Send + 'static) -> Result<usize, QueueError> {
+    pub fn plugins_changed(&self, wants: impl Fn(&str, &[AskedPlugin]) -> bool + Send + 'static) -> Result<usize, QueueError> {
         let released = self.run(move |connection| {
             let waiting = connection
                 .prepare_cached("UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting = 'converter'")?
                 .execute([])?;
-            let refused: Vec<(String, String)> = connection
-                .prepare_cached("SELECT id, path FROM jobs WHERE state = 'settled' AND error_type = 'no_converter'")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            let refused: Vec<(String, String, bool, Option<String>)> = connection
+                .prepare_cached("SELECT id, path, state = 'settled', detail -> '$.candidates' FROM jobs WHERE state IN ('committed', 'settled') AND error_type = 'no_converter'")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
                 .collect::<rusqlite::Result<_>>()?;
-            let mut count = waiting;
-            for (id, _) in refused.iter().filter(|(_, path)| wants(path)) {
-                count += queue_again(connection, id)?;
-            }
+            let asked = |candidates: &Option<String>| -> Vec<AskedPlugin> {
+                candidates.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+            };
             // Those that run may have been refused already by the plugins that were loaded before: they ask once more.
-            connection
-                .prepare_cached(
-                    "UPDATE jobs SET waiting = 'plugins' WHERE state = 'running' OR (state = 'committed' AND error_type = 'no_converter')",
-                )?
-                .execute([])?;
+            let mut ask_again = connection.prepare_cached("UPDATE jobs SET waiting = 'plugins' WHERE state = 'running' OR id = ?1")?;
+            ask_again.execute([""])?;
+            let mut count = waiting;
+            for (id, _, is_settled, _) in refused.iter().filter(|(_, path, _, candidates)| wants(path, &asked(candidates))) {
+                // One that is on its way out is queued when it has ended.
+                if *is_settled { count += queue_again(connection, id)? } else { _ = ask_again.execute([id])? }
+            }
             Ok(count)
         })?;
         self.work().notify();

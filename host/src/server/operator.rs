@@ -113,7 +113,7 @@ pub(super) async fn jobs(State(app): State<App>, uri: Uri) -> Result<Response, P
                 continue;
             }
             // In a query everything is text. What is none of these, the filter refuses by its name.
-            "dead" => text.parse::<bool>().map_or(Value::String(text), Value::from),
+            "attention" | "dead" => text.parse::<bool>().map_or(Value::String(text), Value::from),
             "since_ms" | "before_ms" => text.parse::<i64>().map_or(Value::String(text), Value::from),
             _ => Value::String(text),
         };
@@ -185,7 +185,7 @@ pub(super) async fn act(State(app): State<App>, Segment(action): Segment, reques
         Some(_) => return Err(Problem::new(StatusCode::BAD_REQUEST, "`all` is true or false.")),
     };
     // What says nothing is no condition: it must not come to mean every job.
-    let says_nothing = |key: &str, value: &Value| value.is_null() || (key == "dead" && *value == Value::Bool(false));
+    let says_nothing = |key: &str, value: &Value| value.is_null() || (["attention", "dead"].contains(&key) && *value == Value::Bool(false));
     filter.retain(|key, value| !says_nothing(key, value));
     if filter.is_empty() && !all {
         let detail = "Say which jobs are meant, such as {\"path\": \"panel7.csv\"}, or {\"all\": true}.";

@@ -13,6 +13,7 @@ use crate::sandbox::Input;
 pub(super) struct Candidate {
     pub converter: String,
     pub version: String,
+    pub digest: String,
     pub confidence: u8,
     pub reason: String,
 }
@@ -20,8 +21,8 @@ pub(super) struct Candidate {
 impl From<&Answer> for Candidate {
     fn from(answer: &Answer) -> Self {
         let descriptor = &answer.plugin.descriptor;
-        let (converter, version) = (descriptor.name.clone(), descriptor.version.clone());
-        Candidate { converter, version, confidence: answer.confidence, reason: answer.reason.clone() }
+        let (converter, version, digest) = (descriptor.name.clone(), descriptor.version.clone(), answer.plugin.digest.clone());
+        Candidate { converter, version, digest, confidence: answer.confidence, reason: answer.reason.clone() }
     }
 }
 

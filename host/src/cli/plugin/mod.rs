@@ -67,8 +67,8 @@ fn configuration(file: Option<PathBuf>, plugins: Option<PathBuf>) -> anyhow::Res
 
 /// Where this command keeps compiled plugins: the daemon's cache where it is there and ours, else a folder that goes away with the
 /// command.
-struct CompiledDir {
-    path: PathBuf,
+pub(super) struct CompiledDir {
+    pub(super) path: PathBuf,
     /// Removed when dropped.
     temporary: Option<tempfile::TempDir>,
 }
@@ -79,7 +79,7 @@ impl CompiledDir {
         self.temporary.is_none()
     }
 
-    fn choose(config: Option<&Config>) -> anyhow::Result<CompiledDir> {
+    pub(super) fn choose(config: Option<&Config>) -> anyhow::Result<CompiledDir> {
         let shared = config.map(|config| config.state_dir.join(COMPILED_FOLDER)).filter(|path| is_writable(path));
         if let Some(path) = shared {
             return Ok(CompiledDir { path, temporary: None });

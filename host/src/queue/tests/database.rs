@@ -8,7 +8,7 @@ fn a_newer_database_is_refused_with_both_versions() {
     drop(store);
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = Store::open(&path).err().unwrap().to_string();
-    assert!(error.contains("version 99") && error.contains("up to 6"), "{error}");
+    assert!(error.contains("version 99") && error.contains("up to 7"), "{error}");
 }
 
 #[test]
