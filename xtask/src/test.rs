@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{build, dependencies, setup, term, windows};
+use crate::{build, dependencies, dist, setup, term, windows};
 
 /// Runs all of it, and stops at the first thing that fails.
 ///
@@ -29,6 +29,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     timed("Windows", &|| windows::check(workspace))?;
     timed("dependencies", &|| dependencies::check(workspace))?;
     timed("build", &|| build::all(workspace))?;
+    timed("packages", &|| dist::run(workspace, &["--profile", "dev", "--twice"]))?;
     timed("tests", &|| tests(workspace, arguments))?;
 
     term::section("everything passed");

@@ -18,6 +18,7 @@ mod queue;
 mod replay;
 mod route;
 mod run;
+mod service;
 mod status;
 mod table;
 mod top;
@@ -56,6 +57,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration.";
 enum Command {
     /// Run the daemon: watch inboxes, convert, deliver.
     Run(run::RunArgs),
+    Service(service::ServiceArgs),
     /// Convert files once, without the daemon.
     Convert(convert::ConvertArgs),
     /// Make, build and look at plugins.
@@ -90,7 +92,10 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let result = match cli.command {
+        #[cfg(windows)]
+        Command::Run(args) if args.service => service::windows::dispatch(args, log),
         Command::Run(args) => run::run(args, &log),
+        Command::Service(args) => service::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Plugin(args) => plugin::run(args),
         Command::Status(args) => status::run(&args),

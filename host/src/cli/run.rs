@@ -26,6 +26,10 @@ SIGTERM or Ctrl-C drains: nothing new is taken, running jobs end, the queue stay
 pub(super) struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Run under the service manager, which `dropforge service install` tells to give this.
+    #[cfg(windows)]
+    #[arg(long, hide = true)]
+    pub(super) service: bool,
 }
 
 pub(super) fn run(args: RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
@@ -69,7 +73,7 @@ fn checked() -> Option<Config> {
 }
 
 /// Where this program is: by the path that it was started by, where it has one, so that one that was replaced since is the new one.
-fn program() -> std::io::Result<PathBuf> {
+pub(super) fn program() -> std::io::Result<PathBuf> {
     let named = std::env::args_os().next().map(PathBuf::from).filter(|program| program.is_absolute());
     named.map_or_else(std::env::current_exe, Ok)
 }

@@ -59,7 +59,10 @@ use pressure::Pressure;
 use reload::Reload;
 use running::Running;
 use status::DaemonStatus;
+#[cfg(not(windows))]
 use supervisor::Moment;
+#[cfg(windows)]
+pub use supervisor::{Moment, listen};
 use upkeep::Upkeep;
 use uploads::Uploads;
 
@@ -490,9 +493,25 @@ impl Signals {
 
     #[cfg(not(unix))]
     async fn any(&mut self) -> Request {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+        let interrupted = async {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = interrupted => {}
+            () = STOP.notified() => {}
         }
         Request::Stop
     }
+}
+
+/// Where there are no signals: somebody in this process wants the daemon to stop.
+#[cfg(not(unix))]
+static STOP: tokio::sync::Notify = tokio::sync::Notify::const_new();
+
+/// Has the daemon of this process drain and stop, as Ctrl-C does.
+#[cfg(windows)]
+pub fn stop_soon() {
+    STOP.notify_one();
 }

@@ -1,13 +1,18 @@
-//! What a service manager is told: that the daemon is ready, takes its configuration anew, stops, and is alive. It is systemd's protocol; where
-//! nobody listens (`NOTIFY_SOCKET` is not set), nothing happens. It decides nothing.
+//! What a service manager is told: that the daemon is ready, takes its configuration anew, stops, and is alive. On Linux it is systemd's protocol; where
+//! nobody listens (`NOTIFY_SOCKET` is not set), nothing happens. On Windows the service tells the service manager. It decides nothing.
 
 use tokio::runtime::Runtime;
 
 /// What the daemon does now.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Moment {
-    /// It does its work: so many converters run, and so many routes are served.
-    Ready { converters: usize, routes: usize },
+pub enum Moment {
+    /// It does its work.
+    Ready {
+        /// So many converters run.
+        converters: usize,
+        /// So many routes are served.
+        routes: usize,
+    },
     /// It looks at its configuration, and may start anew. [`Moment::Ready`] follows, from this start or from the next.
     Reloading,
     /// It ends.
@@ -45,12 +50,29 @@ pub(super) fn keep_alive(runtime: &Runtime) {
     });
 }
 
-/// There is no such protocol elsewhere.
-#[cfg(not(target_os = "linux"))]
+/// Who is told on Windows.
+#[cfg(windows)]
+static LISTENER: std::sync::OnceLock<Box<dyn Fn(Moment) + Send + Sync>> = std::sync::OnceLock::new();
+
+/// Has somebody be told of every moment of this process's daemon. The first who asks is.
+#[cfg(windows)]
+pub fn listen(listener: Box<dyn Fn(Moment) + Send + Sync>) {
+    let _ = LISTENER.set(listener);
+}
+
+#[cfg(windows)]
+pub(super) fn tell(moment: Moment) {
+    if let Some(listener) = LISTENER.get() {
+        listener(moment);
+    }
+}
+
+/// There is nobody to tell elsewhere.
+#[cfg(not(any(target_os = "linux", windows)))]
 pub(super) fn tell(moment: Moment) {
     tracing::debug!(?moment, "nobody is told");
 }
 
-/// There is no such protocol elsewhere.
+/// Nobody wants to know elsewhere.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn keep_alive(_runtime: &Runtime) {}

@@ -8,17 +8,19 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use zip::write::SimpleFileOptions;
 
+use super::Release;
 use crate::setup::quietly;
 
 /// Packs a folder, under its own name, with GNU tar: it sorts, and takes times, owners and the header of gzip as told.
 ///
 /// # Errors
 /// Where there is no GNU tar, or it fails.
-pub(super) fn tar_gz(folder: &Path, archive: &Path, epoch: &str) -> Result<String> {
+pub(super) fn tar_gz(folder: &Path, archive: &Path, release: &Release) -> Result<String> {
     let (parent, name) = folder.parent().zip(folder.file_name()).context("a folder has a name")?;
     let mut tar = Command::new("tar");
-    tar.args(["--create", "--format=gnu", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--use-compress-program=gzip -9n"]);
-    tar.arg(format!("--mtime=@{epoch}")).arg("--file").arg(archive).arg("--directory").arg(parent).arg(name);
+    tar.args(["--create", "--format=gnu", "--sort=name", "--owner=0", "--group=0", "--numeric-owner"]);
+    tar.arg(format!("--use-compress-program=gzip -{}n", release.level));
+    tar.arg(format!("--mtime=@{}", release.epoch)).arg("--file").arg(archive).arg("--directory").arg(parent).arg(name);
     let output = quietly(&mut tar)?;
     if !output.status.success() {
         bail!("tar (GNU's is needed): {}", String::from_utf8_lossy(&output.stderr).trim());

@@ -43,7 +43,11 @@ pub(super) fn make(workspace: &Workspace, release: &Release, portable: &Path, st
     write(&stage.join("DEBIAN/control"), &control)?;
     let package = output.join(format!("dropforge_{VERSION}_{architecture}.deb"));
     let mut build = Command::new("dpkg-deb");
-    build.args(["--root-owner-group", "-Zxz", "--build"]).arg(stage).arg(&package).env("SOURCE_DATE_EPOCH", &release.epoch);
+    build
+        .args(["--root-owner-group", if release.level == 9 { "-Zxz" } else { "-Zgzip" }, &format!("-z{}", release.level), "--build"])
+        .arg(stage)
+        .arg(&package)
+        .env("SOURCE_DATE_EPOCH", &release.epoch);
     let built = quietly(&mut build)?;
     if !built.status.success() {
         bail!("dpkg-deb: {}", String::from_utf8_lossy(&built.stderr).trim());

@@ -42,6 +42,8 @@ struct Release {
     bundle: PathBuf,
     /// When the sources were committed, in seconds since 1970.
     epoch: String,
+    /// How hard the packers try: 9 for a release, 1 for a test of the packing.
+    level: u8,
 }
 
 /// Runs it.
@@ -62,7 +64,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     for target in targets {
         section(&target);
         let binary = binary(workspace, &order.profile, &bundle, &target, target == host)?;
-        let release = Release { target, binary, bundle: bundle.clone(), epoch: epoch(workspace)? };
+        let level = if order.profile == "release" { 9 } else { 1 };
+        let release = Release { target, binary, bundle: bundle.clone(), epoch: epoch(workspace)?, level };
         pack(workspace, &release, &output)?;
         if order.twice {
             let again = workspace.target.join("dist").join("again");
@@ -172,6 +175,8 @@ fn binary(workspace: &Workspace, profile: &str, bundle: &Path, target: &str, is_
     if profile != "release" && is_host {
         // What only a debugger reads; a release has none of it.
         let _ = quietly(Command::new("strip").arg("--strip-debug").arg(&kept));
+        // Everybody else wants the one without converters inside in its place.
+        term::command("binary without them", &mut workspace.cargo(&["build", "-p", "dropforge"]))?;
     }
     Ok(kept)
 }
@@ -215,7 +220,7 @@ fn pack(workspace: &Workspace, release: &Release, output: &Path) -> Result<()> {
     if release.target.contains("windows") {
         return term::step("zip", || archive::zip(&folder, &output.join(format!("{name}.zip"))));
     }
-    term::step("tar.gz", || archive::tar_gz(&folder, &output.join(format!("{name}.tar.gz")), &release.epoch))?;
+    term::step("tar.gz", || archive::tar_gz(&folder, &output.join(format!("{name}.tar.gz")), release))?;
     term::step("deb", || deb::make(workspace, release, &folder, &stage.join("deb"), output))
 }
 
