@@ -32,6 +32,14 @@ impl Workspace {
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
         command.args(arguments).current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        // What cargo has told this program of itself. Some build scripts ask to be run again where that changes, so everything above them would be
+        // built anew whenever `cargo xtask` and `cargo` take turns.
+        let told = std::env::vars_os().map(|(name, _)| name);
+        for name in
+            told.filter(|name| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.as_encoded_bytes().starts_with(start.as_bytes())))
+        {
+            command.env_remove(name);
+        }
         command
     }
 
