@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -49,6 +49,8 @@ struct Shared {
     spans: Mutex<Vec<Seen>>,
     requests: Mutex<usize>,
     stalls: bool,
+    /// Why it takes no span, where it does not.
+    refuses: Option<&'static str>,
 }
 
 /// The collector. It is down until it is started.
@@ -76,6 +78,14 @@ impl Collector {
     pub fn stalling() -> Collector {
         let mut collector = Collector::down();
         collector.shared = Arc::new(Shared { stalls: true, ..Shared::default() });
+        collector.start();
+        collector
+    }
+
+    /// One that answers, takes nothing, and says this.
+    pub fn refusing(reason: &'static str) -> Collector {
+        let mut collector = Collector::down();
+        collector.shared = Arc::new(Shared { refuses: Some(reason), ..Shared::default() });
         collector.start();
         collector
     }
@@ -129,6 +139,12 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
     let Ok(request) = ExportTraceServiceRequest::decode(body) else { return StatusCode::BAD_REQUEST.into_response() };
+    if let Some(reason) = shared.refuses {
+        let spans = request.resource_spans.iter().flat_map(|of_resource| &of_resource.scope_spans);
+        let rejected_spans = spans.map(|of_scope| of_scope.spans.len() as i64).sum();
+        let partial_success = Some(ExportTracePartialSuccess { rejected_spans, error_message: reason.into() });
+        return ExportTraceServiceResponse { partial_success }.encode_to_vec().into_response();
+    }
     for of_resource in request.resource_spans {
         let resource = texts(&of_resource.resource.unwrap_or_default().attributes);
         let spans = of_resource.scope_spans.into_iter().flat_map(|of_scope| of_scope.spans);

@@ -216,3 +216,14 @@ fn a_collector_that_is_down_or_hangs_holds_up_nothing() {
         assert!(daemon.log().contains(said), "{}", daemon.log());
     }
 }
+
+#[test]
+fn what_a_collector_refuses_is_counted_and_said() {
+    let (collector, receiver) = (Collector::refusing("the quota is used up"), Receiver::up());
+    let daemon = setup(&tracing(&collector, ""), &receiver).start();
+    daemon.drop_file("a.csv", TABLE);
+    daemon.wait_for_log("the collector refuses some: the quota is used up");
+    wait_for("all its spans to be counted", || daemon.metric("trace_spans_total{result=\"dropped\"}").filter(|dropped| *dropped >= 7.0));
+    assert_eq!(daemon.metric("trace_spans_total{result=\"exported\"}"), Some(0.0));
+    daemon.wait_for_document("a.jsonl");
+}

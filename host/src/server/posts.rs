@@ -62,6 +62,8 @@ enum Piece {
         ("name" = Option<String>, Query, description = "The file's name; the file name of `Content-Disposition` if absent.", example = "results.csv"),
         ("Idempotency-Key" = Option<String>, Header, description = "What the client calls this request, so that it may repeat it.",
             min_length = 1, max_length = 255, pattern = "^[\\x21-\\x7E]+$"),
+        ("traceparent" = Option<String>, Header, description = "The span of the client that this is a part of, as the W3C has it; one that is malformed counts as none.",
+            example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     ),
     request_body(content = Option<String>, content_type = "application/octet-stream", description = "The file. Its media type may be said by `Content-Type`."),
     responses(
@@ -220,7 +222,11 @@ enum Form {
 /// Nothing is queued or kept.
 #[utoipa::path(
     post, path = CONVERT, tag = "files", operation_id = "convert", security(("token" = [])),
-    params(ConvertQuery),
+    params(
+        ConvertQuery,
+        ("traceparent" = Option<String>, Header, description = "The span of the client that this is a part of, as the W3C has it; one that is malformed counts as none.",
+            example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+    ),
     request_body(content = Option<String>, content_type = "application/octet-stream", description = "The file. Its media type may be said by `Content-Type`."),
     responses(
         (status = 200, description = "All documents as JSON; or, unless `form` is `json`, the one document that came of the whole file, as it is.",

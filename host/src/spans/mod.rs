@@ -159,3 +159,58 @@ impl JobTrace {
         Span::begin(&traced.shared, traced.root, traced.remote, kind, "job", traced.queued, &traced.common)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::metrics::Instance;
+
+    fn tracer(ratio: f64, room: usize) -> (Tracer, mpsc::Receiver<proto::Span>) {
+        let (spans, waiting) = mpsc::channel(room);
+        let metrics = Arc::new(Metrics::new(&Instance::default()));
+        let below = (ratio * (1_u64 << 63) as f64) as u64;
+        (Tracer(Some(Arc::new(Shared { below, spans, lost: AtomicU64::new(0), metrics }))), waiting)
+    }
+
+    fn trace(tracer: &Tracer, id: &str, queued_ms: u64, came_with: Option<TraceParent>) -> JobTrace {
+        let facts = Facts { id, route: None, file: "a/b.csv", bytes: 1 };
+        JobTrace::new(tracer.0.as_ref().unwrap(), &facts, UNIX_EPOCH + Duration::from_millis(queued_ms), came_with)
+    }
+
+    fn root(trace: &JobTrace) -> TraceParent {
+        trace.0.as_ref().unwrap().root
+    }
+
+    #[test]
+    fn the_ids_of_a_job_are_a_function_of_it_and_of_when_it_was_queued() {
+        let (tracer, _waiting) = tracer(1.0, 8);
+        let first = root(&trace(&tracer, "a", 5, None));
+        assert_eq!(first, root(&trace(&tracer, "a", 5, None)));
+        for other in [root(&trace(&tracer, "b", 5, None)), root(&trace(&tracer, "a", 6, None))] {
+            assert!(other.trace_id != first.trace_id && other.span_id != first.span_id);
+        }
+        let client = TraceParent { trace_id: [7; 16], span_id: [8; 8], sampled: true };
+        assert_eq!(root(&trace(&tracer, "a", 5, Some(client))), TraceParent { trace_id: [7; 16], ..first });
+    }
+
+    #[test]
+    fn the_ratio_is_the_share_of_traces_that_begin_here() {
+        for (ratio, least, most) in [(0.0, 0, 0), (0.5, 400, 600), (1.0, 1000, 1000)] {
+            let (tracer, _waiting) = tracer(ratio, 1);
+            let sampled = (0..1000).filter(|n| root(&trace(&tracer, &n.to_string(), 0, None)).sampled).count();
+            assert!((least..=most).contains(&sampled), "{ratio}: {sampled}");
+        }
+    }
+
+    #[test]
+    fn a_span_that_finds_no_room_is_lost_and_counted() {
+        let (tracer, mut waiting) = tracer(1.0, 1);
+        let trace = trace(&tracer, "a", 0, None);
+        drop((trace.begin("first"), trace.begin("second")));
+        let shared = tracer.0.as_ref().unwrap();
+        assert_eq!(shared.lost.load(Ordering::Relaxed), 1);
+        assert!(shared.metrics.exposition().contains("trace_spans_total{result=\"dropped\"} 1"));
+        assert_eq!(waiting.try_recv().unwrap().name, "first");
+    }
+}
