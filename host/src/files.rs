@@ -48,6 +48,19 @@ pub fn create_folder(folder: &Path) -> io::Result<()> {
     missing.iter().try_for_each(|created| sync_parent(created))
 }
 
+/// Whether others than its owner may read a file, where the platform says that by modes.
+#[cfg(unix)]
+pub fn others_may_read(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+/// Whether others than its owner may read a file, where the platform says that by modes.
+#[cfg(not(unix))]
+pub fn others_may_read(_path: &Path) -> bool {
+    false
+}
+
 /// Writes a file so that it is either there whole or not at all: temporary name, sync, rename, sync the folder.
 ///
 /// # Errors

@@ -24,6 +24,7 @@ pub mod queue;
 pub mod sandbox;
 pub mod server;
 pub mod spans;
+pub mod tls;
 pub mod toolchain;
 pub mod trace_context;
 pub mod upstream;

@@ -10,6 +10,8 @@ use super::table::thousands;
 use crate::metrics::{ConverterTotals, DestinationTotals, NO_CONVERTER, Totals};
 use crate::plugins::PluginStatus;
 use crate::queue::SizesForm;
+use crate::server::CertificateStatus;
+use crate::tls::SOON_DAYS;
 
 /// The answer of `/api/v1/status`, as far as it is shown.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,12 +23,25 @@ pub(super) struct Overview {
     #[serde(default)]
     pub reasons: Vec<String>,
     pub api_status: String,
+    #[serde(default)]
+    pub certificate: Option<CertificateStatus>,
     pub queue: SizesForm,
     pub spool_limit_bytes: u64,
     pub disk_free_bytes: Option<u64>,
     pub routes: Vec<Route>,
     pub plugins: Vec<PluginStatus>,
     pub totals: Totals,
+}
+
+/// What an operator has to do about the certificate, if anything.
+fn certificate_trouble(certificate: &CertificateStatus) -> Option<String> {
+    let CertificateStatus { file, expires_at, days_left, problem } = certificate;
+    match problem {
+        Some(problem) => Some(format!("  THE NEW CERTIFICATE IS NOT SHOWN, the one before is until {expires_at}: {problem}")),
+        None if *days_left < 0 => Some(format!("  THE CERTIFICATE {file} HAS EXPIRED, on {expires_at}")),
+        None if *days_left < SOON_DAYS => Some(format!("  the certificate {file} expires in {days_left} days")),
+        None => None,
+    }
 }
 
 impl Overview {
@@ -53,6 +68,7 @@ impl Overview {
             self.api_status.replace('_', " ")
         )];
         lines.extend(self.reasons.iter().map(|reason| format!("  {reason}")));
+        lines.extend(self.certificate.iter().filter_map(certificate_trouble));
         let oldest = |seconds: f64, count: u64| if count == 0 { String::new() } else { format!(", the oldest for {}", duration(seconds)) };
         let waiting: Vec<String> = queue
             .waiting

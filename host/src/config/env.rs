@@ -10,8 +10,15 @@ use super::shape;
 const PREFIX: &str = "DROPFORGE_";
 
 /// Names with our prefix that are read elsewhere.
-const ELSEWHERE: [&str; 6] =
-    ["DROPFORGE_LOG", "DROPFORGE_LOG_FORMAT", "DROPFORGE_RELOADED", "DROPFORGE_CRASH_AT", "DROPFORGE_HOLD_AT", "DROPFORGE_HOLD_FILE"];
+const ELSEWHERE: [&str; 7] = [
+    "DROPFORGE_API_TOKEN",
+    "DROPFORGE_LOG",
+    "DROPFORGE_LOG_FORMAT",
+    "DROPFORGE_RELOADED",
+    "DROPFORGE_CRASH_AT",
+    "DROPFORGE_HOLD_AT",
+    "DROPFORGE_HOLD_FILE",
+];
 
 /// Names that pyWATS clients are configured with, and our keys for them.
 const ALIASES: [(&str, &str); 3] =

@@ -78,6 +78,8 @@ pub(super) fn make_absolute(config: &mut Config, base: &Path) {
     let upstream = config.upstream.iter_mut().flat_map(|upstream| upstream.token_file.iter_mut().chain(upstream.password_file.iter_mut()));
     let tracing = config.tracing.iter_mut().flat_map(|tracing| tracing.headers_file.iter_mut());
     let http = config.http.ca_file.iter_mut().chain(config.signatures.trusted_keys.iter_mut()).chain(config.log.file.iter_mut());
+    let tls = config.server.tls.iter_mut();
+    let tls = tls.flat_map(|tls| [&mut tls.certificate_file, &mut tls.key_file].into_iter().chain(tls.ca_file.iter_mut()));
     let routes = config.routes.iter_mut().flat_map(|route| {
         let intake = &mut route.intake;
         let settled = intake.done.iter_mut().chain(intake.failed.iter_mut());
@@ -89,7 +91,7 @@ pub(super) fn make_absolute(config: &mut Config, base: &Path) {
         std::iter::once(&mut intake.path).chain(settled).chain(destinations)
     });
     // An empty path is left for validation to find; it would become the base itself.
-    for path in paths.chain(upstream).chain(tracing).chain(http).chain(routes).filter(|path| !path.as_os_str().is_empty()) {
+    for path in paths.chain(upstream).chain(tracing).chain(http).chain(tls).chain(routes).filter(|path| !path.as_os_str().is_empty()) {
         *path = absolute(base, path);
     }
 }

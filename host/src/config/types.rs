@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConverterChoice, HttpConfig, LimitsConfig, LimitsOverrides, LoadingConfig, LogConfig, Route, SignaturesConfig, SuspensionConfig,
-    TracingConfig, Upstream,
+    ConverterChoice, HttpConfig, LimitsConfig, LimitsOverrides, LoadingConfig, LogConfig, PortsConfig, Route, SignaturesConfig,
+    SuspensionConfig, TracingConfig, Upstream,
 };
 use crate::sandbox::{Capabilities, Limits};
 
@@ -86,6 +86,8 @@ pub struct Config {
     pub suspension: SuspensionConfig,
     /// Whose plugins are loaded.
     pub signatures: SignaturesConfig,
+    /// How the ports are served.
+    pub server: PortsConfig,
     /// The log in a file, besides standard error.
     pub log: LogConfig,
     /// How many settled jobs the history holds at most; the oldest are forgotten first.
@@ -175,6 +177,7 @@ impl Default for Config {
             loading: LoadingConfig::default(),
             suspension: SuspensionConfig::default(),
             signatures: SignaturesConfig::default(),
+            server: PortsConfig::default(),
             log: LogConfig::default(),
             history_max_jobs: 1_000_000,
             result_cache: ResultCacheConfig::default(),

@@ -20,6 +20,7 @@ mod supervisor;
 mod upkeep;
 mod uploads;
 
+use std::fs;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -39,8 +40,9 @@ use crate::metrics::{Instance, Metrics, QueueName};
 use crate::plugins::{LoadSettings, OptionsVerdict, PluginFolder, Registry, check_options};
 use crate::queue::{Lane, MEMBERS_FOLDER, Pausable, QUEUE_FILE, Store};
 use crate::sandbox::{Lookup, Sandbox};
-use crate::server::{Server, ServerConfig, Service, Token};
+use crate::server::{Bounds, Certificate, Server, ServerConfig, Service, TOKEN_VARIABLE, Token};
 use crate::spans::{Exporter, Tracer};
+use crate::tls;
 use crate::upstream::{Client, Lookups};
 use crate::worker::{Context, Workers};
 
@@ -185,12 +187,25 @@ impl Daemon {
             Arc::clone(&draining),
             Arc::clone(&pressure),
         ));
+        let certificate = config.server.tls.as_ref();
+        let certificate = certificate.map(|tls| Certificate::open(&tls.certificate_file, &tls.key_file, &config.state_dir)).transpose()?;
+        if certificate.is_none() && tls::is_spoken(&config.state_dir) {
+            // Of an earlier start: the commands would take it for this one's.
+            fs::remove_file(config.state_dir.join(tls::SHOWN_FILE))
+                .context("cannot take the certificate of an earlier start out of state_dir")?;
+        }
         let server_config = ServerConfig {
             bind_address: config.bind_address,
             health_port: config.health_port,
             metrics_port: config.metrics_port,
             enable_metrics: config.enable_metrics,
-            token: Token::load_or_create(&config.state_dir)?,
+            token: Token::given_or_kept(std::env::var(TOKEN_VARIABLE).ok().as_deref(), &config.state_dir)?,
+            bounds: Bounds {
+                connections: usize::try_from(config.server.max_connections.get()).unwrap_or(usize::MAX),
+                head: Duration::from_secs_f64(config.server.head_seconds),
+                idle: Duration::from_secs_f64(config.server.idle_seconds),
+            },
+            tls: certificate.clone(),
         };
         leftovers::remove(&config.state_dir.join(MEMBERS_FOLDER), &store, Duration::ZERO)
             .context("cannot clean the copies in state_dir")?;
@@ -219,7 +234,8 @@ impl Daemon {
             metrics.on_scrape(Box::new(move |_| cache.report()));
         }
         let inlet = Arc::new(DaemonInlet::new(Arc::new(uploads), convert_now, Arc::clone(&draining)));
-        let reload = Arc::new(Reload::new(Arc::clone(&config), reread, spool.clone(), runtime.handle().clone(), status.registry_cell()));
+        let (handle, registry) = (runtime.handle().clone(), status.registry_cell());
+        let reload = Arc::new(Reload::new(Arc::clone(&config), reread, spool.clone(), handle, registry, certificate));
         let service = Service {
             settings: Arc::clone(&reload) as _,
             status: Arc::clone(&status) as _,
@@ -234,7 +250,7 @@ impl Daemon {
             caches: Arc::new(DaemonCaches { responses: client.cache().cloned(), conversions: cache.clone() }),
         };
         let server = runtime.block_on(Server::start(server_config, service, Arc::clone(&metrics)))?;
-        let running = Running::note(&config.state_dir, server.health_addr())
+        let running = Running::note(&config.state_dir, server.health_addr(), config.server.tls.is_some())
             .inspect_err(
                 |error| tracing::warn!(%error, "cannot write into state_dir where this daemon answers; commands have to be told its port"),
             )

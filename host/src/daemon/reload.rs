@@ -17,8 +17,9 @@ use crate::intake::Intake;
 use crate::logging;
 use crate::metrics::{Instance, Metrics};
 use crate::plugins::{OptionsVerdict, check_options};
-use crate::server::{Declined, Settings};
+use crate::server::{Certificate, Declined, Settings};
 use crate::spans::Exporter;
+use crate::tls::Identity;
 use crate::upstream::{Client, Lookups};
 
 /// Reads the configuration again, as it was read at the start: what is wrong with it is said in words.
@@ -31,6 +32,7 @@ pub(super) struct Reload {
     spool: Spool,
     runtime: Handle,
     registry: RegistryCell,
+    certificate: Option<Arc<Certificate>>,
     /// What the daemon is to start anew with.
     next: Mutex<Option<Arc<Config>>>,
     /// Notified when it is.
@@ -38,8 +40,15 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    pub(super) fn new(config: Arc<Config>, reread: Reread, spool: Spool, runtime: Handle, registry: RegistryCell) -> Reload {
-        Reload { config, reread, spool, runtime, registry, next: Mutex::default(), wanted: Notify::new() }
+    pub(super) fn new(
+        config: Arc<Config>,
+        reread: Reread,
+        spool: Spool,
+        runtime: Handle,
+        registry: RegistryCell,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Reload {
+        Reload { config, reread, spool, runtime, registry, certificate, next: Mutex::default(), wanted: Notify::new() }
     }
 
     /// Returns when the daemon is to start anew, with what.
@@ -57,6 +66,10 @@ impl Reload {
     /// # Errors
     /// Why it is not taken, in words.
     pub(super) fn take(&self) -> Result<Vec<String>, String> {
+        // Its files may have changed, whatever the configuration says.
+        if let Some(certificate) = &self.certificate {
+            certificate.refresh(true);
+        }
         let checked = (self.reread)().and_then(|new| {
             let (changes, new) = (self.config.changes(&new), Arc::new(new));
             if !changes.is_empty() {
@@ -93,6 +106,9 @@ impl Reload {
             && !(error.kind() == ErrorKind::AddrInUse && [self.config.health_port, self.config.metrics_port].contains(&new.health_port))
         {
             return Err(format!("health_port {} cannot be opened on {}: {error}", new.health_port, new.bind_address));
+        }
+        if let Some(tls) = &new.server.tls {
+            Identity::read(&tls.certificate_file, &tls.key_file).map_err(|error| error.to_string())?;
         }
         files::create_folder(&new.plugins_dir)
             .map_err(|error| format!("cannot create plugins_dir {}: {error}", new.plugins_dir.display()))?;

@@ -26,9 +26,9 @@ impl Running {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn note(state_dir: &Path, address: SocketAddr) -> io::Result<Running> {
+    pub fn note(state_dir: &Path, address: SocketAddr, tls: bool) -> io::Result<Running> {
         let path = state_dir.join(FILE);
-        let note = Note { process: std::process::id(), url: url(address.ip(), address.port()) };
+        let note = Note { process: std::process::id(), url: url(address.ip(), address.port(), tls) };
         files::write_whole(&path, &serde_json::to_vec(&note)?)?;
         Ok(Running(path))
     }
@@ -50,13 +50,13 @@ pub fn running_at(state_dir: &Path) -> Option<String> {
 }
 
 /// The address at which to ask a daemon that listens on this one: one that means every interface is no address to connect to.
-pub fn url(address: IpAddr, port: u16) -> String {
+pub fn url(address: IpAddr, port: u16, tls: bool) -> String {
     let address = match address {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         address => address,
     };
-    format!("http://{}", SocketAddr::new(address, port))
+    format!("{}://{}", if tls { "https" } else { "http" }, SocketAddr::new(address, port))
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn every_interface_is_asked_on_loopback() {
-        let url = |bind: &str| url(bind.parse().unwrap(), 8080);
+        let url = |bind: &str| url(bind.parse().unwrap(), 8080, false);
         assert_eq!(url("0.0.0.0"), "http://127.0.0.1:8080");
         assert_eq!(url("::"), "http://[::1]:8080");
         assert_eq!(url("10.0.0.5"), "http://10.0.0.5:8080");
@@ -78,7 +78,7 @@ mod tests {
         let address: SocketAddr = "127.0.0.1:8081".parse().unwrap();
         assert_eq!(running_at(folder.path()), None);
         let lock = StateLock::acquire(folder.path()).unwrap();
-        let running = Running::note(folder.path(), address).unwrap();
+        let running = Running::note(folder.path(), address, false).unwrap();
         assert_eq!(running_at(folder.path()).unwrap(), "http://127.0.0.1:8081");
         drop(lock);
         assert_eq!(running_at(folder.path()), None, "nobody has the folder");

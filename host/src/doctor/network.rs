@@ -11,7 +11,9 @@ use reqwest::{Method, Url};
 use super::Findings;
 use crate::config::{Config, Destination};
 use crate::daemon::StateLock;
+use crate::files;
 use crate::metrics::{Instance, Metrics};
+use crate::tls::{Identity, SOON_DAYS};
 use crate::upstream::{Body, Caching, Client, Request};
 
 /// How long a server may take to answer.
@@ -26,14 +28,42 @@ pub(super) fn examine(config: &Config, findings: &mut Findings) -> anyhow::Resul
         port(config, "metrics_port", config.metrics_port, runs.as_deref(), findings);
     }
     if !config.bind_address.is_loopback() {
-        let text = format!("the ports are open to other machines, on {}", config.bind_address);
+        let tls = if config.server.tls.is_some() { "" } else { ", without TLS: the token can be read on its way" };
+        let text = format!("the ports are open to other machines, on {}{tls}", config.bind_address);
         findings.warning(
             "bind_address",
             text,
             "nothing, if that is meant: changing something, and reading `/api`, takes the token; the rest is open",
         );
     }
+    certificate(config, findings);
     servers(config, findings)
+}
+
+fn certificate(config: &Config, findings: &mut Findings) {
+    let Some(tls) = &config.server.tls else { return };
+    let remedy = "mend the files: a daemon that runs goes on showing the certificate that it had, and one that starts does not";
+    match Identity::read(&tls.certificate_file, &tls.key_file) {
+        Err(error) => findings.problem("server.tls", error.to_string(), remedy),
+        Ok(identity) if identity.days_left() < 0 => {
+            let text = format!("the certificate {} has expired, on {}", tls.certificate_file.display(), identity.expires);
+            findings.problem("server.tls", text, "put a new one in its place; a daemon that runs takes it at once");
+        }
+        Ok(identity) if identity.days_left() < SOON_DAYS => {
+            let text = format!(
+                "the certificate {} expires in {} days, on {}",
+                tls.certificate_file.display(),
+                identity.days_left(),
+                identity.expires
+            );
+            findings.warning("server.tls", text, "put a new one in its place; a daemon that runs takes it at once");
+        }
+        Ok(identity) => findings.ok("server.tls", format!("the certificate is good until {}", identity.expires)),
+    }
+    if files::others_may_read(&tls.key_file) {
+        let text = format!("others than its owner may read the key {}", tls.key_file.display());
+        findings.warning("server.tls", text, format!("chmod 600 {}", tls.key_file.display()));
+    }
 }
 
 fn port(config: &Config, key: &str, port: u16, daemon: Option<&str>, findings: &mut Findings) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body;
+use super::body::Incoming;
 use super::endpoints::App;
 use super::openapi::{Absent, Bad, Bounded, Guarded};
 use super::operator::{Declined, problem};
@@ -84,7 +84,7 @@ pub(super) async fn act(State(app): State<App>, Segment(action): Segment, reques
     if !["clear", "invalidate"].contains(&action.as_str()) {
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("There is no action {action:?}; there are clear and invalidate.")));
     }
-    let wanted: Wanted = body::json(request.into_body()).await?.unwrap_or_default();
+    let wanted: Wanted = Incoming::new(request.into_body(), app.idle).json().await?.unwrap_or_default();
     let removed = match (action.as_str(), wanted) {
         ("clear", Wanted { cache, pattern: None }) => app.blocking(move |app| app.caches.clear(cache.as_deref())).await?,
         ("invalidate", Wanted { cache: None, pattern: Some(pattern) }) => app.blocking(move |app| app.caches.invalidate(&pattern)).await?,

@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caches::{self, Caches};
+use super::certificate::Certificate;
 use super::events;
 use super::inlet::Inlet;
 use super::listener::Stopping;
@@ -72,6 +73,9 @@ pub(super) struct App {
     /// One for each stream of events.
     pub(super) streams: Arc<Semaphore>,
     pub(super) stopping: Stopping,
+    /// How long nothing of a body may come.
+    pub(super) idle: Duration,
+    certificate: Option<Arc<Certificate>>,
     /// The document of the API, as JSON.
     document: Arc<OnceLock<Bytes>>,
 }
@@ -94,6 +98,8 @@ impl App {
             posts: Arc::new(Semaphore::new(MAX_POSTS)),
             streams: Arc::new(Semaphore::new(events::MOST_STREAMS)),
             stopping,
+            idle: config.bounds.idle,
+            certificate: config.tls.clone(),
             document: Arc::default(),
         }
     }
@@ -367,6 +373,7 @@ async fn overview(State(app): State<App>) -> Result<Response, Problem> {
             status: if reasons.is_empty() { "ready" } else { "not_ready" },
             reasons,
             api_status: app.status.api_status(),
+            certificate: app.certificate.as_ref().map(|certificate| certificate.status()),
             overview,
         }
     });

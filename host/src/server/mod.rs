@@ -4,6 +4,8 @@
 
 mod body;
 mod caches;
+mod certificate;
+mod connections;
 mod endpoints;
 mod events;
 mod file_name;
@@ -18,6 +20,7 @@ mod query;
 mod segment;
 mod settings;
 mod shapes;
+mod stall;
 mod token;
 
 use std::io;
@@ -25,7 +28,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -35,12 +37,14 @@ use tokio::time;
 use utoipa::ToSchema;
 
 pub use caches::Caches;
+pub use certificate::{Certificate, CertificateStatus};
 pub use inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Receipt, Refusal, Upload, UploadRequest};
+pub use listener::Bounds;
 pub use operator::{Action, Declined, Operator};
 pub use pauses::{Pauses, Target};
 pub use settings::Settings;
 pub use shapes::{Overview, PauseForm, RouteStatus};
-pub use token::{Token, TokenError};
+pub use token::{TOKEN_VARIABLE, Token, TokenError};
 
 use crate::metrics::Metrics;
 use endpoints::App;
@@ -107,6 +111,10 @@ pub struct ServerConfig {
     pub enable_metrics: bool,
     /// The secret that what changes something asks for, and off loopback reading `/api`, too.
     pub token: Token,
+    /// What clients of each port are held to.
+    pub bounds: Bounds,
+    /// The certificate of both ports; none where they do not speak TLS.
+    pub tls: Option<Arc<Certificate>>,
 }
 
 /// Why the server did not start.
@@ -155,8 +163,13 @@ impl Server {
         let app = App::new(service, metrics, &config, stopping.clone());
         let (opened, metrics_addr) = watch::channel(None);
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, endpoints::health(app.clone()), stopping.clone()));
+        let (bounds, tls) = (config.bounds, config.tls.clone());
+        tasks.spawn(serve(listener, endpoints::health(app.clone()), bounds, tls.clone(), stopping.clone()));
+        if let Some(certificate) = tls.clone() {
+            tasks.spawn(certificate::watch(certificate, stopping.clone()));
+        }
         tracing::info!("Health server started on port {}", health_addr.port());
+        warn_of_openness(address, tls.is_some());
         if config.enable_metrics {
             tracing::info!("Metrics collection enabled");
             let wanted = SocketAddr::new(address, config.metrics_port);
@@ -166,7 +179,8 @@ impl Server {
                 // The first attempt is made here, so that a free port is open when this returns.
                 let first = bind(wanted).await;
                 opened.send_replace(first.as_ref().ok().map(|(address, _)| *address));
-                tasks.spawn(serve_metrics(first, wanted, retry, endpoints::metrics(app), opened, stopping));
+                let serving = move |listener, stopping| serve(listener, endpoints::metrics(app), bounds, tls, stopping);
+                tasks.spawn(serve_metrics(first, wanted, retry, serving, opened, stopping));
             }
         }
         Ok(Server { health_addr, metrics_addr, stop, tasks })
@@ -189,12 +203,28 @@ impl Server {
     }
 }
 
+/// Whoever opens the ports to others is told what that means.
+fn warn_of_openness(address: IpAddr, has_tls: bool) {
+    if address.is_loopback() {
+        return;
+    }
+    let reading = "health and metrics answer everybody, `/api` whoever has the token";
+    if has_tls {
+        tracing::warn!("THE PORTS ARE OPEN TO OTHER MACHINES, on {address}: {reading}");
+    } else {
+        tracing::warn!(
+            "THE PORTS ARE OPEN TO OTHER MACHINES, on {address}, WITHOUT TLS: {reading}, and the token can be read on its way. Set `server.tls`, or \
+             `bind_address` to a loopback address"
+        );
+    }
+}
+
 /// Serves the metrics port, however long it takes to get it.
-async fn serve_metrics(
+async fn serve_metrics<S: Future<Output = ()>>(
     first: io::Result<(SocketAddr, TcpListener)>,
     wanted: SocketAddr,
     retry: Duration,
-    app: Router,
+    serving: impl FnOnce(TcpListener, Stopping) -> S,
     opened: watch::Sender<Option<SocketAddr>>,
     mut stopping: Stopping,
 ) {
@@ -221,7 +251,7 @@ async fn serve_metrics(
     };
     tracing::info!("Metrics server started on port {}", address.port());
     opened.send_replace(Some(address));
-    serve(listener, app, stopping).await;
+    serving(listener, stopping).await;
 }
 
 async fn bind(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {

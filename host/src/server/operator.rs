@@ -7,7 +7,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use super::body;
+use super::body::Incoming;
 use super::endpoints::App;
 use super::openapi::{Absent, Bad, Bounded, Guarded};
 use super::problem::Problem;
@@ -178,7 +178,7 @@ pub(super) async fn act(State(app): State<App>, Segment(action): Segment, reques
             return Err(Problem::new(StatusCode::NOT_FOUND, format!("There is no action {other:?}; there are retry, purge and replay.")));
         }
     };
-    let mut filter: Map<String, Value> = body::json(request.into_body()).await?.unwrap_or_default();
+    let mut filter: Map<String, Value> = Incoming::new(request.into_body(), app.idle).json().await?.unwrap_or_default();
     let all = match filter.remove("all") {
         None | Some(Value::Null) => false,
         Some(Value::Bool(all)) => all,

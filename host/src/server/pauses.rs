@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body;
+use super::body::Incoming;
 use super::endpoints::App;
 use super::openapi::{Absent, Bad, Bounded, Guarded};
 use super::operator::{Declined, problem};
@@ -120,7 +120,7 @@ pub(super) async fn resume_converter(app: State<App>, name: Segment) -> Result<R
 }
 
 async fn pause(State(app): State<App>, target: Target, Segment(name): Segment, request: Request) -> Result<Response, Problem> {
-    let wanted: Wanted = body::json(request.into_body()).await?.unwrap_or_default();
+    let wanted: Wanted = Incoming::new(request.into_body(), app.idle).json().await?.unwrap_or_default();
     if let Some(reason) = wanted.reason.as_ref().filter(|reason| reason.len() > LONGEST_REASON) {
         let detail = format!("The reason has {} bytes; it may have {LONGEST_REASON}.", reason.len());
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body;
+use super::body::Incoming;
 use super::endpoints::App;
 use super::file_name;
 use super::inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Receipt, Refusal, Upload, UploadRequest};
@@ -92,7 +92,7 @@ pub(super) async fn job(
         let _permit = permit;
         take(&*inlet, upload, inbox)
     });
-    let sent = send(request.into_body(), pieces).await;
+    let sent = send(Incoming::new(request.into_body(), app.idle), pieces).await;
     let taken = taking.await.map_err(|error| failed(&error))?;
     match (taken, sent) {
         // What was refused says why; the rest of the body was not wanted any more.
@@ -120,15 +120,15 @@ fn take(inlet: &dyn Inlet, request: UploadRequest, mut inbox: mpsc::Receiver<Pie
 }
 
 /// Passes a body on, piece by piece, as fast as they are written. It ends early, and well, when nobody takes them any more.
-async fn send(mut body: Body, pieces: mpsc::Sender<Piece>) -> Result<(), Problem> {
+async fn send(mut body: Incoming, pieces: mpsc::Sender<Piece>) -> Result<(), Problem> {
     loop {
-        let next = match body::next_bytes(&mut body).await? {
+        let next = match body.next().await? {
             Some(bytes) => Piece::Bytes(bytes),
             None => Piece::End,
         };
         let ended = matches!(next, Piece::End);
         if pieces.send(next).await.is_err() {
-            body::drain(body).await;
+            body.drain().await;
             return Ok(());
         }
         if ended {
@@ -252,7 +252,7 @@ pub(super) async fn convert(
         let detail = format!("A file to be converted at once has at most {limit} bytes; post a larger one to {JOBS}.");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     };
-    let content = body::collect(request.into_body(), announced, limit, too_large).await?;
+    let content = Incoming::new(request.into_body(), app.idle).collect(announced, limit, too_large).await?;
     let wanted = ConvertRequest {
         // `auto` is no converter's name.
         converter: query.converter.filter(|name| name != "auto"),

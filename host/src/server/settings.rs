@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body;
+use super::body::Incoming;
 use super::endpoints::App;
 use super::openapi::{Bad, Bounded, Guarded};
 use super::operator::{Declined, problem};
@@ -73,7 +73,7 @@ pub(super) async fn reload(State(app): State<App>) -> Result<Response, Problem> 
     responses((status = 200, description = "The filter that it has now.", body = Level, example = json!({ "level": "info" })), Bad, Bounded, Guarded)
 )]
 pub(super) async fn log_level(State(app): State<App>, request: Request) -> Result<Response, Problem> {
-    let wanted: Option<Level> = body::json(request.into_body()).await?;
+    let wanted: Option<Level> = Incoming::new(request.into_body(), app.idle).json().await?;
     let Some(Level { level }) = wanted else {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "Say by which filter, such as {\"level\": \"debug\"}."));
     };

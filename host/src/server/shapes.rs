@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaType, T
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::ApiStatus;
+use super::{ApiStatus, CertificateStatus};
 use crate::delivery::{Purged, Replayed};
 use crate::intake::Trouble;
 use crate::metrics::Totals;
@@ -91,6 +91,8 @@ pub(super) struct StatusPage {
     pub reasons: Vec<String>,
     /// How the upstream server is doing.
     pub api_status: ApiStatus,
+    /// How the certificate of the ports is doing; null where they have none.
+    pub certificate: Option<CertificateStatus>,
     #[serde(flatten)]
     pub overview: Overview,
 }

@@ -136,6 +136,8 @@ fn config() -> ServerConfig {
         metrics_port: 0,
         enable_metrics: true,
         token: Token::from_secret(SECRET),
+        bounds: Bounds { connections: 256, head: Duration::from_secs(75), idle: Duration::from_secs(30) },
+        tls: None,
     }
 }
 

@@ -8,8 +8,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::files;
+
 /// The name of the token's file in the state folder.
 const FILE: &str = "token";
+
+/// The variable of the environment that has the token in place of the file.
+pub const TOKEN_VARIABLE: &str = "DROPFORGE_API_TOKEN";
 
 /// Fewer characters than this are no secret.
 const MIN_LENGTH: usize = 16;
@@ -28,6 +33,11 @@ pub enum TokenError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// What is in the environment is too short to be a secret.
+    #[error(
+        "the API token in {TOKEN_VARIABLE} has fewer than {MIN_LENGTH} characters: give a longer one, or none, and the token is in the state folder"
+    )]
+    TooShortVariable,
     /// What is in the file is too short to be a secret.
     #[error("the API token in {path} has fewer than {MIN_LENGTH} characters: write a longer one, or delete the file to get a new one")]
     TooShort {
@@ -43,6 +53,18 @@ pub struct Token {
 }
 
 impl Token {
+    /// The token that the environment gives, if it does; else that of `state_dir`, as [`Token::load_or_create`] has it.
+    ///
+    /// # Errors
+    /// Where it holds no secret, or the file cannot be read or made.
+    pub fn given_or_kept(given: Option<&str>, state_dir: &Path) -> Result<Token, TokenError> {
+        match given.map(str::trim).filter(|given| !given.is_empty()) {
+            Some(given) if given.len() < MIN_LENGTH => Err(TokenError::TooShortVariable),
+            Some(given) => Ok(Token::from_secret(given)),
+            None => Token::load_or_create(state_dir),
+        }
+    }
+
     /// Reads the token in `state_dir`, or makes one at the first start: 64 random hexadecimal digits in a file that only its owner may read.
     ///
     /// # Errors
@@ -95,16 +117,11 @@ fn create(state_dir: &Path, path: &Path) -> io::Result<String> {
     Ok(secret)
 }
 
-#[cfg(unix)]
 fn warn_if_readable(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
+    if files::others_may_read(path) {
         tracing::warn!(path = %path.display(), "Others than its owner may read the API token: `chmod 600` it");
     }
 }
-
-#[cfg(not(unix))]
-fn warn_if_readable(_path: &Path) {}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -146,6 +163,19 @@ mod tests {
         fs::write(state.path().join("token"), "secret\n").unwrap();
         let error = Token::load_or_create(state.path()).unwrap_err().to_string();
         assert!(error.contains("token") && error.contains("fewer than 16 characters"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_file() {
+        let state = tempfile::tempdir().unwrap();
+        let given = Token::given_or_kept(Some(" 0123456789abcdef\n"), state.path()).unwrap();
+        assert!(given.matches("0123456789abcdef") && !state.path().join("token").exists());
+        let error = Token::given_or_kept(Some("secret"), state.path()).unwrap_err().to_string();
+        assert!(error.contains("DROPFORGE_API_TOKEN has fewer than 16 characters"), "{error}");
+        for none in [None, Some(" ")] {
+            Token::given_or_kept(none, state.path()).unwrap();
+            assert!(state.path().join("token").exists());
+        }
     }
 
     #[test]

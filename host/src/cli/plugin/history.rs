@@ -206,10 +206,11 @@ enum Effect {
 
 /// Waits until the daemon runs the version, if there is a daemon.
 fn wait_for_daemon(config: &Config, name: &str, digest: &str) -> anyhow::Result<Effect> {
-    let url = plugins_url(&base_url(config, None));
+    let daemon = base_url(config, None);
+    let url = plugins_url(&daemon);
     let started = Instant::now();
     loop {
-        let Ok(plugins) = ask(&url) else { return Ok(Effect::NoDaemon) };
+        let Ok(plugins) = ask(config, &daemon) else { return Ok(Effect::NoDaemon) };
         if plugins.iter().any(|plugin| plugin.running.as_ref().is_some_and(|running| running.name == name && running.digest == digest)) {
             return Ok(Effect::Runs);
         }

@@ -13,10 +13,13 @@ use crate::config::Config;
 use crate::plugins::{LoadSettings, PluginStatus, bundled, load_folder};
 use crate::sandbox::Sandbox;
 
-use super::super::api::DaemonArgs;
+use super::super::api::{Api, Asked, DaemonArgs};
 use super::super::print;
 use super::super::table::{align, printable};
 use super::CompiledDir;
+
+/// Where a daemon lists its plugins.
+const PLUGINS: &str = "/api/v1/plugins";
 
 /// How long the daemon, on the same machine, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -56,8 +59,9 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let list = match &args.plugins {
         Some(_) => load(&config)?,
         None => {
-            let url = plugins_url(&args.daemon.base_url(&config));
-            match ask(&url) {
+            let daemon = args.daemon.base_url(&config);
+            let url = plugins_url(&daemon);
+            match ask(&config, &daemon) {
                 Ok(plugins) => List { source: "daemon", from: url, plugins },
                 Err(Silence::NoDaemon) => load(&config).with_context(|| format!("no daemon answers at {url}"))?,
                 Err(Silence::Other(error)) => return Err(error.context(format!("cannot read {url}"))),
@@ -98,21 +102,17 @@ pub(super) enum Silence {
 }
 
 pub(super) fn plugins_url(daemon: &str) -> String {
-    format!("{daemon}/api/v1/plugins")
+    format!("{daemon}{PLUGINS}")
 }
 
-pub(super) fn ask(url: &str) -> Result<Vec<PluginStatus>, Silence> {
-    // A proxy, which the environment may name, cannot reach this machine's loopback.
-    let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).proxy(None).build());
+pub(super) fn ask(config: &Config, daemon: &str) -> Result<Vec<PluginStatus>, Silence> {
     let other = |error: anyhow::Error| Silence::Other(error);
-    match agent.get(url).call() {
-        Ok(mut response) => {
-            let text = response.body_mut().read_to_string().context("cannot read the answer").map_err(other)?;
+    match Api::of(config, daemon, PATIENCE).map_err(other)?.ask(PLUGINS) {
+        Asked::Answer(200, text) => {
             serde_json::from_str(&text).context("the answer is no list of plugins: is it another version of Dropforge?").map_err(other)
         }
-        Err(ureq::Error::StatusCode(404)) => Err(Silence::NoDaemon),
-        Err(ureq::Error::StatusCode(code)) => Err(other(anyhow::anyhow!("the answer has status {code}"))),
-        Err(_) => Err(Silence::NoDaemon),
+        Asked::Answer(404, _) | Asked::Silence(_) => Err(Silence::NoDaemon),
+        Asked::Answer(code, _) => Err(other(anyhow::anyhow!("the answer has status {code}"))),
     }
 }
 

@@ -76,6 +76,13 @@ impl Report {
         }
         self.signatures(config);
         self.log(config);
+        if let Some(tls) = &config.server.tls {
+            for (key, path) in [("certificate_file", &tls.certificate_file), ("key_file", &tls.key_file)] {
+                if path.as_os_str().is_empty() {
+                    self.error(format!("server.tls.{key}"), "it is empty; write the path of a PEM file");
+                }
+            }
+        }
         for (name, plugin) in &config.plugins {
             self.grants(&format!("plugins.{name}.allow"), &plugin.allow, config);
             if !matches!(name.parse(), Ok(ConverterChoice::Named { digest: None, .. })) {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use axum::Router;
+
 use super::*;
 use crate::events::Event;
 use crate::server::endpoints::{self, App};
