@@ -102,6 +102,10 @@ fn every_command_has_help_with_an_example() {
         "route pause",
         "route resume",
         "run",
+        "service",
+        "service install",
+        "service status",
+        "service uninstall",
         "status",
         "top",
     ];

@@ -33,11 +33,7 @@ pub(super) fn portable(workspace: &Workspace, release: &Release, list: &List, fo
     write(&folder.join("dropforge.cdx.json"), &list.text)?;
     let docs = workspace.root.join("docs");
     for file in files(&docs)? {
-        let inside = file.strip_prefix(&docs)?;
-        // Why it was built so is for those who have the sources.
-        if !inside.starts_with("decisions") {
-            put(&file, &folder.join("docs").join(inside), 0o644)?;
-        }
+        put(&file, &folder.join("docs").join(file.strip_prefix(&docs)?), 0o644)?;
     }
     if !release.target.contains("windows") {
         for file in ["dropforge.service", "dropforge.toml"] {

@@ -156,6 +156,9 @@ fn plugins(args: &ConvertArgs, config: &Config, route: Option<&Route>) -> anyhow
     if let Some(named) = named {
         settings.bundled.retain(|bundled| bundled.name() == named);
     }
+    if settings.bundled.len() > 1 && !settings.compiled_dir.exists() {
+        eprintln!("The converters are compiled first, which takes a while; it is kept for the next time.");
+    }
     let folder = &config.plugins_dir;
     let registry = load_folder(folder, sandbox, settings).with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
     let all = registry.all();

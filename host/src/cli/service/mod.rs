@@ -21,7 +21,7 @@ const NAME: &str = "dropforge";
 /// On Linux it is a unit of systemd, on Windows a service. Packages for Debian bring their own unit.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  sudo dropforge service install                    with a user, folders and a configuration of its own
+  sudo dropforge service install                    with a user and folders of its own
   dropforge service install --dry-run               only print what would be done
   dropforge service status")]
 pub(super) struct ServiceArgs {

@@ -25,6 +25,7 @@ const STATE: &str = "/var/lib/dropforge";
 
 pub(super) fn install(args: &InstallArgs) -> anyhow::Result<ExitCode> {
     let root = args.root.as_deref();
+    as_root(root, args.dry_run)?;
     no_package(root)?;
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if args.user.is_empty() || !args.user.chars().all(is_plain) {
@@ -55,7 +56,7 @@ pub(super) fn install(args: &InstallArgs) -> anyhow::Result<ExitCode> {
     for (name, mode) in folders {
         let path = Path::new(STATE).join(name);
         let text = path.display().to_string();
-        // The service makes what is in its folders; what is there stays somebody's.
+        // What is there already stays somebody's.
         let is_new = !path.exists();
         steps.push(Step::Folder { path, mode });
         if is_new {
@@ -81,6 +82,7 @@ pub(super) fn install(args: &InstallArgs) -> anyhow::Result<ExitCode> {
 
 pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<ExitCode> {
     let root = args.root.as_deref();
+    as_root(root, args.dry_run)?;
     let unit = Path::new(UNIT_PATH);
     if !root.map_or_else(|| unit.to_owned(), |root| root.join(UNIT_PATH.trim_start_matches('/'))).exists() {
         no_package(root)?;
@@ -143,6 +145,14 @@ fn unit(program: &Path, config: &Path, user: &str) -> anyhow::Result<String> {
         _ => line.to_owned(),
     });
     Ok(lines.map(|line| line + "\n").collect())
+}
+
+/// Only root may change the running system.
+fn as_root(root: Option<&Path>, dry_run: bool) -> anyhow::Result<()> {
+    if dry_run || root.is_some() || rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    bail!(Usage("this changes the system: run it with sudo, or with --dry-run to see what it would do".to_owned()))
 }
 
 /// A package's service is the package's.
