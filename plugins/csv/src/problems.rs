@@ -21,6 +21,8 @@ pub enum Kind {
     UnclosedQuote,
     /// A record has another delimiter than the table.
     OtherDelimiter,
+    /// A delimiter is missing between two cells.
+    MissingDelimiter,
     /// A cell holds a NUL.
     Nul,
     /// Bytes are no text in the encoding.
@@ -28,8 +30,16 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 7] =
-        [Kind::MissingCells, Kind::ExtraCells, Kind::StrayQuote, Kind::UnclosedQuote, Kind::OtherDelimiter, Kind::Nul, Kind::Encoding];
+    const ALL: [Kind; 8] = [
+        Kind::MissingCells,
+        Kind::ExtraCells,
+        Kind::StrayQuote,
+        Kind::UnclosedQuote,
+        Kind::OtherDelimiter,
+        Kind::MissingDelimiter,
+        Kind::Nul,
+        Kind::Encoding,
+    ];
 
     /// The stable name.
     fn code(self) -> &'static str {
@@ -39,6 +49,7 @@ impl Kind {
             Kind::StrayQuote => "stray_quote",
             Kind::UnclosedQuote => "unclosed_quote",
             Kind::OtherDelimiter => "other_delimiter",
+            Kind::MissingDelimiter => "missing_delimiter",
             Kind::Nul => "nul",
             Kind::Encoding => "invalid_encoding",
         }

@@ -27,6 +27,7 @@
 //! A [`Records`] reads one buffer. A record that the buffer does not hold whole is given back ([`Step::More`]) and read again once there is
 //! more text, so no state outlives a buffer. A quote that never closes and would swallow whole lines is read again as text.
 
+mod divide;
 mod marks;
 mod mend;
 mod rare;
@@ -87,6 +88,8 @@ pub struct Records<'t> {
     second_readings: u32,
     /// How often records were read with another delimiter in vain.
     vain: u32,
+    /// What the columns of the table have, once it was needed.
+    learned: Option<divide::Columns>,
     scratch: Vec<u8>,
     /// Whether the cell in `scratch` stood in quotes.
     was_quoted: bool,
@@ -122,6 +125,7 @@ impl<'t> Records<'t> {
             unclosed: None,
             second_readings: 0,
             vain: 0,
+            learned: None,
             scratch: Vec::new(),
             was_quoted: false,
         }
@@ -162,7 +166,7 @@ impl<'t> Records<'t> {
         let start = self.at;
         loop {
             match if self.is_rare { self.read_rare(sink) } else { self.read(sink) } {
-                Some(Step::Record(record)) if self.expected > 0 && (record.is_odd() || record.cells < self.expected) => {
+                Some(Step::Record(record)) if self.expected > 0 && (record.is_odd() || record.cells != self.expected) => {
                     return self.mend(sink, start, record);
                 }
                 Some(step) => return step,
@@ -271,7 +275,7 @@ impl<'t> Records<'t> {
     #[inline(always)]
     fn record(&self, start: usize, cells: usize, end: usize) -> Record {
         let &Records { extra, stray, unclosed, .. } = self;
-        Record { start, cells, end, extra, stray, unclosed, mended: false, other: None }
+        Record { start, cells, end, extra, stray, unclosed, mended: false, other: None, divided: None }
     }
 
     #[inline(always)]

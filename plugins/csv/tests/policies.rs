@@ -160,3 +160,48 @@ fn a_lone_cr_ends_a_line_by_every_policy() {
         assert_eq!((rows(&run), run.problems.len()), (vec!["1|2".into(), "3|4".into(), "5|6".into()], 0));
     }
 }
+
+/// A station's table with one line in the middle of it.
+fn with_line(line: &str) -> String {
+    const KINDS: [&str; 6] = ["Drill no", "Saw", "Big hammer", "Lamp", "Nails and more", "Tin of paint"];
+    const REMARKS: [&str; 6] = ["Fits, as ever", "no", "As ever", "Late; sent again", "none at all", "Too small"];
+    let row = |number: usize| {
+        let (day, minute, count, price) = (number % 28 + 1, number % 60, number % 13, number % 40);
+        let (kind, remark) = (KINDS[number % 6], REMARKS[number % 5]);
+        format!("2026-11-{day:02};12:{minute:02}:00;{count};AB-{number:04};{price}.{minute:02};{kind};\"{remark}\";x\n")
+    };
+    let rows = |from: usize| (from..from + 20).map(row).collect::<String>();
+    format!("date;time;count;code;price;kind;remark;mark\n{}{line}\n{}", rows(0), rows(100))
+}
+
+#[test]
+fn a_missing_delimiter_is_found_by_what_the_columns_have() {
+    let table = [
+        ("2026-11-0912:30:00;7;ZZ-0001;5.75;Drill no;\"As ever\";x", 1),
+        ("2026-11-09;12:30:007;ZZ-0001;5.75;Drill no;\"As ever\";x", 1),
+        ("2026-11-09;12:30:00;7ZZ-0001;5.75;Drill no;\"As ever\";x", 1),
+        ("2026-11-09;12:30:00;7;ZZ-00015.75;Drill no;\"As ever\";x", 1),
+        ("2026-11-09;12:30:00;7;ZZ-0001;5.75Drill no;\"As ever\";x", 1),
+        ("2026-11-09;12:30:00;7;ZZ-0001;5.75;Drill no\"As ever\";x", 1),
+        // Two of them are missing, or the row ends early: nothing is made up.
+        ("2026-11-0912:30:007;ZZ-0001;5.75;Drill no;\"As ever\";x", 0),
+        ("2026-11-09;12:30:00;7;ZZ-0001;5.75;Drill no;\"As ever\"", 0),
+        // Two words: there is no telling where the first one ends.
+        ("2026-11-09;12:30:00;7;ZZ-0001;5.75;Drill noAs ever;x", 0),
+    ];
+    for (line, divided) in table {
+        let run = convert::<Csv>(TestInput::new("in/table.csv", with_line(line)), json!({"output": "csv"}));
+        let found = run.problems.iter().filter(|(_, error)| error.code == "missing_delimiter").collect::<Vec<_>>();
+        assert_eq!(found.len(), divided, "{line}: {:?}", run.problems);
+        let rows = run.documents[0].text();
+        let row = rows.lines().nth(21).unwrap();
+        assert_eq!(row == "2026-11-09,12:30:00,7,ZZ-0001,5.75,Drill no,As ever,x", divided == 1, "{row}");
+        if let [(_, error)] = found.as_slice() {
+            assert_eq!(error.at.and_then(|at| at.line), Some(22), "{error}");
+            let strict = convert::<Csv>(TestInput::new("in/table.csv", with_line(line)), json!({"on_error": "strict"}));
+            assert_eq!(strict.result.err().map(|error| error.code), Some("missing_delimiter".to_owned()));
+        } else {
+            assert_eq!(run.problems.len(), 1, "{:?}", run.problems);
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! reading of the record. Without a cut into the right number of cells the usual reading stays.
 //!
 //! One that has another delimiter than the table, where that gives it as many cells as the table has columns: a row from another program.
+//! One in which a delimiter is missing: [`super::divide`].
 
 use super::{Dialect, Record, Records, Sink, Step};
 use crate::delimiter::Delimiter;
@@ -78,15 +79,25 @@ impl Records<'_> {
     #[inline(never)]
     pub(super) fn mend<S: Sink + ?Sized>(&mut self, sink: &mut S, start: usize, record: Record) -> Step {
         let record = if record.is_odd() { self.mend_quotes(sink, start, record) } else { record };
-        if record.cells < self.expected && self.expected > 2 && self.vain < VAIN {
+        if record.cells != self.expected && self.expected > 2 && self.vain < VAIN {
             self.vain += 1;
-            return Step::Record(self.with_other_delimiter(sink, start, record).unwrap_or(record));
+            let other = if record.cells < self.expected { self.with_other_delimiter(sink, start) } else { None };
+            let read = match other {
+                None if !record.is_odd() => self.divide(sink, start, record),
+                other => other,
+            };
+            if let Some(read) = read {
+                self.vain -= 1;
+                return Step::Record(read);
+            }
+            // Looking for a missing delimiter costs more than looking for another one.
+            self.vain += 3;
         }
         Step::Record(record)
     }
 
     /// Gives the sink the cells of the line at `start` between other delimiters than the table's.
-    fn with_other_delimiter<S: Sink + ?Sized>(&mut self, sink: &mut S, start: usize, record: Record) -> Option<Record> {
+    fn with_other_delimiter<S: Sink + ?Sized>(&mut self, sink: &mut S, start: usize) -> Option<Record> {
         let rest = self.text.get(start..self.end.min(start + MOST_BYTES))?;
         let line = start + rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).or(self.last.then_some(rest.len()))?;
         for other in OTHERS.into_iter().filter(|other| !self.dialect.delimiter.holds(*other)) {
@@ -104,7 +115,6 @@ impl Records<'_> {
                 }
                 self.at = if line < self.end { self.after_line_end(line) } else { self.end };
                 self.marks.seek(self.at);
-                self.vain -= 1;
                 let read = Record {
                     start,
                     cells: read.cells,
@@ -114,11 +124,12 @@ impl Records<'_> {
                     unclosed: None,
                     mended: false,
                     other: Some(other),
+                    divided: None,
                 };
                 return Some(read);
             }
         }
-        Some(record)
+        None
     }
 
     fn mend_quotes<S: Sink + ?Sized>(&mut self, sink: &mut S, start: usize, record: Record) -> Record {
@@ -145,7 +156,17 @@ impl Records<'_> {
         self.at = if best.end < self.end { self.after_line_end(best.end) } else { self.end };
         self.marks.seek(self.at);
         let stray = record.stray.or(record.unclosed.map(|unclosed| unclosed.at));
-        Record { start, cells: best.cells.len(), end: best.end, extra: None, stray, unclosed: None, mended: true, other: None }
+        Record {
+            start,
+            cells: best.cells.len(),
+            end: best.end,
+            extra: None,
+            stray,
+            unclosed: None,
+            mended: true,
+            other: None,
+            divided: None,
+        }
     }
 
     /// The cheapest cut of the text into as many cells as are expected.

@@ -44,13 +44,15 @@ pub struct Record {
     pub mended: bool,
     /// The delimiter that it has in place of the table's, where only that gives it as many cells as the table has columns.
     pub other: Option<u8>,
+    /// Where a delimiter is missing between two cells, which were told by what their columns have.
+    pub divided: Option<usize>,
 }
 
 impl Record {
     /// Whether its quotes are not as they should be.
     #[inline(always)]
     pub fn is_odd(&self) -> bool {
-        self.stray.is_some() || self.unclosed.is_some() || self.other.is_some()
+        self.stray.is_some() || self.unclosed.is_some() || self.other.is_some() || self.divided.is_some()
     }
 }
 

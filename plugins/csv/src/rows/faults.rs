@@ -15,6 +15,7 @@ pub(super) fn faults(record: &Record, nul: bool, replaced: bool, columns: usize,
         (Kind::StrayQuote, record.stray),
         (Kind::UnclosedQuote, record.unclosed.map(|unclosed| unclosed.at)),
         (Kind::OtherDelimiter, record.other.map(|_| record.start)),
+        (Kind::MissingDelimiter, record.divided),
         (Kind::Nul, nul),
         (Kind::Encoding, replaced.map(|at| record.start + at)),
         (Kind::ExtraCells, record.extra),
@@ -51,6 +52,10 @@ pub(super) fn words(fault: Fault, record: Option<&Record>, columns: usize, name:
                 "it is read with it, as that gives it as many cells as the table has columns".into(),
             )
         }
+        Kind::MissingDelimiter => (
+            "a delimiter is missing between two cells".into(),
+            "they are told by what their columns have elsewhere, in the one way that fits".into(),
+        ),
         Kind::Nul => ("a NUL character".into(), "the cell keeps it".into()),
         Kind::Encoding => (format!("bytes that are not {}", text.encoding()), "the cell has U+FFFD in their place".into()),
         Kind::ExtraCells => (width(), format!("the others are kept, from `{name}`")),
