@@ -547,6 +547,12 @@ fn metrics_that_are_off_leave_a_short_form() {
 #[test]
 fn the_log_has_one_line_for_each_job_in_json_too() {
     let daemon = after_a_mix("", |setup| setup.argument("--log-format=json"));
+    // A job's line follows what is recorded of it.
+    for file in
+        ["a.csv", "b.csv", "suites.xml", "broken.xml", "panic.mis", "partial.mis", "reject.mis", "skip.mis", "suspend.mis", "nobodys.bin"]
+    {
+        daemon.wait_for_log(&format!("\"file\":\"{file}\""));
+    }
     let log = daemon.log();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
     for line in &lines {
