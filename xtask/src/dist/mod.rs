@@ -1,6 +1,6 @@
 //! `cargo xtask dist`: what is released. For each target one binary with the converters inside, packed for those who install it, with a list of all
-//! that is in it, the licences, and check sums. The same sources make the same bytes: times come from the commit, paths are taken out, and
-//! archives are sorted.
+//! that is in it, the licences, and check sums. The same sources are to make the same bytes: times come from the commit, paths are taken
+//! out, and archives are sorted.
 
 mod archive;
 mod contents;
