@@ -221,8 +221,16 @@ fn a_route_s_grant_holds_on_that_route_alone() {
     assert_eq!(sidecar["error_type"], "no_converter", "{sidecar:#}");
     let candidates = sidecar["candidates"].as_array().unwrap();
     let guest = candidates.iter().find(|candidate| candidate["converter"] == "lookup-guest").unwrap();
-    assert_eq!((&guest["confidence"], &guest["reason"]), (&json!(0), &json!(sentence("auto"))));
+    assert_eq!((&guest["confidence"], &guest["reason"], &guest["asked"]), (&json!(0), &json!(sentence("auto")), &json!(false)));
+    assert!(candidates.iter().any(|candidate| candidate["asked"] == true), "{sidecar:#}");
     assert_eq!(server.looked_up().len(), 1);
+
+    // With the line that the sentence names it is asked after all.
+    let granted = routes.replace("converter = 'auto'\n", "converter = 'auto'\nallow = ['lookup']\n");
+    assert_ne!(granted, routes);
+    let daemon = daemon.restart(|setup| setup.config(&(upstream(&server) + &granted)));
+    wait_for("the file that nobody took", || daemon.job("c.lookup").filter(|job| job["outcome"] == "converted"));
+    assert_eq!(server.looked_up().len(), 2);
 }
 
 #[test]

@@ -262,9 +262,9 @@ impl Daemon {
 
         let picks: Arc<OnceLock<Arc<Picks>>> = Arc::default();
         let on_change = {
-            let (store, registry, picks) = (Arc::clone(&store), status.registry_cell(), Arc::clone(&picks));
+            let (config, store, registry, picks) = (Arc::clone(&config), Arc::clone(&store), status.registry_cell(), Arc::clone(&picks));
             Box::new(move || {
-                upkeep::plugins_changed(&store, &registry);
+                upkeep::plugins_changed(&config, &store, &registry);
                 if let Some(picks) = picks.get() {
                     picks.plugins_changed();
                 }
@@ -297,7 +297,7 @@ impl Daemon {
         };
         let workers = Workers::start(context, worker_count(&config)).context("cannot start the workers")?;
         status.workers_are_watched(workers.watchdog());
-        upkeep::plugins_changed(&store, &status.registry_cell());
+        upkeep::plugins_changed(&config, &store, &status.registry_cell());
         let upkeep = Upkeep::start(Arc::clone(&config), Arc::clone(&store)).context("cannot start the upkeep")?;
         let arrivals = Arc::new(QueueArrivals::new(
             Arc::clone(&store),

@@ -76,19 +76,23 @@ fn said(forgotten: Result<u64, QueueError>) {
 }
 
 /// Releases what waited for a plugin: jobs of routes that name it, and files that no converter had taken and whose name one now matches.
-pub(super) fn plugins_changed(store: &Store, registry: &RegistryCell) {
+pub(super) fn plugins_changed(config: &Arc<Config>, store: &Store, registry: &RegistryCell) {
     let Some(registry) = registry.get() else { return };
     let plugins = registry.all();
-    let wants = move |path: &str, asked: &[AskedPlugin]| {
+    let config = Arc::clone(config);
+    let wants = move |route: &str, path: &str, asked: &[AskedPlugin]| {
         let name = path.rsplit('/').next().unwrap_or(path);
-        // One that has said that the file is not its own would say so again: else every start would convert all of them once more.
+        let route = config.routes.iter().find(|known| known.name == route);
+        let granted = |plugin: &Plugin| plugin.check_grants(&config.granted(route, &plugin.descriptor.name), None).is_ok();
+        // One that has said that the file is not its own would say so again: else every start would convert all of them once more. One that
+        // could not say it may do so now, by other grants and limits.
         let was_asked = |plugin: &Plugin| {
-            asked.iter().any(|asked| match &asked.digest {
+            asked.iter().filter(|asked| asked.asked).any(|asked| match &asked.digest {
                 Some(digest) => *digest == plugin.digest,
                 None => asked.converter == plugin.descriptor.name && asked.version == plugin.descriptor.version,
             })
         };
-        plugins.iter().any(|plugin| plugin.specificity(name, path).is_some() && !was_asked(plugin))
+        plugins.iter().any(|plugin| plugin.specificity(name, path).is_some() && !was_asked(plugin) && granted(plugin))
     };
     match store.plugins_changed(wants) {
         Ok(0) => {}

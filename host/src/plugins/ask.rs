@@ -16,6 +16,8 @@ pub struct Answer {
     pub confidence: u8,
     /// Why.
     pub reason: String,
+    /// Whether the converter has said so itself: not where it was not granted what it needs, or its probe failed.
+    pub is_its_own: bool,
 }
 
 /// Asks every converter. The answers come best first: the highest confidence, then the more specific pattern, then the name. `plugins` are
@@ -35,17 +37,17 @@ pub fn ask(
     let mut answers = Vec::with_capacity(plugins.len());
     for plugin in plugins {
         if let Err(error) = granted(&plugin) {
-            answers.push(Answer { plugin, confidence: 0, reason: error.to_string() });
+            answers.push(Answer { plugin, confidence: 0, reason: error.to_string(), is_its_own: false });
             continue;
         }
-        let (confidence, reason) = match plugin.converter.probe(input()?, &limits(&plugin.descriptor.name)) {
-            Ok(probe) => (probe.confidence, probe.reason),
+        let (confidence, reason, is_its_own) = match plugin.converter.probe(input()?, &limits(&plugin.descriptor.name)) {
+            Ok(probe) => (probe.confidence, probe.reason, true),
             Err(error) => {
                 tracing::warn!(converter = plugin.descriptor.name, file = path, %error, "probe failed; the file is not offered to this converter");
-                (0, error.to_string())
+                (0, error.to_string(), false)
             }
         };
-        answers.push(Answer { plugin, confidence, reason });
+        answers.push(Answer { plugin, confidence, reason, is_its_own });
     }
     // The sort keeps the order of equals, which is that of the names.
     answers.sort_by_key(|answer| Reverse((answer.confidence, answer.plugin.specificity(name, path).unwrap_or(0))));

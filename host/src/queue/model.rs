@@ -298,7 +298,7 @@ impl Pair {
                 (job.state, job.attempts) = (if changed { State::Due } else { State::Waits(None) }, job.attempts - 1);
             }
             Step::PluginsChanged => {
-                self.store().plugins_changed(|_, _| false).unwrap();
+                self.store().plugins_changed(|_, _, _| false).unwrap();
                 for job in self.model.jobs.values_mut().filter(|job| job.state == State::Waits(None)) {
                     job.state = State::Due;
                 }

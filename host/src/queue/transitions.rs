@@ -271,6 +271,11 @@ pub(super) fn commit(connection: &Connection, id: &JobId, committed: &Committed)
     Ok(())
 }
 
+/// What earlier versions of Dropforge recorded counts as an answer.
+fn yes() -> bool {
+    true
+}
+
 /// A plugin that was asked whether a file is its own, as the job's history has it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct AskedPlugin {
@@ -281,22 +286,25 @@ pub struct AskedPlugin {
     /// The plugin's digest; none in what earlier versions of Dropforge recorded.
     #[serde(default)]
     pub digest: Option<String>,
+    /// Whether it has answered: not where it was not granted what it needs, or its probe failed.
+    #[serde(default = "yes")]
+    pub asked: bool,
 }
 
 impl Store {
     /// Makes jobs due that wait for a converter, because the loaded plugins have changed; and queues again what no converter took, where
-    /// `wants` says, of its path and of the plugins that were asked for it, that one does now. Gives how many.
+    /// `wants` says, of its route, its path and the plugins that were asked for it, that one does now. Gives how many.
     ///
     /// # Errors
     /// Where the queue cannot write.
-    pub fn plugins_changed(&self, wants: impl Fn(&str, &[AskedPlugin]) -> bool + Send + 'static) -> Result<usize, QueueError> {
+    pub fn plugins_changed(&self, wants: impl Fn(&str, &str, &[AskedPlugin]) -> bool + Send + 'static) -> Result<usize, QueueError> {
         let released = self.run(move |connection| {
             let waiting = connection
                 .prepare_cached("UPDATE jobs SET waiting = NULL, due_ms = 0 WHERE state = 'queued' AND waiting = 'converter'")?
                 .execute([])?;
-            let refused: Vec<(String, String, bool, Option<String>)> = connection
-                .prepare_cached("SELECT id, path, state = 'settled', detail -> '$.candidates' FROM jobs WHERE state IN ('committed', 'settled') AND error_type = 'no_converter'")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+            let refused: Vec<(String, String, String, bool, Option<String>)> = connection
+                .prepare_cached("SELECT id, route, path, state = 'settled', detail -> '$.candidates' FROM jobs WHERE state IN ('committed', 'settled') AND error_type = 'no_converter'")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             let asked = |candidates: &Option<String>| -> Vec<AskedPlugin> {
                 candidates.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
@@ -305,7 +313,8 @@ impl Store {
             let mut ask_again = connection.prepare_cached("UPDATE jobs SET waiting = 'plugins' WHERE state = 'running' OR id = ?1")?;
             ask_again.execute([""])?;
             let mut count = waiting;
-            for (id, _, is_settled, _) in refused.iter().filter(|(_, path, _, candidates)| wants(path, &asked(candidates))) {
+            let wanted = refused.iter().filter(|(_, route, path, _, candidates)| wants(route, path, &asked(candidates)));
+            for (id, _, _, is_settled, _) in wanted {
                 // One that is on its way out is queued when it has ended.
                 if *is_settled { count += queue_again(connection, id)? } else { _ = ask_again.execute([id])? }
             }

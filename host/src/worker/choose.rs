@@ -16,13 +16,15 @@ pub(super) struct Candidate {
     pub digest: String,
     pub confidence: u8,
     pub reason: String,
+    /// Whether it has answered at all: else it is asked again when it may do so.
+    pub asked: bool,
 }
 
 impl From<&Answer> for Candidate {
     fn from(answer: &Answer) -> Self {
         let descriptor = &answer.plugin.descriptor;
         let (converter, version, digest) = (descriptor.name.clone(), descriptor.version.clone(), answer.plugin.digest.clone());
-        Candidate { converter, version, digest, confidence: answer.confidence, reason: answer.reason.clone() }
+        Candidate { converter, version, digest, confidence: answer.confidence, reason: answer.reason.clone(), asked: answer.is_its_own }
     }
 }
 

@@ -16,7 +16,7 @@ fn deferred_jobs_wait_for_their_time_and_only_failures_count() {
     deferred(&store, &id, due, Waiting::Converter);
     assert!(claim(&store).is_none());
     assert_eq!(store.next_due_ms().unwrap(), Some(due));
-    assert_eq!(store.plugins_changed(|_, _| false).unwrap(), 1);
+    assert_eq!(store.plugins_changed(|_, _, _| false).unwrap(), 1);
     assert!(claim(&store).is_some());
 }
 
@@ -46,7 +46,7 @@ fn what_no_converter_took_runs_again_when_one_wants_it() {
         record(&store, [delivered(&id, "folder:/out"), source_settled(&id, Some(&format!("/failed/{path}")), false)]);
     }
     assert_eq!(store.sizes().unwrap().dead_letters.get("r"), Some(&2));
-    assert_eq!(store.plugins_changed(|path, _| path.ends_with(".xml")).unwrap(), 1);
+    assert_eq!(store.plugins_changed(|_, path, _| path.ends_with(".xml")).unwrap(), 1);
     let again = claim(&store).unwrap();
     assert_eq!((again.path.as_str(), again.location), ("a.xml", PathBuf::from("/failed/a.xml")));
     ended(&store, &again.id, converted(1));
@@ -69,7 +69,7 @@ fn a_plugin_that_comes_while_a_job_runs_is_not_missed() {
     let claim = || claim(&store).map(|job| (job.path, job.id));
     let jobs: std::collections::HashMap<String, JobId> = std::iter::from_fn(claim).collect();
     ended(&store, &jobs["refused before they change"], no_converter());
-    store.plugins_changed(|_, _| true).unwrap();
+    store.plugins_changed(|_, _, _| true).unwrap();
     ended(&store, &jobs["refused while they change"], no_converter());
     ended(&store, &jobs["converted"], converted(1));
     deferred(&store, &jobs["waits for its converter"], now_ms() + 1_000_000, Waiting::Converter);
