@@ -154,6 +154,16 @@ fn commands_find_the_daemon_of_a_state_folder_whatever_is_wrong_with_its_configu
         }
         assert_eq!(run(&here, &["config", "check", "-c", "dropforge.toml"]).0, 2);
     }
+    // Where it names no state folder, nobody takes the default's for the daemon's.
+    fs::write(daemon.path("dropforge.toml"), config.replace("state_dir", "state_dri")).unwrap();
+    for arguments in
+        [&["queue", "purge", "--all", "--yes"][..], &["queue", "list"], &["route", "pause", "ict"], &["plugin", "rollback", "csv"]]
+    {
+        let asked = command(&here).args(arguments).args(["-c", "dropforge.toml"]).env_remove("DROPFORGE_STATE_DIR").output().unwrap();
+        let errors = String::from_utf8(asked.stderr).unwrap();
+        assert!(asked.status.code() == Some(2) && errors.contains("did you mean `state_dir`"), "{arguments:?}: {errors}");
+        assert!(errors.contains("--state DIR"), "{arguments:?}: {errors}");
+    }
     // One that was killed left its note; one that stops takes it along.
     daemon.kill();
     assert!(daemon.path("state/daemon.json").exists());

@@ -87,6 +87,12 @@ impl ConfigErrors {
         self.0.iter()
     }
 
+    /// These, and one more after them.
+    pub(super) fn and(mut self, error: ConfigError) -> ConfigErrors {
+        self.0.push(error);
+        self
+    }
+
     /// Nothing if there are no errors.
     pub fn from_vec(errors: Vec<ConfigError>) -> Option<ConfigErrors> {
         (!errors.is_empty()).then_some(ConfigErrors(errors))

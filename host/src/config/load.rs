@@ -124,7 +124,7 @@ const PLACE: [&str; 4] = ["bind_address", "health_port", "plugins_dir", "state_d
 /// into its file since. Where the file is wrong, only what says where the daemon is is taken of it, and the text says so.
 ///
 /// # Errors
-/// As [`load`], where nothing of the file can be used or something else is wrong.
+/// As [`load`], where the file is wrong and nothing says which daemon is meant, or something else is wrong.
 pub fn locate(sources: &Sources) -> Result<(Config, Option<String>), ConfigErrors> {
     let errors = match load(sources) {
         Ok(loaded) => return Ok((loaded.config, None)),
@@ -136,10 +136,12 @@ pub fn locate(sources: &Sources) -> Result<(Config, Option<String>), ConfigError
     let schema = schema();
     let is_right = |key: &str, value: &Value| shape::check(&schema, &Map::from_iter([(key.to_owned(), value.clone())])).is_empty();
     value.retain(|key, value| PLACE.contains(&key.as_str()) && is_right(key, value));
-    // A file of which nothing says where the daemon is leaves that to flags and defaults, unless it could not be read at all.
-    let nothing_known = value.is_empty() && sources.overrides.state.is_none() && sources.overrides.health_port.is_none();
-    if nothing_known && matches!(errors.iter().next(), Some(ConfigError::Syntax { .. } | ConfigError::Extension { .. })) {
-        return Err(errors);
+    // Nobody knows what a wrong file that names no state folder was to say: at the default's, there may be another daemon.
+    let is_named = sources.overrides.state.is_some() || sources.overrides.health_port.is_some();
+    let in_environment = || env::read(&schema, &sources.environment).settings.contains_key("state_dir");
+    if !value.contains_key("state_dir") && !is_named && !in_environment() {
+        let said = "so nobody knows which daemon is meant: mend the file, or name the daemon's state folder with --state DIR";
+        return Err(errors.and(ConfigError::Usage(format!("{} is wrong and has no `state_dir` that can be read, {said}", file.display()))));
     }
     let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
     let Ok(loaded) = complete(sources, Some(file), Document { value, ..Document::default() }, Vec::new()) else { return Err(errors) };

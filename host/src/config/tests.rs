@@ -258,6 +258,27 @@ fn a_key_is_named_with_its_place() {
 }
 
 #[test]
+fn a_wrong_file_that_names_no_state_folder_leads_to_no_daemon() {
+    let located = |case: &Case| {
+        let sources = Sources { need: Need::Nothing, ..case.sources.clone() };
+        locate(&sources).map(|(config, wrong)| (config.state_dir, wrong.is_some()))
+    };
+    let nameless = |text: &str| case().file("line3.toml", text).overrides(|flags| flags.state = None).environment("HOME", "/h");
+    for wrong in ["state_dri = '/s'\n", "state_dir = 3\n", "enable_cash = true\n", "state_dir = \n", "[routes\n"] {
+        let text = format!("health_port = 8081\n{wrong}");
+        let errors = located(&nameless(&text)).unwrap_err().to_string();
+        assert!(errors.contains("line3.toml:2") && errors.ends_with("state folder with --state DIR"), "{errors}");
+        // Whoever says which is asked no more.
+        assert_eq!(located(&case().file("line3.toml", &text)).unwrap().0, Path::new("/state"), "{text}");
+        assert_eq!(located(&nameless(&text).environment("DROPFORGE_STATE_DIR", "/e")).unwrap().0, Path::new("/e"), "{text}");
+        located(&nameless(&text).overrides(|flags| flags.health_port = Some(8081))).unwrap();
+    }
+    assert_eq!(located(&nameless("enable_cash = true\nstate_dir = '/s'\n")).unwrap(), ("/s".into(), true));
+    // One that is right may leave it to the default.
+    assert!(!located(&nameless("health_port = 8081\n")).unwrap().1);
+}
+
+#[test]
 fn what_cannot_be_read_is_said() {
     let mut nothing = case();
     let there_is_none = "there is no configuration: name a file with -c FILE, put a dropforge.toml into the working directory, or give --inbox DIR and --outbox DIR";
