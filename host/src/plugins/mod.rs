@@ -44,7 +44,7 @@ pub use limits::LoadLimits;
 pub use load::{LoadCause, LoadError, load_bundled, load_file};
 pub use options::{OptionInfo, Options, OptionsError};
 pub use plugin::Plugin;
-pub use private::PrivateFolderError;
+pub use private::{PrivateFolderError, is_own_folder};
 pub use registry::{PluginStatus, Refusal, Registry, Running};
 pub use route_options::{OptionsVerdict, RouteOptions, check_options};
 pub use schema::SchemaError;

@@ -39,7 +39,7 @@ pub fn open(folder: &Path) -> Result<(), PrivateFolderError> {
         _ => {}
     }
     let metadata = fs::symlink_metadata(folder).map_err(failed("examine"))?;
-    if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
+    if !is_own_folder(folder) {
         return Err(PrivateFolderError::Foreign(folder.to_owned()));
     }
     if metadata.mode() & 0o077 != 0 {
@@ -61,6 +61,16 @@ pub fn open(folder: &Path) -> Result<(), PrivateFolderError> {
 #[cfg(not(unix))]
 pub fn open(folder: &Path) -> Result<(), PrivateFolderError> {
     fs::create_dir_all(folder).map_err(|error| PrivateFolderError::Io { doing: "create", path: folder.to_owned(), error })
+}
+
+/// Whether it is a folder of this user's, which [`open`] takes: root can write to those of others too.
+pub fn is_own_folder(folder: &Path) -> bool {
+    let Ok(metadata) = fs::symlink_metadata(folder) else { return false };
+    #[cfg(unix)]
+    let ours = std::os::unix::fs::MetadataExt::uid(&metadata) == rustix::process::geteuid().as_raw();
+    #[cfg(not(unix))]
+    let ours = true;
+    metadata.is_dir() && ours
 }
 
 /// Whether a file of a private folder is what this program puts there: a file of this user's that nobody else can write. The folder keeps

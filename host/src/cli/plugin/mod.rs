@@ -14,7 +14,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use crate::config::{self, Config, Need, Overrides, Sources};
-use crate::plugins::COMPILED_FOLDER;
+use crate::plugins::{COMPILED_FOLDER, is_own_folder};
 
 /// What `dropforge plugin` takes.
 #[derive(Debug, Args)]
@@ -80,7 +80,7 @@ impl CompiledDir {
     }
 
     pub(super) fn choose(config: Option<&Config>) -> anyhow::Result<CompiledDir> {
-        let shared = config.map(|config| config.state_dir.join(COMPILED_FOLDER)).filter(|path| is_writable(path));
+        let shared = config.map(|config| config.state_dir.join(COMPILED_FOLDER)).filter(|path| is_own_folder(path) && is_writable(path));
         if let Some(path) = shared {
             return Ok(CompiledDir { path, temporary: None });
         }
@@ -91,4 +91,32 @@ impl CompiledDir {
 
 fn is_writable(folder: &std::path::Path) -> bool {
     tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder).is_ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn the_daemon_s_cache_is_used_where_it_is_ours_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let shares = |state: &str| {
+            let config = Config { state_dir: folder.path().join(state), ..Config::default() };
+            CompiledDir::choose(Some(&config)).unwrap().is_shared()
+        };
+        assert!(!shares("own"), "there is none yet");
+        let compiled = folder.path().join("own").join(COMPILED_FOLDER);
+        std::fs::create_dir_all(&compiled).unwrap();
+        assert!(shares("own"));
+        // Root may write to either of these, but nobody takes compiled code from them.
+        std::fs::create_dir(folder.path().join("linked")).unwrap();
+        std::os::unix::fs::symlink(&compiled, folder.path().join("linked").join(COMPILED_FOLDER)).unwrap();
+        assert!(!shares("linked"));
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&compiled, Some(12_345), None).unwrap();
+            assert!(!shares("own"), "it is another user's");
+        }
+    }
 }
