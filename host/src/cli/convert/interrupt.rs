@@ -1,4 +1,5 @@
-//! What an interrupted conversion leaves: nothing. The folders of documents that are not published yet go with the process.
+//! What an interrupted conversion leaves: the documents that it has published, and nothing else. The folders of those that are not published yet
+//! go with the process.
 
 use std::fs;
 use std::io;
@@ -40,6 +41,8 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        // It is on the list until it is gone: an interruption in between finds it.
+        let _ = fs::remove_dir_all(self.0.path());
         lock().retain(|path| path != self.0.path());
     }
 }
