@@ -104,9 +104,9 @@ pub fn run(config: Config, reread: Reread) -> anyhow::Result<Ended> {
                         let reload = Arc::clone(&daemon.reload);
                         tokio::task::spawn_blocking(move || {
                             supervisor::tell(Moment::Reloading);
-                            if !reload.take().is_ok_and(|changes| !changes.is_empty()) {
-                                supervisor::tell(ready);
-                            }
+                            _ = reload.take();
+                            // It may be that an earlier one was taken, for which the daemon drains.
+                            reload.unless_wanted(|| supervisor::tell(ready));
                         });
                     }
                 },

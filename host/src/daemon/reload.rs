@@ -55,9 +55,18 @@ impl Reload {
     pub(super) async fn wanted(&self) -> Arc<Config> {
         loop {
             self.wanted.notified().await;
-            if let Some(config) = self.next.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // It stays: from here on the daemon is on its way to it.
+            if let Some(config) = self.next.lock().unwrap_or_else(PoisonError::into_inner).clone() {
                 return config;
             }
+        }
+    }
+
+    /// Does something unless the daemon is to start anew; until that is done, it is not.
+    pub(super) fn unless_wanted(&self, then: impl FnOnce()) {
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if next.is_none() {
+            then();
         }
     }
 
