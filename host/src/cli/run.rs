@@ -33,6 +33,8 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
+    #[cfg(unix)]
+    daemon::hangups::hold();
     let (loaded, checked) = (args.config.load(Need::Routes), checked());
     let file = loaded.as_ref().ok().map(|loaded| &loaded.config).or(checked.as_ref()).map(|config| config.log.clone());
     logging::init(log.format, &log.level, &file.unwrap_or_default()).map_err(|error| Usage(error.to_string()))?;
@@ -95,6 +97,7 @@ fn start_anew(program: &Path, config: &Config) -> anyhow::Result<ExitCode> {
         Err(error) => tracing::warn!(%error, "cannot keep the configuration that was checked; it is read once more"),
     }
     logging::flush();
+    daemon::hangups::hold();
     let error = anew.exec();
     Err(anyhow::Error::from(error).context(format!("cannot start {} anew", program.display())))
 }

@@ -6,6 +6,8 @@ mod clock;
 mod convert_now;
 mod copies;
 mod depths;
+#[cfg(unix)]
+pub mod hangups;
 mod inlet;
 mod leftovers;
 mod lock;
@@ -87,6 +89,8 @@ pub fn run(config: Config, reread: Reread) -> anyhow::Result<Ended> {
         .context("cannot start the HTTP threads")?;
     // The handlers are in place before anything is taken, so that an early signal stops cleanly too.
     let mut signals = runtime.block_on(async { signals() })?;
+    #[cfg(unix)]
+    hangups::release();
     supervisor::keep_alive(&runtime);
     let daemon = Daemon::start(config, reread, &runtime)?;
     tracing::info!("Dropforge {} is ready: drop files into the inboxes, plugins into the plugins folder", env!("CARGO_PKG_VERSION"));
@@ -212,7 +216,7 @@ impl Daemon {
         let uploads = Uploads::open(Arc::clone(&config), Arc::clone(&store), Arc::clone(&metrics), Arc::clone(&pressure))
             .context("cannot open the folder of posted files in state_dir")?;
         let client = Client::new(&config, Arc::clone(&metrics), runtime.handle().clone())?;
-        let (tracer, exporter) = match Exporter::start(&config, Arc::clone(&client), Arc::clone(&metrics))? {
+        let (tracer, exporter) = match Exporter::start(&config, &client, Arc::clone(&metrics))? {
             Some((tracer, exporter)) => (tracer, Some(exporter)),
             None => (Tracer::off(), None),
         };

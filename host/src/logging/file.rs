@@ -56,7 +56,7 @@ impl LogFile {
         let (queue, received) = bounded(MAX_LINES);
         let counts = Arc::<Counts>::default();
         let mut writer = Writer {
-            rolling: Rolling { path: path.clone(), max_bytes: config.max_file_bytes, max_files: config.max_files, open: None },
+            rolling: Rolling { path: path.clone(), max_bytes: config.max_file_bytes, max_files: config.max_files, open: None, torn: false },
             counts: Arc::clone(&counts),
             failing: false,
             said: None,
@@ -130,6 +130,10 @@ impl Writer {
 
     /// What is said here goes to standard error, and to this file once more, when it can be written again.
     fn write(&mut self, mut lines: &[Vec<u8>]) {
+        // A flush alone shows nothing of the disk.
+        if lines.is_empty() {
+            return;
+        }
         let path = self.rolling.path.display().to_string();
         while !lines.is_empty() {
             match self.rolling.write(lines) {
@@ -156,12 +160,17 @@ impl Writer {
     }
 }
 
+/// The most files that a configuration may have kept.
+const MOST_FILES: u32 = 1000;
+
 /// A file that makes room for itself.
 struct Rolling {
     path: PathBuf,
     max_bytes: u64,
     max_files: u32,
     open: Option<Open>,
+    /// The file may end within a line.
+    torn: bool,
 }
 
 struct Open {
@@ -182,8 +191,9 @@ impl Rolling {
         if self.current()?.bytes + first.len() as u64 > max_bytes {
             self.roll()?;
         }
+        let torn = std::mem::take(&mut self.torn);
         let open = self.current()?;
-        let (mut text, mut count) = (Vec::new(), 0);
+        let (mut text, mut count) = (if torn { vec![b'\n'] } else { Vec::new() }, 0);
         for line in lines {
             if open.bytes + (text.len() + line.len()) as u64 > max_bytes {
                 break;
@@ -192,8 +202,8 @@ impl Rolling {
             count += 1;
         }
         if let Err(error) = open.file.write_all(&text) {
-            // On a full disk a part of it may be there: no line is left cut.
-            let _ = open.file.set_len(open.bytes);
+            // On a full disk a part of it may be there: no line is left cut, nor, where the system does not allow that, is another joined to it.
+            self.torn = open.file.set_len(open.bytes).is_err();
             self.open = None;
             return Err(error);
         }
@@ -216,25 +226,26 @@ impl Rolling {
     fn roll(&mut self) -> io::Result<()> {
         self.open = None;
         for number in self.numbers_from(self.max_files.saturating_sub(1)) {
-            fs::remove_file(self.numbered(number))?;
+            gone(fs::remove_file(self.numbered(number)))?;
         }
-        let renamed = |from: &Path, to: &Path| match fs::rename(from, to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
-        };
+        let renamed = |from: &Path, to: &Path| gone(fs::rename(from, to));
         for number in (1..self.max_files.saturating_sub(1)).rev() {
             renamed(&self.numbered(number), &self.numbered(number + 1))?;
         }
-        if self.max_files > 1 { renamed(&self.path, &self.numbered(1)) } else { fs::remove_file(&self.path) }
+        if self.max_files > 1 { renamed(&self.path, &self.numbered(1)) } else { gone(fs::remove_file(&self.path)) }
     }
 
-    /// The numbers of older files from this one on: a bound that was larger has left more of them.
+    /// The numbers of older files from this one on: a bound that was larger has left more of them. Files of other programs may be called like
+    /// them, but for a date.
     fn numbers_from(&self, first: u32) -> Vec<u32> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let Some(name) = self.path.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+        let Some(own) = self.path.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
         let number = |entry: fs::DirEntry| {
-            let number: u32 = entry.file_name().to_str()?.strip_prefix(name)?.strip_prefix('.')?.parse().ok()?;
-            (number >= first.max(1)).then_some(number)
+            let name = entry.file_name();
+            let text = name.to_str()?.strip_prefix(own)?.strip_prefix('.')?;
+            let number: u32 = text.parse().ok()?;
+            let is_own = number.to_string() == text && (first.max(1)..=MOST_FILES).contains(&number);
+            (is_own && entry.file_type().is_ok_and(|kind| kind.is_file())).then_some(number)
         };
         fs::read_dir(folder).into_iter().flatten().flatten().filter_map(number).collect()
     }
@@ -244,6 +255,11 @@ impl Rolling {
         name.push(format!(".{number}"));
         name.into()
     }
+}
+
+/// What is not there needs no moving.
+fn gone(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 impl Open {
@@ -267,7 +283,7 @@ mod tests {
     use super::*;
 
     fn rolling(path: &Path, max_files: u32) -> Rolling {
-        Rolling { path: path.to_owned(), max_bytes: 100, max_files, open: None }
+        Rolling { path: path.to_owned(), max_bytes: 100, max_files, open: None, torn: false }
     }
 
     fn write(rolling: &mut Rolling, from: usize, to: usize) {
@@ -293,11 +309,13 @@ mod tests {
         assert_eq!((numbers(&path), numbers(&one.numbered(1))), ((20..22).collect(), (15..20).collect()));
         assert_eq!((numbers(&one.numbered(2)), one.numbered(3).exists()), ((10..15).collect(), false));
         // One that is started anew goes on in the same file, and one that may keep less removes the rest; nothing else of the folder.
-        fs::write(folder.path().join("logs/dropforge.log.old"), "").unwrap();
+        let others = ["old", "007", "20261101"].map(|ending| folder.path().join(format!("logs/dropforge.log.{ending}")));
+        others.iter().for_each(|other| fs::write(other, "").unwrap());
+        fs::create_dir(folder.path().join("logs/dropforge.log.9")).unwrap();
         let mut other = rolling(&path, 2);
         write(&mut other, 22, 26);
         assert_eq!((numbers(&path), numbers(&other.numbered(1))), (vec![25], (20..25).collect()));
-        assert!(!other.numbered(2).exists() && folder.path().join("logs/dropforge.log.old").exists());
+        assert!(!other.numbered(2).exists() && others.iter().all(|other| other.exists()));
         let mut alone = rolling(&path, 1);
         write(&mut alone, 26, 33);
         assert_eq!((numbers(&path), alone.numbered(1).exists()), ((30..33).collect(), false));

@@ -59,7 +59,7 @@ impl Exporter {
     ///
     /// # Errors
     /// An address that validation has let pass.
-    pub fn start(config: &Config, client: Arc<Client>, metrics: Arc<Metrics>) -> anyhow::Result<Option<(Tracer, Exporter)>> {
+    pub fn start(config: &Config, client: &Client, metrics: Arc<Metrics>) -> anyhow::Result<Option<(Tracer, Exporter)>> {
         let Some(tracing) = &config.tracing else { return Ok(None) };
         let url = url(tracing)?;
         let endpoint = without_query(url.as_str()).to_owned();
@@ -69,13 +69,14 @@ impl Exporter {
         // The ratio 1 takes all.
         let below = (tracing.sample_ratio * (1_u64 << 63) as f64) as u64;
         let shared = Arc::new(Shared { below, spans, lost: AtomicU64::new(0), metrics });
+        let client = client.aside();
         let runtime = client.handle();
         let sender = Sender {
             shared: Arc::clone(&shared),
             client,
             url,
             endpoint,
-            headers: Headers::of(tracing),
+            headers: Arc::new(Headers::of(tracing)),
             timeout: Duration::try_from_secs_f64(tracing.timeout_seconds).unwrap_or(AT_THE_END),
             resource: resource(config, tracing),
             failing: false,
@@ -128,7 +129,7 @@ struct Sender {
     client: Arc<Client>,
     url: Url,
     endpoint: String,
-    headers: Headers,
+    headers: Arc<Headers>,
     timeout: Duration,
     resource: Resource,
     /// The last spans did not get there.
@@ -202,7 +203,12 @@ impl Sender {
 
     /// Posts spans. Gives how many the collector did not take, and why.
     async fn post(&self, body: Bytes, at_most: Duration) -> Result<(u64, String), String> {
-        let mut headers = self.headers.read()?;
+        let until = Instant::now() + at_most;
+        let headers = Arc::clone(&self.headers);
+        // A file on a share may hang; the threads that answer requests must not.
+        let read = tokio::task::spawn_blocking(move || headers.read());
+        let mut headers =
+            timeout_at(until, read).await.map_err(|_| "the headers could not be read in time")?.map_err(|error| error.to_string())??;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         let request = Request {
             method: Method::POST,
@@ -214,7 +220,7 @@ impl Sender {
             // A collector may get spans twice: they have ids.
             repeatable: true,
             most_bytes: ANSWER_BYTES,
-            until: Some(std::time::Instant::now() + at_most),
+            until: Some(until.into_std()),
             caching: Caching::Bypassed,
         };
         let response = self.client.send(&request).await.map_err(|error| error.message)?;

@@ -141,6 +141,20 @@ impl Client {
         Ok(Arc::new(Client { http, hosts, timeout: seconds(config.http.timeout_seconds), metrics, runtime, upstream, cache }))
     }
 
+    /// A client for what is beside the work, such as spans: what fails of it keeps no document back, takes no share of `requests_per_second`, and
+    /// says nothing of the upstream server, even where all of these are one server.
+    pub fn aside(&self) -> Arc<Client> {
+        Arc::new(Client {
+            http: self.http.clone(),
+            hosts: Hosts::new(0.0),
+            timeout: self.timeout,
+            metrics: Arc::clone(&self.metrics),
+            runtime: self.runtime.clone(),
+            upstream: None,
+            cache: None,
+        })
+    }
+
     /// Asks the upstream server from time to time whether it is there, as long as there is this client.
     pub fn watch(self: &Arc<Self>, upstream: &Upstream) {
         self.expect(Method::GET.as_str(), without_query(&upstream.url));
