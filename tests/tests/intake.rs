@@ -332,7 +332,8 @@ fn a_huge_file_is_read_in_little_memory() {
     fs::rename(daemon.path("in/.huge.tmp"), daemon.path("in/huge.csv")).unwrap();
     let sidecar = daemon.wait_for_sidecar("huge.csv");
     assert_eq!((&sidecar["error"]["code"], &sidecar["source"]["bytes"]), (&"input_too_large".into(), &bytes.into()));
-    let grown = peak_memory(&daemon) - before;
+    // The kernel counts a process's pages roughly: its peak may go down by a few.
+    let grown = peak_memory(&daemon).saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes more for a file of {bytes}");
 }
 

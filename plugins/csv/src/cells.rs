@@ -12,7 +12,21 @@ pub struct Cells {
     ends: Vec<usize>,
 }
 
+/// How much room some cells need.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Size {
+    /// How many there are.
+    pub cells: usize,
+    /// How many bytes they have.
+    pub bytes: usize,
+}
+
 impl Cells {
+    /// None yet, with just the room for these.
+    pub fn with_room(size: Size) -> Self {
+        Self { text: Vec::with_capacity(size.bytes), ends: Vec::with_capacity(size.cells) }
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.ends.len()
@@ -55,5 +69,16 @@ impl Sink for Cells {
     fn restart(&mut self) {
         self.text.clear();
         self.ends.clear();
+    }
+}
+
+impl Sink for Size {
+    fn cell(&mut self, _: usize, _: &[u8], from: usize, to: usize, _: bool) {
+        self.cells += 1;
+        self.bytes += to - from;
+    }
+
+    fn restart(&mut self) {
+        *self = Self::default();
     }
 }

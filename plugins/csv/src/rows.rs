@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use dropforge_sdk::{Input, Result};
 
-use crate::cells::Cells;
+use crate::cells::{Cells, Size};
 use crate::detect::layout::Layout;
 use crate::detect::sections::{Found, Known, Section, Window};
 use crate::head::Head;
@@ -169,13 +169,16 @@ impl<'a, 'i> Rows<'a, 'i> {
     /// # Errors
     /// As [`Rows::open`].
     pub fn width(&mut self) -> Result<usize> {
-        let columns = self.next_record()?.map_or(0, |(_, record, _)| record.cells);
+        let columns = self.whole_record()?.map_or(0, |size| size.cells);
         self.table.columns = columns;
         Ok(columns)
     }
 
     fn row_of_names(&mut self) -> Result<Cells> {
-        let Some((names, record, at)) = self.next_record()? else { return Ok(Cells::default()) };
+        let Some(size) = self.whole_record()? else { return Ok(Cells::default()) };
+        let mut names = Cells::with_room(size);
+        let (step, at) = self.next_record(&mut names);
+        let Step::Record(record) = step else { return Ok(Cells::default()) };
         // The names say how many columns there are; none of them is one too many.
         let record = Record { extra: None, ..record };
         let nul = names.iter().any(|name| name.contains(&0));
@@ -186,26 +189,31 @@ impl<'a, 'i> Rows<'a, 'i> {
         Ok(names)
     }
 
-    /// The record that the window begins with, and where it ends; the window grows until it holds it.
-    fn next_record(&mut self) -> Result<Option<(Cells, Record, usize)>> {
+    /// The size of the record that the window begins with; the window grows until it holds it.
+    ///
+    /// Nothing is kept meanwhile, since a header may have a million names.
+    fn whole_record(&mut self) -> Result<Option<Size>> {
         loop {
-            let mut cells = Cells::default();
-            let (padded, end, ended) = (self.text.padded(), self.text.end(), self.text.ended());
-            let mut records = Records::new(self.dialect, padded, end, ended).expecting(self.table.columns);
-            let step = loop {
-                match records.next(&mut cells as &mut dyn Sink) {
-                    Step::Blank | Step::Comment => {}
-                    step => break step,
-                }
-            };
-            let at = records.at();
-            match step {
-                Step::Record(record) => return Ok(Some((cells, record, at))),
-                Step::More => {
+            let mut size = Size::default();
+            match self.next_record(&mut size) {
+                (Step::Record(_), _) => return Ok(Some(size)),
+                (Step::More, at) => {
                     self.read = at;
                     self.fill()?;
                 }
-                Step::Blank | Step::Comment | Step::End => return Ok(None),
+                (Step::Blank | Step::Comment | Step::End, _) => return Ok(None),
+            }
+        }
+    }
+
+    /// The record that the window begins with, and where it ends.
+    fn next_record(&self, sink: &mut dyn Sink) -> (Step, usize) {
+        let (padded, end, ended) = (self.text.padded(), self.text.end(), self.text.ended());
+        let mut records = Records::new(self.dialect, padded, end, ended).expecting(self.table.columns);
+        loop {
+            match records.next(sink) {
+                Step::Blank | Step::Comment => {}
+                step => return (step, records.at()),
             }
         }
     }
