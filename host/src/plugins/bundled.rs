@@ -25,6 +25,15 @@ pub fn all() -> &'static [Bundled] {
     &FILES
 }
 
+/// How the places of such plugins begin where others have a file's name.
+pub const BUNDLED: &str = "bundled/";
+
+/// The plugin that stands at a place, as versions name it; none where that is a file of the plugins folder.
+pub fn at(place: &str) -> Option<Bundled> {
+    let file = place.strip_prefix(BUNDLED)?;
+    all().iter().copied().find(|bundled| bundled.file == file)
+}
+
 impl Bundled {
     /// The name of its converter.
     pub fn name(&self) -> &'static str {

@@ -11,8 +11,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::digest::sha256_reader;
-use crate::plugins::{KEPT, Rollback, VERSIONS_FOLDER, Version, Versions, is_name};
+use crate::digest::{sha256_hex, sha256_reader};
+use crate::plugins::{KEPT, Rollback, VERSIONS_FOLDER, Version, Versions, bundled, is_name};
 
 use super::super::api::base_url;
 use super::super::config::ConfigArgs;
@@ -145,10 +145,16 @@ pub(super) fn rollback(args: RollbackArgs) -> anyhow::Result<ExitCode> {
     };
     // The newest is what was loaded from the file last.
     let file = history.first().map(|version| config.plugins_dir.join(&version.file)).unwrap_or_default();
-    let content = File::open(&file).and_then(|mut file| sha256_reader(&mut file));
-    let (file_digest, _) = content.with_context(|| {
-        format!("cannot read {}, which `{name}` was loaded from: a rollback holds until that file changes", file.display())
-    })?;
+    let bundled = history.first().and_then(|version| bundled::at(&version.file));
+    let file_digest = match bundled {
+        Some(bundled) => sha256_hex(bundled.bytes),
+        None => {
+            let content = File::open(&file).and_then(|mut file| sha256_reader(&mut file));
+            let unread =
+                || format!("cannot read {}, which `{name}` was loaded from: a rollback holds until that file changes", file.display());
+            content.with_context(unread)?.0
+        }
+    };
     if target.digest == file_digest {
         versions.end_rollback(&name, None)?;
     } else {

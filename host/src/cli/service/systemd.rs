@@ -36,7 +36,8 @@ pub(super) fn install(args: &InstallArgs) -> anyhow::Result<ExitCode> {
         None => PathBuf::from(CONFIG_PATH),
     };
     let program = program().context("cannot find this program")?;
-    reachable(&program)?;
+    reachable(&program, "copy the program to /usr/local/bin, and run it there")?;
+    reachable(&config, "copy the configuration to /etc/dropforge, and name it there")?;
     let user = args.user.as_str();
     let mut steps = Vec::new();
     if !is_known(user) {
@@ -165,13 +166,10 @@ fn no_package(root: Option<&Path>) -> anyhow::Result<()> {
 }
 
 /// The service sees no home folders, and no temporary ones.
-fn reachable(program: &Path) -> anyhow::Result<()> {
-    let hidden = ["/home", "/root", "/tmp", "/var/tmp", "/run/user"].into_iter().find(|folder| program.starts_with(folder));
+fn reachable(file: &Path, remedy: &str) -> anyhow::Result<()> {
+    let hidden = ["/home", "/root", "/tmp", "/var/tmp", "/run/user"].into_iter().find(|folder| file.starts_with(folder));
     match hidden {
-        Some(folder) => bail!(Usage(format!(
-            "{} is in {folder}, which the service does not see: copy the program to /usr/local/bin, and run it there",
-            program.display()
-        ))),
+        Some(folder) => bail!(Usage(format!("{} is in {folder}, which the service does not see: {remedy}", file.display()))),
         None => Ok(()),
     }
 }
@@ -195,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_program_that_the_service_would_not_see_is_refused() {
-        assert!(reachable(Path::new("/home/me/dropforge")).unwrap_err().to_string().contains("copy the program to /usr/local/bin"));
-        assert!(reachable(Path::new("/usr/local/bin/dropforge")).is_ok());
+        assert!(reachable(Path::new("/home/me/dropforge"), "move it").unwrap_err().to_string().contains("does not see: move it"));
+        assert!(reachable(Path::new("/usr/local/bin/dropforge"), "move it").is_ok());
     }
 }

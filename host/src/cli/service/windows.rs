@@ -96,6 +96,8 @@ fn put(program: &Path, config: &Path) -> anyhow::Result<Service> {
         actions: Some(vec![again(), again(), again()]),
     };
     service.update_failure_actions(actions).context("cannot say what is to be done when the service fails")?;
+    // An end with an error is a failure too, not only a crash.
+    service.set_failure_actions_on_non_crash_failures(true).context("cannot say that an end with an error is a failure")?;
     Ok(service)
 }
 

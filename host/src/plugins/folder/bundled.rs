@@ -5,11 +5,8 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
 use super::Folder;
-use crate::plugins::bundled::Bundled;
+use crate::plugins::bundled::{BUNDLED, Bundled};
 use crate::plugins::entry::Again;
-
-/// How their keys begin.
-const BUNDLED: &str = "bundled/";
 
 impl Folder {
     /// The plugin inside this program that a key is about.
