@@ -41,7 +41,6 @@ fn one_page_says_how_a_daemon_is_doing() {
     let words: Vec<String> = page.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let says = |expected: &str| assert!(words.iter().any(|line| line.contains(expected)), "{expected} in\n{page}");
     says("`line-3`: ready, up ");
-    says("upstream not configured");
     says("To convert: 0; waiting: none; workers: 0 of ");
     says("refused: 0; dead letters: 1");
     says("csv 0.1.0 2 0 0 ");
@@ -74,7 +73,7 @@ fn top_shows_rows_on_a_small_terminal() {
     tmux(&socket, &["new-session", "-d", "-x", "60", "-y", "12", "sh", "-c", &command]);
     let screen = wait_for("the last line", || Some(tmux(&socket, &["capture-pane", "-p"])).filter(|screen| screen.contains("q: end")));
     tmux(&socket, &["kill-server"]);
-    for expected in ["ready", "ROUTE", "ict", "idle", "CONVERTER", "csv", "DESTINATION", "folder:"] {
+    for expected in ["ready", "ROUTE", "ict", "idle", "CONVERTER", "csv", "DESTINATION", "folder:", "STATE", "running"] {
         assert!(screen.contains(expected), "{expected} in\n{screen}");
     }
 }

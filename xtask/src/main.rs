@@ -26,25 +26,81 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use workspace::Workspace;
 
-const USAGE: &str = "\
-usage: cargo xtask COMMAND
+/// A command: its name, what may follow it, what it does, and an example.
+struct Help {
+    name: &'static str,
+    arguments: &'static str,
+    says: &'static str,
+    example: &'static str,
+}
 
-  setup            installs what is missing to build plugins and to run the tests
-  build            builds host, plugins and the guests of the tests: a plain `cargo test --workspace` works after it
-  demo [--stay]    starts Dropforge on real files, hot-drops a converter, and shows what comes out
-                   --stay keeps it running until Ctrl-C
-  test [ARG...]    runs everything that must pass: format, lints, Windows, dependencies, unit, doc and end-to-end tests
-                   arguments go to `cargo test --workspace`
-  soak [--minutes N]  runs a daemon under a mixed load, 3 minutes if not told otherwise; prints what it measured, and draws it
-  bench [ROWS]     converts large tables (2,000,000 rows, 139 MB) and shows speed and memory beside the same code natively, xan, DuckDB,
-                   Polars and Miller, whichever of them are there
-  bench converters converts what stations write, made longer, with each converter of reports, beside a mere copy
-  dist [--profile dev|release] [--targets TARGET,...] [--twice]
-                   builds the binary with the converters inside, and packs it: .tar.gz, .deb or .zip, check sums, a list of what is inside
-                   --targets  such as x86_64-unknown-linux-gnu,x86_64-pc-windows-gnu; this machine's own if not said
-                   --twice    packs everything a second time, and fails where a byte differs
+const COMMANDS: [Help; 7] = [
+    Help {
+        name: "setup",
+        arguments: "",
+        says: "installs what is missing to build plugins and to run the tests",
+        example: "cargo xtask setup",
+    },
+    Help {
+        name: "build",
+        arguments: "",
+        says: "builds host, plugins and the guests of the tests: a plain `cargo test --workspace` works after it",
+        example: "cargo xtask build && cargo test -p dropforge-tests --test intake",
+    },
+    Help {
+        name: "demo",
+        arguments: " [--stay]",
+        says: "starts Dropforge on real files, hot-drops a converter, and shows what comes out
+--stay keeps it running until Ctrl-C",
+        example: "cargo xtask demo --stay",
+    },
+    Help {
+        name: "test",
+        arguments: " [ARG...]",
+        says: "runs everything that must pass: format, lints, Windows, dependencies, unit, doc and end-to-end tests
+arguments go to `cargo test --workspace`",
+        example: "cargo xtask test --no-fail-fast",
+    },
+    Help {
+        name: "soak",
+        arguments: " [--minutes N]",
+        says: "runs a daemon under a mixed load, 3 minutes if not told otherwise; prints what it measured, and draws it",
+        example: "cargo xtask soak --minutes 60",
+    },
+    Help {
+        name: "bench",
+        arguments: " [ROWS|converters]",
+        says: "converts large tables (2,000,000 rows, 139 MB) and shows speed and memory beside the same code natively, xan, DuckDB,
+Polars and Miller, whichever of them are there
+`converters`: converts what stations write, made longer, with each converter of reports, beside a mere copy",
+        example: "cargo xtask bench 500,000",
+    },
+    Help {
+        name: "dist",
+        arguments: " [--profile dev|release] [--targets TARGET,...] [--twice]",
+        says: "builds the binary with the converters inside, and packs it: .tar.gz, .deb or .zip, check sums, a list of what is inside
+--targets  such as x86_64-unknown-linux-gnu,x86_64-pc-windows-gnu; this machine's own if not said
+--twice    packs everything a second time, and fails where a byte differs",
+        example: "cargo xtask dist --twice",
+    },
+];
 
-Everything that these commands make is in the target folder.";
+impl Help {
+    fn text(&self) -> String {
+        let Help { name, arguments, says, example } = self;
+        format!("usage: cargo xtask {name}{arguments}\n\n{says}\n\nExample:\n  {example}")
+    }
+}
+
+fn usage() -> String {
+    let commands: String = COMMANDS
+        .iter()
+        .map(|Help { name, arguments, says, .. }| format!("  {name}{arguments}\n      {}\n", says.replace('\n', "\n      ")))
+        .collect();
+    format!(
+        "usage: cargo xtask COMMAND\n\n{commands}\nEverything that these commands make is in the target folder. `cargo xtask COMMAND --help` has an example."
+    )
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -60,6 +116,12 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let workspace = || Workspace::find();
+    if let [name, "--help" | "-h"] | ["help", name] = arguments.as_slice()
+        && let Some(help) = COMMANDS.iter().find(|help| help.name == *name)
+    {
+        println!("{}", help.text());
+        return Ok(());
+    }
     match arguments.as_slice() {
         ["setup"] => setup::all(&workspace()?),
         ["build"] => setup::wasm_section(&workspace()?).and_then(|()| build::all(&workspace()?)),
@@ -79,9 +141,9 @@ fn run(arguments: &[String]) -> Result<()> {
             _ => bail!("`{rows}` is no number of rows"),
         },
         ["help" | "-h" | "--help"] | [] => {
-            println!("{USAGE}");
+            println!("{}", usage());
             Ok(())
         }
-        other => bail!("`{}` is not a command\n\n{USAGE}", other.join(" ")),
+        other => bail!("`{}` is not a command\n\n{}", other.join(" "), usage()),
     }
 }

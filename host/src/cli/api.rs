@@ -130,7 +130,7 @@ impl Api {
         };
         match self.runtime.block_on(answer) {
             Ok((status, text)) => Asked::Answer(status, text),
-            Err(error) => Asked::Silence(causes(&error)),
+            Err(error) => Asked::Silence(cause(&error)),
         }
     }
 
@@ -161,15 +161,13 @@ impl Api {
     }
 }
 
-/// All that an error says: the client's own sentence alone does not tell why.
-fn causes(error: &reqwest::Error) -> String {
-    let mut texts = vec![error.to_string()];
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        texts.push(cause.to_string());
-        next = cause.source();
+/// Why there was no answer: the cause at the bottom. What stands above it says no more than that somebody was asked.
+fn cause(error: &reqwest::Error) -> String {
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(below) = deepest.source() {
+        deepest = below;
     }
-    texts.join(": ")
+    deepest.to_string()
 }
 
 /// The address of the API of a daemon: the port that the user has named, else what the one that runs on this state folder says, else what this

@@ -10,9 +10,11 @@ use super::{Cli, print};
 /// Print the completions of commands and flags for a shell
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  dropforge completions bash > ~/.local/share/bash-completion/completions/dropforge
+  dropforge completions bash > dropforge.bash && source dropforge.bash
   dropforge completions zsh > ~/.zfunc/_dropforge
-  dropforge completions powershell >> $PROFILE")]
+  dropforge completions powershell >> $PROFILE
+
+Bash finds it by itself in ~/.local/share/bash-completion/completions/dropforge.")]
 pub(super) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]

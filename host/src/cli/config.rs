@@ -53,19 +53,21 @@ pub enum ConfigCommand {
     ///
     /// Where routes have options, the plugins are loaded and asked whether they take them.
     #[command(after_help = "Examples:
-  dropforge config check                              dropforge.toml in the working directory
-  dropforge config check -c line3.json                another file
-  DROPFORGE_HEALTH_PORT=8081 dropforge config check   with the environment that the daemon will have")]
+  dropforge config check                  # dropforge.toml in this directory
+  dropforge config check -c line3.json    # another file
+  DROPFORGE_HEALTH_PORT=8081 dropforge config check      # with a variable")]
     Check(ConfigArgs),
     /// Print the JSON Schema of the configuration file
     #[command(after_help = "Examples:
-  dropforge config schema > dropforge.schema.json     for an editor to complete and check by; in TOML, most take the first line
-                                                      #:schema ./dropforge.schema.json")]
+  dropforge config schema > dropforge.schema.json
+
+An editor completes and checks by it; in TOML, most take as the first line
+  #:schema ./dropforge.schema.json")]
     Schema,
     /// Print the configuration that holds, as TOML: file, environment, flags and defaults; secrets are masked
     #[command(after_help = "Examples:
-  dropforge config show                               what holds in the working directory
-  dropforge config show --inbox in --outbox out       what the flags mean, to begin a file with")]
+  dropforge config show                             # what holds in this folder
+  dropforge config show --inbox in --outbox out     # what the flags mean")]
     Show(ConfigArgs),
     /// Have a running daemon take its configuration anew, all of it or nothing, and print what has changed
     ///

@@ -37,19 +37,24 @@ use crate::logging::{self, LogFormat};
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// How log lines look.
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto, env = "DROPFORGE_LOG_FORMAT")]
+    /// How log lines look: `auto` (for people, in colours on a terminal), `human`, or `json`.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto, env = "DROPFORGE_LOG_FORMAT", help_heading = LOG, hide_possible_values = true)]
     log_format: LogFormat,
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,dropforge::intake=debug`.
-    #[arg(long, global = true, default_value = "info", env = "DROPFORGE_LOG", value_name = "FILTER")]
+    #[arg(long, global = true, default_value = "info", env = "DROPFORGE_LOG", value_name = "FILTER", help_heading = LOG)]
     log_level: String,
 }
 
+/// What every command takes stands below what is its own.
+const LOG: &str = "Log";
+
 const EXAMPLES: &str = "Examples:
+  dropforge convert report.csv -o -       # one file, once
   dropforge run --inbox in --outbox out --plugins plugins
   dropforge run -c dropforge.toml
-  dropforge convert report.csv --converter csv -o -
-  dropforge plugin build my-converter
+  dropforge status                        # how a running daemon is doing
+  dropforge doctor -c dropforge.toml      # what is not right, and what to do
+  dropforge plugin new my-converter
 
 Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration.";
 
@@ -161,4 +166,73 @@ fn print(text: &str) -> io::Result<()> {
     let mut standard = io::stdout().lock();
     standard.write_all(text.as_bytes())?;
     standard.flush()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use clap::{Command, CommandFactory as _};
+
+    use super::*;
+
+    /// Every command with the words that call it, `dropforge` among them.
+    fn commands() -> Vec<(String, Command)> {
+        let mut all = vec![("dropforge".to_owned(), Cli::command())];
+        let mut next = 0;
+        while let Some((words, command)) = all.get(next).cloned() {
+            all.extend(command.get_subcommands().map(|command| (format!("{words} {}", command.get_name()), command.clone())));
+            next += 1;
+        }
+        all
+    }
+
+    fn help(command: &Command) -> String {
+        command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// The examples of a help: each from `dropforge` to what the shell takes for itself.
+    fn examples(help: &str) -> Vec<Vec<String>> {
+        let mut examples = Vec::new();
+        for line in help.lines().filter(|line| line.starts_with("  ")) {
+            let (mut words, mut quoted) = (vec![String::new()], false);
+            for character in line.trim().chars() {
+                match character {
+                    '\'' => quoted = !quoted,
+                    ' ' if !quoted => words.push(String::new()),
+                    _ => words.last_mut().unwrap().push(character),
+                }
+            }
+            let of_shell = |word: &String| ["|", ">", ">>", "&&", "#"].contains(&word.as_str());
+            examples.extend(words.split(of_shell).filter_map(|words| {
+                let words: Vec<String> = words.iter().filter(|word| !word.is_empty()).cloned().collect();
+                words.iter().position(|word| word == "dropforge").map(|first| words.get(first..).unwrap().to_vec())
+            }));
+        }
+        examples
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_is_one_and_a_page_that_names_it() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let pages = fs::read_dir(root.join("docs")).unwrap().map(|page| page.unwrap().path()).filter(|page| page.is_file());
+        let pages: String = pages.chain([root.join("README.md")]).map(|page| fs::read_to_string(page).unwrap()).collect();
+        for (words, command) in commands() {
+            let help = help(&command);
+            let examples = examples(&help);
+            let is_its_own = |example: &Vec<String>| format!("{} ", example.join(" ")).starts_with(&format!("{words} "));
+            assert!(examples.iter().any(is_its_own), "`{words} --help` has no example of it: {help}");
+            for example in examples {
+                let parsed = Cli::try_parse_from(&example);
+                assert!(parsed.is_ok(), "{example:?}, in `{words} --help`: {}", parsed.unwrap_err());
+            }
+            // A terminal of the usual width breaks none of them.
+            for line in help.lines().filter(|line| line.starts_with(' ')) {
+                assert!(line.chars().count() <= 80, "`{words} --help`: {line}");
+            }
+            assert!(pages.contains(&words), "no page of docs/ says anything of `{words}`");
+        }
+    }
 }

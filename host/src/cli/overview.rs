@@ -60,13 +60,15 @@ impl Overview {
     pub fn head(&self) -> Vec<String> {
         let queue = &self.queue;
         let mut lines = vec![format!(
-            "Dropforge {} `{}`: {}, up {}; upstream {}",
+            "Dropforge {} `{}`: {}, up {}",
             self.version,
             self.instance_id,
             self.status.replace('_', " "),
             duration(self.uptime_seconds as f64),
-            self.api_status.replace('_', " ")
         )];
+        if self.api_status != "not_configured" {
+            lines.push(format!("Upstream: {}", self.api_status.replace('_', " ")));
+        }
         lines.extend(self.reasons.iter().map(|reason| format!("  {reason}")));
         lines.extend(self.certificate.iter().filter_map(certificate_trouble));
         let oldest = |seconds: f64, count: u64| if count == 0 { String::new() } else { format!(", the oldest for {}", duration(seconds)) };

@@ -207,7 +207,7 @@ struct RetryArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  dropforge queue purge --route ict --before 90d          what would be deleted
+  dropforge queue purge --route ict --before 90d      # only say what
   dropforge queue purge --route ict --before 90d --yes")]
 struct PurgeArgs {
     #[command(flatten)]

@@ -31,9 +31,9 @@ use crate::worker::{Context, Once};
 /// what the present plugins and the present configuration would make of it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  dropforge replay --route ict --since 2d                    what would differ today
-  dropforge replay --path panel7.csv --with new.wasm         what another plugin would make of it
-  dropforge replay --attribute serial=SN0042 --deliver       convert again; destinations get the documents under the same ids
+  dropforge replay --route ict --since 2d             # what would differ today
+  dropforge replay --path panel7.csv --with new.wasm  # by another plugin
+  dropforge replay --attribute serial=SN0042 --deliver  # and deliver
 
 Exit codes: 0 everything is as it was (or is on its way), 1 something differs or could not be converted.")]
 pub(super) struct ReplayArgs {

@@ -161,10 +161,10 @@ impl View {
                 thousands(dead),
                 state,
             ];
-            Row::new(cells.map(|cell| printable(&cell))).style(style)
+            (cells.map(|cell| printable(&cell)), style)
         });
-        let columns = [16, 14, 9, 11, 8, 8].map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
-        table(frame, first, roomy, ["ROUTE", "CONVERTER", "WAITING", "TAKEN", "/S", "DEAD", "STATE"], rows, columns);
+        let titles = [("ROUTE", 16), ("CONVERTER", 14), ("WAITING", 9), ("TAKEN", 11), ("/S", 8), ("DEAD", 8), ("STATE", 9)];
+        table(frame, first, roomy, titles, rows.collect());
 
         let rows = converters.iter().map(|(name, totals, plugin)| {
             let of = |overview: &Overview, count: fn(&crate::metrics::ConverterTotals) -> u64| {
@@ -180,10 +180,10 @@ impl View {
                 totals.mean(),
                 converter_state(*plugin),
             ];
-            Row::new(cells.map(|cell| printable(&cell))).style(if failing { bad } else { Style::new() })
+            (cells.map(|cell| printable(&cell)), if failing { bad } else { Style::new() })
         });
-        let columns = [16, 12, 8, 9, 8, 11].map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
-        table(frame, second, roomy, ["CONVERTER", "CONVERTED", "/S", "FAILED", "/S", "MEAN", "STATE"], rows, columns);
+        let titles = [("CONVERTER", 16), ("CONVERTED", 12), ("/S", 8), ("FAILED", 9), ("/S", 8), ("MEAN", 11), ("STATE", 9)];
+        table(frame, second, roomy, titles, rows.collect());
 
         let rows = destinations.iter().map(|(name, totals)| {
             let delivered =
@@ -195,10 +195,10 @@ impl View {
                 thousands(totals.of("error")),
                 totals.state().to_owned(),
             ];
-            Row::new(cells.map(|cell| printable(&cell))).style(if totals.is_down { bad } else { Style::new() })
+            (cells.map(|cell| printable(&cell)), if totals.is_down { bad } else { Style::new() })
         });
-        let columns = [31, 12, 8, 9].map(Constraint::Length).into_iter().chain([Constraint::Fill(1)]);
-        table(frame, third, roomy, ["DESTINATION", "DELIVERED", "/S", "FAILED", "STATE"], rows, columns);
+        let titles = [("DESTINATION", 31), ("DELIVERED", 12), ("/S", 8), ("FAILED", 9), ("STATE", 9)];
+        table(frame, third, roomy, titles, rows.collect());
 
         let foot_text = match &self.trouble {
             Some(trouble) => Line::styled(printable(trouble), bad),
@@ -233,16 +233,42 @@ fn share(room: u16, wanted: [u16; 3]) -> [u16; 3] {
     given
 }
 
-fn table<'a, const N: usize>(
-    frame: &mut Frame,
-    area: Rect,
-    bordered: bool,
-    titles: [&'a str; N],
-    rows: impl Iterator<Item = Row<'a>>,
-    columns: impl Iterator<Item = Constraint>,
-) {
-    let header = Row::new(titles).style(Style::new().add_modifier(Modifier::BOLD));
+/// A table whose columns have titles, and the widths that they take where there is room.
+fn table<const N: usize>(frame: &mut Frame, area: Rect, bordered: bool, titles: [(&str, u16); N], rows: Vec<([String; N], Style)>) {
+    let content: [u16; N] = std::array::from_fn(|column| {
+        let cells = rows.iter().filter_map(|(cells, _)| cells.get(column)).map(|cell| cell.chars().count());
+        let title = titles.get(column).map_or(0, |(title, _)| title.len());
+        u16::try_from(cells.max().unwrap_or_default().max(title)).unwrap_or(u16::MAX)
+    });
+    // The borders, and a space between columns.
+    let spent = u16::try_from(N).unwrap_or(u16::MAX).saturating_sub(1) + if bordered { 2 } else { 0 };
+    let columns = widths(area.width.saturating_sub(spent), titles.map(|(_, width)| width), content).map(Constraint::Length);
+    let header = Row::new(titles.map(|(title, _)| title)).style(Style::new().add_modifier(Modifier::BOLD));
+    let rows = rows.into_iter().map(|(cells, style)| Row::new(cells).style(style));
     frame.render_widget(Table::new(rows, columns).header(header).block(if bordered { Block::bordered() } else { Block::new() }), area);
+}
+
+/// How wide columns are, of which the last says how something is: that is seen, whatever has to be cut. They are `usual` where there is room, else
+/// as wide as what is in them, and the widest give way.
+fn widths<const N: usize>(room: u16, usual: [u16; N], content: [u16; N]) -> [u16; N] {
+    const STATE: u16 = 24;
+    let sum = |widths: &[u16; N]| widths.iter().fold(0, |sum: u16, width| sum.saturating_add(*width));
+    let mut widths = usual;
+    if sum(&widths) > room {
+        widths = content;
+        if let Some(state) = widths.last_mut() {
+            *state = (*state).min(STATE);
+        }
+    }
+    while sum(&widths) > room {
+        let Some(widest) = widths.iter_mut().rev().max_by_key(|width| **width).filter(|width| **width > 1) else { break };
+        *widest -= 1;
+    }
+    let left = room.saturating_sub(sum(&widths));
+    if let Some(state) = widths.last_mut() {
+        *state += left;
+    }
+    widths
 }
 
 #[cfg(test)]
@@ -259,6 +285,20 @@ mod tests {
             (6, [1, 5, 2], [1, 3, 2]),
         ] {
             assert_eq!(share(room, wanted), given, "{room}");
+        }
+    }
+
+    #[test]
+    fn the_state_is_seen_in_a_narrow_terminal() {
+        let usual = [16, 14, 9, 11, 8, 8, 9];
+        for (room, content, expected) in [
+            // What is over goes to the state.
+            (100, [7, 9, 7, 5, 4, 4, 7], [16, 14, 9, 11, 8, 8, 34]),
+            (72, [7, 9, 7, 5, 4, 4, 7], [7, 9, 7, 5, 4, 4, 36]),
+            (54, [20, 9, 7, 5, 4, 4, 60], [12, 9, 7, 5, 4, 4, 13]),
+            (3, [7, 9, 7, 5, 4, 4, 7], [1; 7]),
+        ] {
+            assert_eq!(widths(room, usual, content), expected, "{room}");
         }
     }
 }

@@ -42,7 +42,7 @@ use crate::metrics::{Instance, Metrics, QueueName};
 use crate::plugins::{LoadSettings, OptionsVerdict, PluginFolder, Registry, check_options};
 use crate::queue::{Lane, MEMBERS_FOLDER, Pausable, QUEUE_FILE, Store};
 use crate::sandbox::{Lookup, Sandbox};
-use crate::server::{Bounds, Certificate, Server, ServerConfig, Service, TOKEN_VARIABLE, Token};
+use crate::server::{Bounds, Certificate, STREAM_TIME, Server, ServerConfig, Service, TOKEN_VARIABLE, Token};
 use crate::spans::{Exporter, Tracer};
 use crate::tls;
 use crate::upstream::{Client, Lookups};
@@ -208,6 +208,7 @@ impl Daemon {
                 connections: usize::try_from(config.server.max_connections.get()).unwrap_or(usize::MAX),
                 head: Duration::from_secs_f64(config.server.head_seconds),
                 idle: Duration::from_secs_f64(config.server.idle_seconds),
+                stream: STREAM_TIME,
             },
             tls: certificate.clone(),
         };
@@ -274,6 +275,10 @@ impl Daemon {
                 }
             })
         };
+        tracing::info!(
+            folder = %config.plugins_dir.display(),
+            "loading the plugins; those that are new to this state folder are compiled first, which takes a while"
+        );
         let plugins = PluginFolder::start(config.plugins_dir.clone(), sandbox, LoadSettings::of(&config), Arc::clone(&metrics), on_change)?;
         plugins.registry().suspensions().set_policy((&config.suspension).into());
         let _ = picks.set(Picks::new(Arc::clone(&config), Arc::clone(&store), plugins.registry()));

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,11 +48,14 @@ const MAX_FILES: usize = 256;
 /// Files loaded at the same time: at start there may be many, and the machine has other work.
 const PARALLEL: usize = 2;
 
+/// The same where somebody at a terminal waits for it.
+const PARALLEL_ONCE: usize = 8;
+
 /// A plugins folder, and the plugins inside this program, which stand in for what is not there.
 pub(super) struct Folder {
     folder: PathBuf,
-    /// It is looked at once, and may be missing where there are others.
-    once: bool,
+    /// It is looked at once, for somebody who waits, and may be missing where there are others.
+    once: Option<Told>,
     sandbox: Arc<Sandbox>,
     settings: LoadSettings,
     cache: CompiledFolder,
@@ -73,6 +77,9 @@ pub(super) struct Folder {
     /// What runs and is not yet in the history; at most every file once for each of its versions since the last update.
     to_remember: Vec<(OsString, Held)>,
 }
+
+/// Called as files have been loaded: how many, of how many.
+type Told = Arc<dyn Fn(usize, usize) + Send + Sync>;
 
 /// What one update found.
 #[derive(Debug, Default, Clone, Copy)]
@@ -128,7 +135,7 @@ impl Folder {
         let versions = versions.map(Versions::open).transpose()?;
         Ok(Folder {
             folder: folder.to_owned(),
-            once: false,
+            once: None,
             sandbox,
             settings,
             cache,
@@ -203,7 +210,7 @@ impl Folder {
         let mut present = BTreeMap::new();
         let mut beyond = 0;
         let listing = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.once && !self.settings.bundled.is_empty() => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.once.is_some() && !self.settings.bundled.is_empty() => None,
             listing => Some(listing?),
         };
         for entry in listing.into_iter().flatten() {
@@ -277,17 +284,28 @@ impl Folder {
     fn attempt_all(&self, due: &[(OsString, Seen)]) -> Vec<(Attempt, Duration)> {
         let next = Mutex::new(due.iter().enumerate());
         let results = Mutex::new(BTreeMap::new());
+        let parallel = match &self.once {
+            None => PARALLEL,
+            Some(told) => {
+                told(0, due.len());
+                thread::available_parallelism().map_or(PARALLEL, NonZeroUsize::get).min(PARALLEL_ONCE)
+            }
+        };
         let work = || {
             // Taken in a statement of its own, so that the lock is free while the file loads.
             while let Some((index, (name, _))) = { next.lock().unwrap_or_else(PoisonError::into_inner).next() } {
                 let started = Instant::now();
                 let attempt = self.attempt(name);
-                results.lock().unwrap_or_else(PoisonError::into_inner).insert(index, (attempt, started.elapsed()));
+                let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                results.insert(index, (attempt, started.elapsed()));
+                if let Some(told) = &self.once {
+                    told(results.len(), due.len());
+                }
             }
         };
         thread::scope(|scope| {
             // This thread is one of them.
-            for _ in 1..due.len().min(PARALLEL) {
+            for _ in 1..due.len().min(parallel) {
                 scope.spawn(work);
             }
             work();
@@ -513,8 +531,21 @@ impl Folder {
 /// # Errors
 /// Where the folder cannot be read, or there is no place for compiled code.
 pub fn load_folder(folder: &Path, sandbox: Arc<Sandbox>, settings: impl Into<LoadSettings>) -> Result<Arc<Registry>, PluginsError> {
+    load_folder_telling(folder, sandbox, settings, Arc::new(|_, _| ()))
+}
+
+/// The same, and tells how far it is: how many files are loaded, and how many there are.
+///
+/// # Errors
+/// As [`load_folder`].
+pub fn load_folder_telling(
+    folder: &Path,
+    sandbox: Arc<Sandbox>,
+    settings: impl Into<LoadSettings>,
+    told: Arc<dyn Fn(usize, usize) + Send + Sync>,
+) -> Result<Arc<Registry>, PluginsError> {
     let mut folder = Folder::new(folder, sandbox, settings.into(), None)?;
-    folder.once = true;
+    folder.once = Some(told);
     folder.load_all().map_err(|error| PluginsError::Folder { doing: "list", path: folder.folder.clone(), error })?;
     Ok(folder.registry())
 }

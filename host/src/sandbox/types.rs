@@ -373,6 +373,18 @@ pub enum LogLevel {
     Error,
 }
 
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogLevel::Trace => "trace",
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Warn => "warning",
+            LogLevel::Error => "error",
+        })
+    }
+}
+
 /// One value of a declared metric, checked against its declaration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {

@@ -75,6 +75,8 @@ pub(super) struct App {
     pub(super) stopping: Stopping,
     /// How long nothing of a body may come.
     pub(super) idle: Duration,
+    /// How long a stream of events lasts.
+    pub(super) stream_time: Duration,
     certificate: Option<Arc<Certificate>>,
     /// The document of the API, as JSON.
     document: Arc<OnceLock<Bytes>>,
@@ -99,6 +101,7 @@ impl App {
             streams: Arc::new(Semaphore::new(events::MOST_STREAMS)),
             stopping,
             idle: config.bounds.idle,
+            stream_time: config.bounds.stream,
             certificate: config.tls.clone(),
             document: Arc::default(),
         }

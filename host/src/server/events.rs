@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -12,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
 
 use super::endpoints::App;
 use super::listener::{Stopping, stopped};
@@ -25,6 +27,10 @@ pub(super) const EVENTS: &str = "/api/v1/events";
 
 /// Streams at a time. Each has a connection and 64 events in hand at most.
 pub(super) const MOST_STREAMS: usize = 32;
+
+/// How long a stream lasts. Whoever watches comes back, as browsers do by themselves, and has lost nothing. Who does not read gives its place
+/// back so: on a quiet daemon nothing else tells it from who does, since comments fill no buffer in days.
+pub const STREAM_TIME: Duration = Duration::from_secs(60 * 60);
 
 /// What a client is told to wait when there are too many, in seconds.
 const BUSY_SECONDS: u64 = 10;
@@ -51,7 +57,7 @@ impl Wanted {
 /// Tells what happens, while it happens: a stream of Server-Sent Events.
 ///
 /// The data of each is a JSON object as below, its name is the `kind`. An event `missed` says how many were lost, as `{"events": 7}` (null:
-/// nobody knows how many), because the client was too slow or was away for too long.
+/// nobody knows how many), because the client was too slow or was away for too long. A stream lasts an hour; who comes back goes on where it was.
 #[utoipa::path(
     get, path = EVENTS, tag = "operation", operation_id = "events", security((), ("token" = [])),
     params(
@@ -60,7 +66,7 @@ impl Wanted {
         ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that the client saw: it goes on after that one."),
     ),
     responses(
-        (status = 200, description = "Events until the client goes, or the service stops.", body = TimedEvent<'static>, content_type = "text/event-stream"),
+        (status = 200, description = "Events until the client goes, an hour is over, or the service stops.", body = TimedEvent<'static>, content_type = "text/event-stream"),
         Bad, Guarded
     )
 )]
@@ -78,7 +84,8 @@ pub(super) async fn stream(State(app): State<App>, uri: Uri, headers: HeaderMap)
     let permit =
         room.map_err(|_| Problem::busy(format!("There are {MOST_STREAMS} streams of events, which is the most."), BUSY_SECONDS))?;
     let watcher = app.metrics.events().watch(place);
-    let live = Live { watcher, wanted, in_hand: VecDeque::new(), stopping: app.stopping.clone(), _permit: permit };
+    let (in_hand, end) = (VecDeque::new(), Instant::now() + app.stream_time);
+    let live = Live { watcher, wanted, in_hand, end, is_over: false, stopping: app.stopping.clone(), _permit: permit };
     Ok(Sse::new(live.into_stream()).keep_alive(KeepAlive::default()).into_response())
 }
 
@@ -109,22 +116,33 @@ struct Live {
     watcher: Watcher,
     wanted: Wanted,
     in_hand: VecDeque<sse::Event>,
+    /// When its time is over.
+    end: Instant,
+    is_over: bool,
     stopping: Stopping,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Live {
-    /// Ends when the server stops.
+    /// Ends when its time is over, or the server stops.
     fn into_stream(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
         stream::unfold(self, |mut live| async move {
             loop {
                 if let Some(event) = live.in_hand.pop_front() {
                     return Some((Ok(event), live));
                 }
+                if live.is_over {
+                    return None;
+                }
                 let before = live.watcher.place();
                 tokio::select! {
-                    // What has happened is told before the end.
+                    // What has happened is told before the server stops.
                     biased;
+                    () = sleep_until(live.end) => {
+                        live.is_over = true;
+                        // No event, but the place to come back to, also for who was told nothing.
+                        live.in_hand.push_back(sse::Event::default().id(before.to_string()));
+                    }
                     next = live.watcher.next() => live.take(next, before),
                     () = stopped(&mut live.stopping) => return None,
                 }

@@ -52,6 +52,8 @@ pub struct Bounds {
     pub head: Duration,
     /// How long the next bytes of a body may take, and how long a client may take none of an answer.
     pub idle: Duration,
+    /// How long a stream of events lasts: its client comes back.
+    pub stream: Duration,
 }
 
 /// Resolves when the server stops.

@@ -38,6 +38,7 @@ use utoipa::ToSchema;
 
 pub use caches::Caches;
 pub use certificate::{Certificate, CertificateStatus};
+pub use events::STREAM_TIME;
 pub use inlet::{ConvertRequest, Converted, ConvertedDocument, Inlet, Receipt, Refusal, Upload, UploadRequest};
 pub use listener::Bounds;
 pub use operator::{Action, Declined, Operator};

@@ -136,7 +136,7 @@ fn config() -> ServerConfig {
         metrics_port: 0,
         enable_metrics: true,
         token: Token::from_secret(SECRET),
-        bounds: Bounds { connections: 256, head: Duration::from_secs(75), idle: Duration::from_secs(30) },
+        bounds: Bounds { connections: 256, head: Duration::from_secs(75), idle: Duration::from_secs(30), stream: STREAM_TIME },
         tls: None,
     }
 }
@@ -236,7 +236,9 @@ async fn the_api_answers_what_the_service_says() {
         assert_eq!((answer.status, answer.header("content-type")), (400, Some("application/problem+json")), "{path}");
         assert!(answer.json()["detail"].as_str().unwrap().contains(detail), "{}", answer.body);
     }
-    assert!(get(at, "/").await.body.contains("<h1>Dropforge</h1>"));
+    let page = get(at, "/").await;
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(page.body.contains("<h1>Dropforge") && !page.body.contains("[KINDS]"), "{}", page.body);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub(super) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum BenchCommand {
     /// Small CSV files from an inbox to an outbox, beside a bare loop that reads, converts, writes, syncs and renames
-    #[command(after_help = "Example:\n  dropforge bench path --converter plugins/csv.wasm --files 10000 --folder /var/tmp")]
+    #[command(after_help = "Example:\n  dropforge bench path --converter plugins/csv.wasm --folder /var/tmp")]
     Path(path::PathArgs),
     /// Adding, claiming and completing jobs while many others wait, beside the same while few do
     #[command(after_help = "Example:\n  dropforge bench queue --depth 1000000")]
@@ -39,9 +39,7 @@ enum BenchCommand {
     #[command(after_help = "Example:\n  dropforge bench sandbox --converter target/plugins/copy.wasm")]
     Sandbox(sandbox::SandboxArgs),
     /// One file in the sandbox, beside another converter on the same file
-    #[command(
-        after_help = "Example:\n  dropforge bench convert --converter plugins/csv.wasm --input large.csv --beside target/plugins/copy.wasm"
-    )]
+    #[command(after_help = "Example:\n  dropforge bench convert --converter spea.wasm --input long.csv --runs 3")]
     Convert(convert::ConvertArgs),
     /// From a plugin's file to its first conversion, beside a bare compilation; and a start with 20 plugins, with and without the cache
     #[command(after_help = "Example:\n  dropforge bench plugin --converter plugins/csv.wasm --input report.csv")]

@@ -1,6 +1,7 @@
 //! `dropforge convert`: files through the sandbox once, without the daemon.
 
 mod behind;
+mod converters;
 mod id;
 mod interrupt;
 mod output;
@@ -16,25 +17,32 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::progress::{Watched, bar};
+use super::table::thousands;
 use super::{Usage, is_broken_pipe, sentence};
 use crate::config::{Config, ConverterChoice, Need, Overrides, Route, Sources, load};
 use crate::identity::FileIdentity;
 use crate::metrics::{Instance, Metrics};
-use crate::plugins::{LoadSettings, OptionsError, Plugin, ask, load_file, load_folder};
-use crate::sandbox::{Conversion, FileSource, Input, Lookup, Outcome, Sandbox, Severity, THREAD_STACK};
+use crate::plugins::{OptionsError, Plugin, ask};
+use crate::sandbox::{Conversion, ConversionError, ErrorType, FileSource, Input, Lookup, Outcome, Severity, THREAD_STACK};
 use crate::upstream::Lookups;
 use crate::validation;
+use converters::Converters;
 use id::LazyId;
 use output::{Names, Output, Written};
+
+/// Problems of a file that are printed one by one.
+const PROBLEMS: usize = 20;
+/// Lines of a converter's log that are printed where it fails.
+const LOG_LINES: usize = 5;
 
 /// Arguments of `dropforge convert`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  dropforge convert panel.csv                                    any converter of the plugins folder; panel.jsonl beside the file
+  dropforge convert panel.csv      # whichever converter takes it; panel.jsonl
   dropforge convert *.csv --converter csv -o converted
   dropforge convert panel.csv --converter my.wasm -o - | head
   dropforge convert panel.csv --converter csv --option delimiter=';'
-  dropforge convert panel.csv -c dropforge.toml --route ict      as the daemon would, but nothing is delivered or moved
+  dropforge convert panel.csv --route ict      # as the daemon; delivers nothing
 
 Exit codes: 0 everything was converted, 1 a file was not (or only in part), 2 wrong usage.")]
 pub(super) struct ConvertArgs {
@@ -74,8 +82,9 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     let config = load(&Sources::of_process(args.config.clone(), overrides, Need::Nothing)?)?.config;
     let route = args.route.as_deref().map(|name| route(&config, name)).transpose()?;
     let options = parse_options(&args.options)?;
-    let plugins = plugins(args, &config, route)?;
-    if let [only] = plugins.as_slice() {
+    let converters = Converters::load(args, &config, route)?;
+    let plugins = converters.plugins.as_slice();
+    if let [only] = plugins {
         // What is wrong with the options is wrong for every file.
         complete_options(only, route, &options).map_err(|error| Usage(error.to_string()))?;
     }
@@ -84,7 +93,7 @@ fn convert_all(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     let mut names = Names::of_inputs(&args.inputs);
     let (mut failed, mut wrong_usage) = (0, false);
     for input in &args.inputs {
-        match convert_one(input, &plugins, &options, &output, &mut names, &reach) {
+        match convert_one(input, plugins, &options, &output, &mut names, &reach) {
             Ok(true) => {}
             Ok(false) => failed += 1,
             Err(error) => {
@@ -142,46 +151,6 @@ fn below_intake(path: &Path, name: &str, route: Option<&Route>) -> String {
     below.unwrap_or_else(|| name.to_owned())
 }
 
-/// The converters that may take the inputs.
-fn plugins(args: &ConvertArgs, config: &Config, route: Option<&Route>) -> anyhow::Result<Vec<Arc<Plugin>>> {
-    let sandbox = Arc::new(Sandbox::new()?);
-    let mut settings = LoadSettings::of(config);
-    if let Some(file) = args.converter.as_deref().filter(|converter| converter.ends_with(".wasm")) {
-        return Ok(vec![Arc::new(load_file(Path::new(file), &sandbox, settings)?)]);
-    }
-    let (named, pinned) = match route.map(|route| &route.converter) {
-        Some(ConverterChoice::Named { name, digest }) => (Some(name), digest.as_ref()),
-        Some(ConverterChoice::Auto) | None => (args.converter.as_ref(), None),
-    };
-    if let Some(named) = named {
-        settings.bundled.retain(|bundled| bundled.name() == named);
-    }
-    if settings.bundled.len() > 1 && !settings.compiled_dir.exists() {
-        eprintln!("The converters are compiled first, which takes a while; it is kept for the next time.");
-    }
-    let folder = &config.plugins_dir;
-    let registry = load_folder(folder, sandbox, settings).with_context(|| format!("cannot load the plugins in {}", folder.display()))?;
-    let all = registry.all();
-    match named {
-        None if all.is_empty() => {
-            bail!(Usage(format!("there is no converter in {}; name a plugin with --converter FILE.wasm", folder.display())))
-        }
-        None => Ok(all),
-        Some(name) => match registry.get(name) {
-            Some(plugin) if pinned.is_none_or(|digest| *digest == plugin.digest) => Ok(vec![plugin]),
-            Some(plugin) => bail!("the route pins another version of `{name}`; in {} is sha256:{}", folder.display(), plugin.digest),
-            None => {
-                let loaded: Vec<&str> = all.iter().map(|plugin| plugin.descriptor.name.as_str()).collect();
-                bail!(Usage(format!(
-                    "there is no converter `{name}` in {} (there: {}); a plugin file is named with its .wasm",
-                    folder.display(),
-                    loaded.join(", ")
-                )))
-            }
-        },
-    }
-}
-
 /// What converters may reach beyond their input.
 struct Reach<'a> {
     config: &'a Config,
@@ -215,7 +184,7 @@ fn convert_one(
     let file = File::open(path).context("cannot open the file")?;
     let metadata = file.metadata().context("cannot read the file")?;
     if !metadata.is_file() {
-        bail!("this is no file");
+        bail!(if metadata.is_dir() { "this is a folder; name the files in it" } else { "this is no file" });
     }
     let identity = FileIdentity::of(&metadata);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -286,12 +255,19 @@ fn report(
     id: &LazyId,
 ) -> anyhow::Result<bool> {
     let file = path.display();
-    for problem in &conversion.problems {
+    for problem in conversion.problems.iter().take(PROBLEMS) {
         let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
         eprintln!("{file}: {severity}: {}", problem.error);
     }
-    if conversion.problems_dropped > 0 {
-        eprintln!("{file}: and {} more problems", conversion.problems_dropped);
+    let more = conversion.problems.len().saturating_sub(PROBLEMS) as u64 + conversion.problems_dropped;
+    if more > 0 {
+        eprintln!("{file}: and {} more problems", thousands(more));
+    }
+    if lacks_something(conversion) {
+        eprintln!(
+            "{file}: hint: what the file does not say can be said by options, such as --option timezone=Europe/Oslo; \
+             `dropforge plugin inspect` shows those of a converter"
+        );
     }
     match &conversion.result {
         Ok(Outcome::Converted) => {}
@@ -299,8 +275,10 @@ fn report(
         Ok(Outcome::Suspended { reason, awaits, .. }) => bail!("not yet: {reason}{}", waiting_for(awaits)),
         Ok(Outcome::Rejected(error)) => bail!("rejected: {error}"),
         Err(error) => {
-            for line in conversion.log_tail.iter().rev().take(5).rev() {
-                eprintln!("{file}: {:?}: {}", line.level, line.message);
+            // What the converter thought of its input does not explain a full disk.
+            let told = if error.error_type == ErrorType::Io { 0 } else { LOG_LINES };
+            for line in conversion.log_tail.iter().rev().take(told).rev() {
+                eprintln!("{file}: log ({}): {}", line.level, line.message);
             }
             if conversion.asked.members {
                 eprintln!(
@@ -328,6 +306,12 @@ fn report(
         );
     }
     Ok(!partial)
+}
+
+/// Whether something is missing that an option could give.
+fn lacks_something(conversion: &Conversion) -> bool {
+    let lacks = |error: &ConversionError| error.error_type == ErrorType::MissingField && !conversion.asked.members;
+    conversion.problems.iter().any(|problem| lacks(&problem.error)) || conversion.result.as_ref().is_err_and(lacks)
 }
 
 fn waiting_for(awaits: &[String]) -> String {

@@ -46,8 +46,10 @@ pub(super) struct HistoryArgs {
 /// place, that one runs. A running daemon notices at once; else the next start does.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  dropforge plugin rollback csv              # to the version before the one that runs
-  dropforge plugin rollback csv 3f2a9c       # to the version whose digest begins so; that of the file ends a rollback")]
+  dropforge plugin rollback csv           # to the version before this one
+  dropforge plugin rollback csv 3f2a9c    # to that whose digest begins so
+
+The digest of what the file holds ends a rollback.")]
 pub(super) struct RollbackArgs {
     /// The converter's name
     name: String,

@@ -19,9 +19,7 @@ use super::CompiledDir;
 /// The file is wrapped, checked, compiled and asked for its descriptor, exactly as the daemon does it; nothing is installed. The configuration
 /// says what of the capabilities that it asks for is granted.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  dropforge plugin inspect plugins/csv.wasm\n  dropforge plugin inspect csv                  the bundled one"
-)]
+#[command(after_help = "Examples:\n  dropforge plugin inspect plugins/csv.wasm\n  dropforge plugin inspect csv    # the bundled one")]
 pub(super) struct InspectArgs {
     /// The plugin's file, or the name of a bundled converter
     file: PathBuf,

@@ -21,8 +21,8 @@ const NAME: &str = "dropforge";
 /// On Linux it is a unit of systemd, on Windows a service. Packages for Debian bring their own unit.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  sudo dropforge service install                    with a user and folders of its own
-  dropforge service install --dry-run               only print what would be done
+  sudo dropforge service install          # with a user and folders of its own
+  dropforge service install --dry-run     # only print what would be done
   dropforge service status")]
 pub(super) struct ServiceArgs {
     #[command(subcommand)]

@@ -132,6 +132,31 @@ async fn streams_are_bounded_and_need_the_token_beyond_loopback() {
 }
 
 #[tokio::test]
+async fn a_stream_that_nobody_reads_ends_and_says_where_to_come_back() {
+    let bounds = Bounds { stream: Duration::from_millis(50), ..config().bounds };
+    let metrics = metrics();
+    let server = start(ServerConfig { bounds, ..config() }, service(), metrics.clone()).await;
+    let mut clients = Vec::new();
+    while clients.len() < crate::server::events::MOST_STREAMS {
+        clients.push(Client::connect(&server, "/api/v1/events", "").await);
+    }
+    // Their places are free again, although none of them has gone and nothing has happened.
+    while ask(server.health_addr(), "HEAD", "/api/v1/events", "").await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+    let (mut client, mut told) = (clients.remove(0), String::new());
+    while !told.ends_with("\r\n0\r\n") {
+        assert_ne!(client.stream.read_line(&mut told).await.unwrap(), 0, "{told}");
+    }
+    let place = told.lines().find_map(|line| line.strip_prefix("id: ")).unwrap_or_else(|| panic!("no place: {told}"));
+    assert!(!told.contains("data"), "{told}");
+    // What happens between two streams is told by the second.
+    tell(&metrics);
+    let mut back = Client::connect(&server, "/api/v1/events", &format!("Last-Event-ID: {place}\r\n")).await;
+    assert_eq!(back.kinds(3).await, ["route_paused", "intake_up", "destination_works"]);
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_holds_nobody_up_and_is_told_what_it_lost() {
     let metrics = metrics();
     let server = start(config(), service(), metrics.clone()).await;
