@@ -100,6 +100,11 @@ pub fn init(format: LogFormat, level: &str, log: &LogConfig) -> Result<(), Loggi
     Ok(())
 }
 
+/// Whether what is logged goes to a file too.
+pub fn has_file() -> bool {
+    FILE.get().is_some()
+}
+
 /// Waits, for a moment at most, until what was logged is in the log's file: the process is about to end, or to become another.
 pub fn flush() {
     if let Some(file) = FILE.get() {

@@ -136,6 +136,8 @@ pub struct Setup {
     folder: TempDir,
     /// The program that starts the daemon, with its arguments; none for the daemon itself.
     starter: Vec<OsString>,
+    /// The daemon's program, if it is another build of it.
+    program: Option<PathBuf>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     /// The name of the configuration file, and its text.
@@ -166,12 +168,18 @@ impl Setup {
     /// The same without any folder in it.
     pub fn empty_in(parent: &Path) -> Self {
         let folder = tempfile::Builder::new().prefix("dropforge-test-").tempdir_in(parent).unwrap();
-        Setup { folder, starter: Vec::new(), arguments: Vec::new(), environment: Vec::new(), config: None }
+        Setup { folder, starter: Vec::new(), program: None, arguments: Vec::new(), environment: Vec::new(), config: None }
     }
 
     /// Lets another program start the daemon: its command line is followed by the daemon's. It must become the daemon, with the same process id.
     pub fn through(mut self, starter: Vec<OsString>) -> Self {
         self.starter = starter;
+        self
+    }
+
+    /// Runs another build of the daemon.
+    pub fn program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
         self
     }
 
@@ -216,7 +224,7 @@ impl Setup {
 
     /// The command that starts this daemon.
     pub fn command(&self) -> Command {
-        let mut line = self.starter.iter().cloned().chain([dropforge().into_os_string()]);
+        let mut line = self.starter.iter().cloned().chain([self.program.clone().unwrap_or_else(dropforge).into_os_string()]);
         let mut command = Command::new(line.next().unwrap());
         command.args(line).arg("run").current_dir(self.folder.path());
         match &self.config {

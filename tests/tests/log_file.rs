@@ -80,3 +80,30 @@ fn a_full_disk_of_the_log_stops_nothing_and_is_said() {
     wait_for("the file to say it too", || fs::read_to_string(&file).ok().filter(|text| text.contains("lines were lost from")));
     assert!(!fs::read_to_string(&file).unwrap().contains('\u{1b}'), "and without colours");
 }
+
+/// A service has no standard error that somebody reads.
+#[test]
+fn why_a_daemon_does_not_start_is_in_the_file() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let setup = |more: &str| {
+        Setup::new()
+            .config(&format!("{more}log = {{ file = 'logs/dropforge.log' }}\n{ROUTE}"))
+            .argument(&format!("--health-port={port}"))
+            .argument("--log-format=json")
+    };
+    let cases = [("", 1, "health port"), ("enable_cash = true\n", 2, "enable_cash"), ("station = \n", 2, "dropforge.toml:1")];
+    for (more, code, why) in cases {
+        let setup = setup(more);
+        let ended = setup.command().output().unwrap();
+        let (said, written) = (String::from_utf8_lossy(&ended.stderr).into_owned(), lines(&setup.path("logs/dropforge.log")));
+        assert_eq!(ended.status.code(), Some(code), "{said}");
+        let last = written.last().unwrap();
+        assert!(last["level"] == "ERROR" && last["message"].as_str().unwrap().contains(why), "{written:?}");
+        assert!(said.contains(why), "{said}");
+    }
+    // Where it is the file that is wrong, nothing is written anywhere.
+    let setup = Setup::new().config(&format!("log = {{ file = '{{dir}}/in/dropforge.log' }}\n{ROUTE}"));
+    assert_eq!(setup.command().output().unwrap().status.code(), Some(2));
+    assert!(files(&setup.path("in")).is_empty());
+}

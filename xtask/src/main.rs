@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask setup|build|demo|test|soak|bench|dist`.
+//! The project's own commands: `cargo xtask setup|build|demo|test|windows|soak|bench|dist`.
 //!
 //! It must stay quick to compile, so it depends on little, and on no other crate of the workspace: what it needs of Dropforge, it
 //! gets from the binary.
@@ -34,7 +34,7 @@ struct Help {
     example: &'static str,
 }
 
-const COMMANDS: [Help; 7] = [
+const COMMANDS: [Help; 8] = [
     Help {
         name: "setup",
         arguments: "",
@@ -60,6 +60,12 @@ const COMMANDS: [Help; 7] = [
         says: "runs everything that must pass: format, lints, Windows, dependencies, unit, doc and end-to-end tests
 arguments go to `cargo test --workspace`",
         example: "cargo xtask test --no-fail-fast",
+    },
+    Help {
+        name: "windows",
+        arguments: "",
+        says: "builds the program for Windows, and has an end-to-end test run it under Wine; so does `test` with DROPFORGE_TEST_WINE=1",
+        example: "cargo xtask windows",
     },
     Help {
         name: "soak",
@@ -129,6 +135,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["demo", "--stay"] => demo::run(&workspace()?, true),
         ["test", rest @ ..] => test::run(&workspace()?, rest),
         ["dist", rest @ ..] => dist::run(&workspace()?, rest),
+        ["windows"] => windows::run(&workspace()?),
         ["soak"] => soak::run(&workspace()?, "3"),
         ["soak", "--minutes", minutes] => match minutes.parse::<f64>() {
             Ok(number) if number >= 2.0 => soak::run(&workspace()?, minutes),

@@ -30,6 +30,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     timed("dependencies", &|| dependencies::check(workspace))?;
     timed("build", &|| build::all(workspace))?;
     timed("packages", &|| dist::run(workspace, &["--profile", "dev", "--twice"]))?;
+    timed("Wine", &|| windows::prepare_if_asked(workspace))?;
     timed("tests", &|| tests(workspace, arguments))?;
 
     term::section("everything passed");

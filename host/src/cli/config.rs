@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::api::DaemonArgs;
 use super::plugin::CompiledDir;
-use crate::config::{self, Config, ConfigError, ConfigErrors, Loaded, Need, Overrides, Sources};
+use crate::config::{self, Config, ConfigError, ConfigErrors, Loaded, LogConfig, Need, Overrides, Sources};
 use crate::plugins::{LoadSettings, OptionsVerdict, Registry, RouteOptions, check_options, load_folder};
 use crate::sandbox::Sandbox;
 
@@ -105,6 +105,11 @@ impl ConfigArgs {
             eprintln!("warning: {wrong}");
         }
         Ok(config)
+    }
+
+    /// Where the log goes of a configuration that is wrong.
+    pub fn log(&self, errors: &ConfigErrors) -> Option<LogConfig> {
+        config::log_of(&self.sources(Need::Nothing).ok()?, errors)
     }
 
     fn sources(&self, need: Need) -> Result<Sources, ConfigErrors> {

@@ -145,6 +145,11 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
+/// Why a command failed: a line for each thing that is wrong with a configuration, a sentence for anything else.
+fn explained(error: &anyhow::Error) -> String {
+    error.downcast_ref::<ConfigErrors>().map_or_else(|| sentence(error), ToString::to_string)
+}
+
 /// An error with its causes, less those that it names already.
 fn sentence(error: &anyhow::Error) -> String {
     error.chain().skip(1).fold(error.to_string(), |text, cause| {

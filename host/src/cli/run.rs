@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::config::{self, ConfigArgs};
+use super::config::ConfigArgs;
 use super::{Log, Usage};
 use crate::config::{Config, Need};
 use crate::daemon::{self, Ended};
@@ -33,10 +33,27 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
+    let ended = begin(args, log);
+    // Standard error is told by whoever called this, and for a service nobody reads it.
+    if let Err(error) = &ended
+        && logging::has_file()
+    {
+        for line in super::explained(error).lines() {
+            tracing::error!("the daemon cannot go on: {line}");
+        }
+    }
+    ended
+}
+
+fn begin(args: RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
     #[cfg(unix)]
     daemon::hangups::hold();
     let (loaded, checked) = (args.config.load(Need::Routes), checked());
-    let file = loaded.as_ref().ok().map(|loaded| &loaded.config).or(checked.as_ref()).map(|config| config.log.clone());
+    let file = match (&loaded, &checked) {
+        (Ok(loaded), _) => Some(loaded.config.log.clone()),
+        (Err(_), Some(checked)) => Some(checked.log.clone()),
+        (Err(errors), None) => args.config.log(errors),
+    };
     logging::init(log.format, &log.level, &file.unwrap_or_default()).map_err(|error| Usage(error.to_string()))?;
     let config = match (loaded, checked) {
         (Ok(loaded), _) => {
@@ -51,7 +68,7 @@ pub(super) fn run(args: RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
             }
             checked
         }
-        (Err(errors), None) => return Ok(config::report(&errors)),
+        (Err(errors), None) => return Err(errors.into()),
     };
     // Before it can be replaced: then the system would name a file that is gone.
     let program = program();

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::error::{ConfigError, ConfigErrors, Place};
 use super::shape::{self, Finding};
 use super::text::{self, Document};
-use super::{Config, env, paths, pywats, schema, validate};
+use super::{Config, LogConfig, env, paths, pywats, schema, validate};
 
 /// The file that is read from the working directory if the command line names none.
 pub const DEFAULT_FILE: &str = "dropforge.toml";
@@ -132,13 +132,10 @@ pub fn locate(sources: &Sources) -> Result<(Config, Option<String>), ConfigError
     };
     let Some(file) = sources.file()? else { return Err(errors) };
     let Ok(text) = std::fs::read_to_string(sources.directory.join(&file)) else { return Err(errors) };
-    let mut value = text::readable(&file, &text);
-    let schema = schema();
-    let is_right = |key: &str, value: &Value| shape::check(&schema, &Map::from_iter([(key.to_owned(), value.clone())])).is_empty();
-    value.retain(|key, value| PLACE.contains(&key.as_str()) && is_right(key, value));
+    let value = right_keys(&file, &text, &PLACE);
     // Nobody knows what a wrong file that names no state folder was to say: at the default's, there may be another daemon.
     let is_named = sources.overrides.state.is_some() || sources.overrides.health_port.is_some();
-    let in_environment = || env::read(&schema, &sources.environment).settings.contains_key("state_dir");
+    let in_environment = || env::read(&schema(), &sources.environment).settings.contains_key("state_dir");
     if !value.contains_key("state_dir") && !is_named && !in_environment() {
         let said = "so nobody knows which daemon is meant: mend the file, or name the daemon's state folder with --state DIR";
         return Err(errors.and(ConfigError::Usage(format!("{} is wrong and has no `state_dir` that can be read, {said}", file.display()))));
@@ -148,6 +145,28 @@ pub fn locate(sources: &Sources) -> Result<(Config, Option<String>), ConfigError
     let more = if said.len() > 1 { format!(" (and {} more)", said.len() - 1) } else { String::new() };
     let first = said.into_iter().next().unwrap_or_default();
     Ok((loaded.config, Some(format!("{first}{more}; of this file, only where the daemon is counts here"))))
+}
+
+/// Where a wrong configuration has its log: a service that does not start can only say there why. None where it has none, or that is what is wrong.
+pub fn log_of(sources: &Sources, errors: &ConfigErrors) -> Option<LogConfig> {
+    if errors.iter().any(|error| matches!(error, ConfigError::Key { key, .. } if key.starts_with("log"))) {
+        return None;
+    }
+    let file = sources.file().ok()??;
+    let text = std::fs::read_to_string(sources.directory.join(&file)).ok()?;
+    let mut log: LogConfig = serde_json::from_value(right_keys(&file, &text, &["log"]).remove("log")?).ok()?;
+    let file = paths::absolute(&sources.directory, &file);
+    log.file = log.file.map(|path| paths::absolute(file.parent().unwrap_or(&sources.directory), &path));
+    Some(log)
+}
+
+/// Those of some keys that a file has, and that are right by themselves, whatever the rest of it is like.
+fn right_keys(file: &Path, text: &str, keys: &[&str]) -> Map<String, Value> {
+    let schema = schema();
+    let is_right = |key: &str, value: &Value| shape::check(&schema, &Map::from_iter([(key.to_owned(), value.clone())])).is_empty();
+    let mut value = text::readable(file, text);
+    value.retain(|key, value| keys.contains(&key.as_str()) && is_right(key, value));
+    value
 }
 
 /// Adds environment and flags to what a file says, and checks the whole.

@@ -43,7 +43,7 @@ pub use grants::Grants;
 pub use http::{HttpConfig, Upstream};
 pub use intake::{Bundle, Intake, Take, Watch};
 pub use limits::{LimitsConfig, LimitsOverrides, LoadingConfig};
-pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, import, load, locate};
+pub use load::{DEFAULT_FILE, DEFAULT_ROUTE, Loaded, Need, Overrides, Sources, import, load, locate, log_of};
 pub use log::LogConfig;
 pub use patterns::{PatternError, Patterns, path_pattern};
 pub use ports::{PortsConfig, TlsConfig};

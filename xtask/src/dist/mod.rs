@@ -87,6 +87,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Builds the development binary for another system, with the converters inside, and gives where it is.
+///
+/// # Errors
+/// What does not build.
+pub(crate) fn foreign(workspace: &Workspace, target: &str) -> Result<PathBuf> {
+    binary(workspace, "dev", &bundle(workspace)?, target, false)
+}
+
 impl Order {
     fn parse(arguments: &[&str]) -> Result<Order> {
         let mut order = Order { profile: "release".to_owned(), targets: Vec::new(), twice: false };

@@ -63,6 +63,10 @@ struct InstallArgs {
     #[cfg(target_os = "linux")]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Use %ProgramData%\Dropforge although it is there: its files stay, and everybody else's rights in it are taken away
+    #[cfg(windows)]
+    #[arg(long)]
+    take_over: bool,
     /// Only print what would be done
     #[arg(long)]
     dry_run: bool,

@@ -1,11 +1,14 @@
 //! The service of Windows: installed with an account of its own, and the daemon under the service manager. It was never seen to run on Windows;
 //! see `docs/windows.md`.
 
+mod folder;
+
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use windows_service::service::{
@@ -17,7 +20,7 @@ use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 use windows_service::{define_windows_service, service_dispatcher};
 
 use super::super::run::{self, RunArgs};
-use super::super::{Log, print, report};
+use super::super::{Log, explained, print};
 use super::{InstallArgs, NAME, UninstallArgs};
 use crate::daemon;
 use crate::files;
@@ -28,9 +31,14 @@ const ACCOUNT: &str = "NT SERVICE\\dropforge";
 /// How long the service manager waits before it takes the daemon for one that hangs: plugins compile at the first start, and running
 /// conversions end before a stop.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// What the service manager says while another service is being started, and of one that is not there.
+const DATABASE_LOCKED: i32 = 1055;
+const DOES_NOT_EXIST: i32 = 1060;
+/// Says why the last start failed, in the folder of the service: it has no standard error, and without a configuration no log either.
+const START_ERROR: &str = "start-error.txt";
 
 pub(super) fn install(args: &InstallArgs) -> anyhow::Result<ExitCode> {
-    let folder = data_folder()?;
+    let folder = folder::path()?;
     let config = match &args.config {
         Some(config) => std::path::absolute(config).context("cannot find the working directory")?,
         None => folder.join("dropforge.toml"),
@@ -46,16 +54,20 @@ pub(super) fn install(args: &InstallArgs) -> anyhow::Result<ExitCode> {
         ))?;
         return Ok(ExitCode::SUCCESS);
     }
-    for name in ["", "state", "plugins", "in", "out", "log"] {
-        files::create_folder(&folder.join(name)).with_context(|| format!("cannot make {}", folder.join(name).display()))?;
-    }
+    folder::make(&folder, args.take_over || open(ServiceAccess::QUERY_STATUS).is_ok())?;
     if !config.exists() {
         files::write_whole(&config, sample(&folder).as_bytes()).with_context(|| format!("cannot write {}", config.display()))?;
     }
     let service = put(&program, &config)?;
     // Its account is there with the service.
-    icacls(&folder)?;
-    service.start::<&OsStr>(&[]).context("the service is installed, and does not start: see its log, and the event log of the system")?;
+    folder::grant(&folder, ACCOUNT)?;
+    start(&service).context("the service is installed, and cannot be started: see the event log of the system")?;
+    print("Starting; the first time, converters are compiled\n")?;
+    wait_until(&service, |state| matches!(state, ServiceState::Running | ServiceState::Stopped))?;
+    if state(&service)? == ServiceState::Stopped {
+        let why = start_error(&folder).unwrap_or_else(|| "see its log, and the event log of the system".to_owned());
+        bail!("the service is installed, and has stopped again: {why}");
+    }
     print(&format!("Installed. Its configuration is {}; after a change: sc stop {NAME} & sc start {NAME}\n", config.display()))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -79,15 +91,12 @@ fn put(program: &Path, config: &Path) -> anyhow::Result<Service> {
     let access = ServiceAccess::CHANGE_CONFIG | ServiceAccess::START | ServiceAccess::STOP | ServiceAccess::QUERY_STATUS;
     let service = match manager.open_service(NAME, access) {
         Ok(service) => {
-            if service.query_status().context("cannot ask for the state of the service")?.current_state != ServiceState::Stopped {
-                stop(&service)?;
-            }
+            stop(&service)?;
             service.change_config(&info).context("cannot change the service")?;
             service
         }
         Err(_) => manager.create_service(&info, access).context("cannot make the service")?,
     };
-    service.set_description("Turns files into documents with sandboxed converters.").context("cannot describe the service")?;
     let again = || ServiceAction { action_type: ServiceActionType::Restart, delay: Duration::from_secs(5) };
     let actions = ServiceFailureActions {
         reset_period: ServiceFailureResetPeriod::After(Duration::from_secs(86_400)),
@@ -95,21 +104,17 @@ fn put(program: &Path, config: &Path) -> anyhow::Result<Service> {
         command: None,
         actions: Some(vec![again(), again(), again()]),
     };
-    service.update_failure_actions(actions).context("cannot say what is to be done when the service fails")?;
+    let described = service.set_description("Turns files into documents with sandboxed converters.");
     // An end with an error is a failure too, not only a crash.
-    service.set_failure_actions_on_non_crash_failures(true).context("cannot say that an end with an error is a failure")?;
-    Ok(service)
-}
-
-/// Nobody but the service, administrators and the system may look into its folder.
-fn icacls(folder: &Path) -> anyhow::Result<()> {
-    let mut command = Command::new("icacls");
-    command.arg(folder).args(["/inheritance:r", "/grant", &format!("{ACCOUNT}:(OI)(CI)M"), "/grant", "*S-1-5-32-544:(OI)(CI)F"]);
-    let output = command.args(["/grant", "*S-1-5-18:(OI)(CI)F", "/Q"]).output().context("cannot start icacls")?;
-    if !output.status.success() {
-        bail!("icacls {}: {}", folder.display(), String::from_utf8_lossy(&output.stderr).trim());
+    let restarted = service.update_failure_actions(actions).and_then(|()| service.set_failure_actions_on_non_crash_failures(true));
+    // It works without them.
+    for (what, done) in [("be described", described), ("be started again when it has failed", restarted)] {
+        if let Err(error) = done {
+            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            eprintln!("warning: the service cannot {what}: {why}");
+        }
     }
-    Ok(())
+    Ok(service)
 }
 
 pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<ExitCode> {
@@ -118,48 +123,86 @@ pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let service = open(ServiceAccess::STOP | ServiceAccess::QUERY_STATUS | ServiceAccess::DELETE)?;
-    if service.query_status().context("cannot ask for the state of the service")?.current_state != ServiceState::Stopped {
-        stop(&service)?;
-    }
+    stop(&service)?;
     service.delete().context("cannot remove the service")?;
-    print(&format!("Removed. {} stays; remove it if it is not needed any more.\n", data_folder()?.display()))?;
+    print(&format!("Removed. {} stays; remove it if it is not needed any more.\n", folder::path()?.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn status() -> anyhow::Result<ExitCode> {
-    let Ok(service) = open(ServiceAccess::QUERY_STATUS) else {
-        print("The service is not installed.\n")?;
-        return Ok(ExitCode::FAILURE);
+    let service = match open(ServiceAccess::QUERY_STATUS) {
+        Err(error) if error.is::<NotInstalled>() => {
+            print("The service is not installed.\n")?;
+            return Ok(ExitCode::FAILURE);
+        }
+        opened => opened?,
     };
     let status = service.query_status().context("cannot ask for the state of the service")?;
     let process = status.process_id.map_or_else(String::new, |id| format!(", process {id}"));
     print(&format!("{:?}{process}\n", status.current_state))?;
+    if status.current_state == ServiceState::Stopped
+        && let Some(why) = start_error(&folder::path()?)
+    {
+        print(&format!("The last start failed: {why}\n"))?;
+    }
     Ok(if status.current_state == ServiceState::Running { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
+
+/// There is no service of that name.
+#[derive(Debug, thiserror::Error)]
+#[error("the service is not installed")]
+struct NotInstalled;
 
 fn open(access: ServiceAccess) -> anyhow::Result<Service> {
     let manager =
         ServiceManager::local_computer(None::<&str>, ServiceManagerAccess::CONNECT).context("the service manager cannot be asked")?;
-    manager.open_service(NAME, access).context("the service is not installed, or this needs an administrator")
+    manager.open_service(NAME, access).map_err(|error| match error {
+        windows_service::Error::Winapi(error) if error.raw_os_error() == Some(DOES_NOT_EXIST) => NotInstalled.into(),
+        other => anyhow::Error::from(other).context("the service cannot be opened; run this as administrator"),
+    })
 }
 
-/// Stops it, and waits until running conversions have ended.
+/// Starts it, as soon as no other service is being started.
+fn start(service: &Service) -> windows_service::Result<()> {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        match service.start::<&OsStr>(&[]) {
+            Err(windows_service::Error::Winapi(error)) if error.raw_os_error() == Some(DATABASE_LOCKED) && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            started => return started,
+        }
+    }
+}
+
+/// Stops it, if it runs, and waits until running conversions have ended.
 fn stop(service: &Service) -> anyhow::Result<()> {
+    if state(service)? == ServiceState::Stopped {
+        return Ok(());
+    }
     service.stop().context("cannot stop the service")?;
-    let end = std::time::Instant::now() + PATIENCE;
-    while service.query_status().context("cannot ask for the state of the service")?.current_state != ServiceState::Stopped {
-        if std::time::Instant::now() > end {
-            bail!("the service does not stop: end its process, and run this again");
+    wait_until(service, |state| state == ServiceState::Stopped)
+}
+
+fn state(service: &Service) -> anyhow::Result<ServiceState> {
+    Ok(service.query_status().context("cannot ask for the state of the service")?.current_state)
+}
+
+fn wait_until(service: &Service, wanted: impl Fn(ServiceState) -> bool) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while !wanted(state(service)?) {
+        if Instant::now() > end {
+            bail!("the service does not answer for {} s: end its process, and run this again", PATIENCE.as_secs());
         }
         std::thread::sleep(Duration::from_millis(200));
     }
     Ok(())
 }
 
-/// Where the service has everything.
-fn data_folder() -> anyhow::Result<PathBuf> {
-    let folder = std::env::var_os("ProgramData").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    Ok(folder.context("the environment does not name %ProgramData%")?.join("Dropforge"))
+/// Why its last start failed, if it did.
+fn start_error(folder: &Path) -> Option<String> {
+    let text = fs::read_to_string(folder.join(START_ERROR)).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// The configuration to begin with. A service has no standard error: its log goes to files.
@@ -204,7 +247,12 @@ fn serve(_arguments: Vec<OsString>) {
     let Ok(handle) = service_control_handler::register(NAME, on_control) else { return };
     say(handle, ServiceState::StartPending, 0);
     daemon::listen(Box::new(move |moment| match moment {
-        daemon::Moment::Ready { .. } => say(handle, ServiceState::Running, 0),
+        daemon::Moment::Ready { .. } => {
+            if let Ok(folder) = folder::path() {
+                let _ = fs::remove_file(folder.join(START_ERROR));
+            }
+            say(handle, ServiceState::Running, 0);
+        }
         daemon::Moment::Reloading => {}
         daemon::Moment::Stopping => say(handle, ServiceState::StopPending, 0),
     }));
@@ -212,13 +260,20 @@ fn serve(_arguments: Vec<OsString>) {
         Ok(code) if code == ExitCode::SUCCESS => 0,
         Ok(_) => 1,
         Err(error) => {
-            tracing::error!("the daemon ends: {error:#}");
-            let _ = report(&error);
+            note(&explained(&error));
             1
         }
     };
     logging::flush();
     say(handle, ServiceState::Stopped, code);
+}
+
+/// Leaves for `service status`, and whoever looks, why the daemon does not run.
+fn note(why: &str) {
+    let written = folder::path().and_then(|folder| Ok(fs::write(folder.join(START_ERROR), format!("{}\r\n", why.replace('\n', "\r\n")))?));
+    if let Err(error) = written {
+        tracing::error!(%error, "cannot write {START_ERROR}");
+    }
 }
 
 fn say(handle: ServiceStatusHandle, state: ServiceState, code: u32) {
