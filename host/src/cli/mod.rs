@@ -98,7 +98,7 @@ pub fn main() -> ExitCode {
     }
     let result = match cli.command {
         #[cfg(windows)]
-        Command::Run(args) if args.service => service::windows::dispatch(args, log),
+        Command::Run(args) if args.service.is_some() => service::windows::dispatch(args, log),
         Command::Run(args) => run::run(args, &log),
         Command::Service(args) => service::run(args),
         Command::Convert(args) => convert::run(args),

@@ -26,10 +26,10 @@ SIGTERM or Ctrl-C drains: nothing new is taken, running jobs end, the queue stay
 pub(super) struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Run under the service manager, which `dropforge service install` tells to give this.
+    /// Run under the service manager, which `dropforge service install` tells to give this: the folder of the service
     #[cfg(windows)]
-    #[arg(long, hide = true)]
-    pub(super) service: bool,
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(super) service: Option<PathBuf>,
 }
 
 pub(super) fn run(args: RunArgs, log: &Log) -> anyhow::Result<ExitCode> {

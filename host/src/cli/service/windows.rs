@@ -46,7 +46,7 @@ pub(super) fn install(args: &InstallArgs) -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe().context("cannot find this program")?;
     if args.dry_run {
         print(&format!(
-            "folder {0}\nwrite {1}, if it is not there\nservice {NAME}: {2} run --service -c {1}, at start-up, as {ACCOUNT}\nrights in {0} for {ACCOUNT}, \
+            "folder {0}\nwrite {1}, if it is not there\nservice {NAME}: {2} run --service {0} -c {1}, at start-up, as {ACCOUNT}\nrights in {0} for {ACCOUNT}, \
              administrators and the system, and for nobody else\nstart {NAME}\n",
             folder.display(),
             config.display(),
@@ -58,14 +58,14 @@ pub(super) fn install(args: &InstallArgs) -> anyhow::Result<ExitCode> {
     if !config.exists() {
         files::write_whole(&config, sample(&folder).as_bytes()).with_context(|| format!("cannot write {}", config.display()))?;
     }
-    let service = put(&program, &config)?;
+    let service = put(&program, &folder, &config)?;
     // Its account is there with the service.
     folder::grant(&folder, ACCOUNT)?;
     start(&service).context("the service is installed, and cannot be started: see the event log of the system")?;
     print("Starting; the first time, converters are compiled\n")?;
     wait_until(&service, |state| matches!(state, ServiceState::Running | ServiceState::Stopped))?;
     if state(&service)? == ServiceState::Stopped {
-        let why = start_error(&folder).unwrap_or_else(|| "see its log, and the event log of the system".to_owned());
+        let why = last_error(&folder).unwrap_or_else(|| "see its log, and the event log of the system".to_owned());
         bail!("the service is installed, and has stopped again: {why}");
     }
     print(&format!("Installed. Its configuration is {}; after a change: sc stop {NAME} & sc start {NAME}\n", config.display()))?;
@@ -73,7 +73,7 @@ pub(super) fn install(args: &InstallArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Makes the service, or has the one that is there start this program.
-fn put(program: &Path, config: &Path) -> anyhow::Result<Service> {
+fn put(program: &Path, folder: &Path, config: &Path) -> anyhow::Result<Service> {
     let manager = ServiceManager::local_computer(None::<&str>, ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE)
         .context("the service manager cannot be asked; run this as administrator")?;
     let info = ServiceInfo {
@@ -83,7 +83,9 @@ fn put(program: &Path, config: &Path) -> anyhow::Result<Service> {
         start_type: ServiceStartType::AutoStart,
         error_control: ServiceErrorControl::Normal,
         executable_path: program.to_owned(),
-        launch_arguments: ["run", "--service", "-c"].map(OsString::from).into_iter().chain([config.as_os_str().to_owned()]).collect(),
+        launch_arguments: [OsStr::new("run"), OsStr::new("--service"), folder.as_os_str(), OsStr::new("-c"), config.as_os_str()]
+            .map(OsStr::to_owned)
+            .to_vec(),
         dependencies: Vec::new(),
         account_name: Some(OsString::from(ACCOUNT)),
         account_password: None,
@@ -141,7 +143,7 @@ pub(super) fn status() -> anyhow::Result<ExitCode> {
     let process = status.process_id.map_or_else(String::new, |id| format!(", process {id}"));
     print(&format!("{:?}{process}\n", status.current_state))?;
     if status.current_state == ServiceState::Stopped
-        && let Some(why) = start_error(&folder::path()?)
+        && let Some(why) = last_error(&folder::path()?)
     {
         print(&format!("The last start failed: {why}\n"))?;
     }
@@ -200,7 +202,7 @@ fn wait_until(service: &Service, wanted: impl Fn(ServiceState) -> bool) -> anyho
 }
 
 /// Why its last start failed, if it did.
-fn start_error(folder: &Path) -> Option<String> {
+fn last_error(folder: &Path) -> Option<String> {
     let text = fs::read_to_string(folder.join(START_ERROR)).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
@@ -236,6 +238,8 @@ pub(in crate::cli) fn dispatch(args: RunArgs, log: Log) -> anyhow::Result<ExitCo
 
 fn serve(_arguments: Vec<OsString>) {
     let Some((args, log)) = ORDER.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    // Its environment may name other folders than an administrator's does.
+    let start_error = args.service.as_deref().map(|folder| folder.join(START_ERROR));
     let on_control = |control| match control {
         ServiceControl::Stop | ServiceControl::Shutdown => {
             daemon::stop_soon();
@@ -246,10 +250,11 @@ fn serve(_arguments: Vec<OsString>) {
     };
     let Ok(handle) = service_control_handler::register(NAME, on_control) else { return };
     say(handle, ServiceState::StartPending, 0);
+    let old_error = start_error.clone();
     daemon::listen(Box::new(move |moment| match moment {
         daemon::Moment::Ready { .. } => {
-            if let Ok(folder) = folder::path() {
-                let _ = fs::remove_file(folder.join(START_ERROR));
+            if let Some(file) = &old_error {
+                let _ = fs::remove_file(file);
             }
             say(handle, ServiceState::Running, 0);
         }
@@ -260,7 +265,9 @@ fn serve(_arguments: Vec<OsString>) {
         Ok(code) if code == ExitCode::SUCCESS => 0,
         Ok(_) => 1,
         Err(error) => {
-            note(&explained(&error));
+            if let Some(file) = &start_error {
+                note(file, &explained(&error));
+            }
             1
         }
     };
@@ -269,10 +276,9 @@ fn serve(_arguments: Vec<OsString>) {
 }
 
 /// Leaves for `service status`, and whoever looks, why the daemon does not run.
-fn note(why: &str) {
-    let written = folder::path().and_then(|folder| Ok(fs::write(folder.join(START_ERROR), format!("{}\r\n", why.replace('\n', "\r\n")))?));
-    if let Err(error) = written {
-        tracing::error!(%error, "cannot write {START_ERROR}");
+fn note(file: &Path, why: &str) {
+    if let Err(error) = fs::write(file, format!("{}\r\n", why.replace('\n', "\r\n"))) {
+        tracing::error!(%error, file = %file.display(), "cannot write why");
     }
 }
 
