@@ -67,12 +67,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 /// # Errors
 /// As [`run`].
 pub(crate) fn prepare_if_asked(workspace: &Workspace) -> Result<()> {
-    match std::env::var_os(ASKED).is_some_and(|value| !value.is_empty() && value != "0") {
-        true => prepare(workspace),
-        false => {
-            Ok(term::say(format!("the tests under Wine are left out: {ASKED}=1 asks for them, and `cargo xtask windows` runs them alone")))
-        }
+    if std::env::var_os(ASKED).is_some_and(|value| !value.is_empty() && value != "0") {
+        return prepare(workspace);
     }
+    term::say(format!("the tests under Wine are left out: {ASKED}=1 asks for them, and `cargo xtask windows` runs them alone"));
+    Ok(())
 }
 
 fn prepare(workspace: &Workspace) -> Result<()> {
