@@ -426,6 +426,33 @@ fn json_texts_on_standard_output_do_not_run_together() {
 }
 
 #[test]
+fn what_a_file_lacks_is_said_once_and_how_to_give_it() {
+    let folder = folder();
+    let converter = plugin("stdf");
+    let lot = data("stdf/lot2.stdf.bz2");
+    let arguments = ["convert", lot.to_str().unwrap(), "--converter", converter.to_str().unwrap(), "-o", "made"];
+    let (code, out, errors) = run(folder.path(), &arguments);
+    assert_eq!((code, out.as_str()), (1, ""), "{errors}");
+    let count = |text: &str| errors.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((count(": error: "), count(" more problems"), count("--option timezone=Europe/Oslo")), (20, 1, 1), "{errors}");
+    let (_, _, errors) = run(folder.path(), &[&arguments[..], &["--option", "timezone=Europe/Oslo"]].concat());
+    assert!(!errors.contains("has no time zone"), "{errors}");
+}
+
+#[test]
+fn convert_works_beside_a_state_folder_that_it_cannot_use() {
+    let folder = folder();
+    let here = folder.path();
+    fs::write(here.join("blocked"), "").unwrap();
+    for arguments in [&["convert", "panel.csv", "-o", "-"][..], &["convert", "panel.csv", "-o", "-", "--converter", "plugins/csv.wasm"]] {
+        let output = command(here).args(arguments).env("DROPFORGE_STATE_DIR", "blocked/state").output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).as_ref()), (Some(0), PANEL), "{errors}");
+    }
+    assert_eq!(made(&folder), ["blocked"]);
+}
+
+#[test]
 fn a_converter_that_misses_what_belongs_to_its_file_says_how_a_route_gives_it() {
     let folder = folder();
     let header = data("klippel/DUT xyz115 2020-05-14 10-01-37-5 UTC+0200.txt");

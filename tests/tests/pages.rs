@@ -85,7 +85,7 @@ fn links_lead_somewhere() {
         let words = title.to_lowercase().replace(' ', "-");
         words.chars().filter(|c| c.is_alphanumeric() || *c == '-' || *c == '_').collect()
     };
-    for page in ["README.md", "docs/observability.md", "docs/operations.md", "docs/performance.md"] {
+    for page in ["README.md", "docs/commands.md", "docs/observability.md", "docs/operations.md", "docs/performance.md"] {
         let path = root().join(page);
         for link in text(&path).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).filter(|link| !link.contains("://")) {
             let (file, section) = link.split_once('#').unwrap_or((link, ""));

@@ -58,6 +58,8 @@ fn every_command_of_the_readme_works() {
             .args(["-euc", &command])
             .current_dir(&folder)
             .env("PATH", &path)
+            // Each command has a shell of its own, and they are all in the folder to which the README goes.
+            .env("SRC", &folder)
             .env("DROPFORGE_HEALTH_PORT", &health)
             .env("DROPFORGE_METRICS_PORT", &metrics)
             .stdin(Stdio::null())
@@ -75,7 +77,10 @@ fn every_command_of_the_readme_works() {
         if command.starts_with("curl") && command.contains("/health/ready") {
             assert!(out.contains(r#""status":"ready""#), "{out}");
         }
-        if command == "dropforge plugin list" {
+        if command.starts_with("dropforge status") {
+            assert!(out.contains("ready, up ") && out.contains("default"), "{out}");
+        }
+        if command.starts_with("dropforge plugin list") {
             assert!(out.contains("csv") && out.contains("junit"), "{out}");
         }
     }

@@ -36,7 +36,7 @@ use crate::config::{Config, ConverterChoice, Route};
 use crate::delivery::{Deliverer, SPOOL_FOLDER, Spool};
 use crate::events::Event;
 use crate::files;
-use crate::intake::Intake;
+use crate::intake::{self, Intake};
 use crate::logging;
 use crate::metrics::{Instance, Metrics, QueueName};
 use crate::plugins::{LoadSettings, OptionsVerdict, PluginFolder, Registry, check_options};
@@ -275,6 +275,7 @@ impl Daemon {
                 }
             })
         };
+        intake::make_folders(&config.routes);
         tracing::info!(
             folder = %config.plugins_dir.display(),
             "loading the plugins; those that are new to this state folder are compiled first, which takes a while"

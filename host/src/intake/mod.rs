@@ -200,6 +200,15 @@ impl Intake {
     pub fn stop(self) {}
 }
 
+/// Makes the folders of routes whose folders are to be made, so that files can be put there before anything is taken. On a thread of its own,
+/// since a share may hang; what cannot be made, its intake says.
+pub fn make_folders(routes: &[Route]) {
+    let folders: Vec<PathBuf> =
+        routes.iter().filter(|route| route.intake.has_folder() && route.intake.create).map(|route| route.intake.path.clone()).collect();
+    let make = move || folders.iter().for_each(|folder| _ = std::fs::create_dir_all(folder));
+    _ = thread::Builder::new().name("make inboxes".to_owned()).spawn(make);
+}
+
 /// The folder of a route, as an absolute path.
 fn root(route: &Route) -> Result<PathBuf, IntakeError> {
     let failed = |source| IntakeError::Start { route: route.name.clone(), path: route.intake.path.clone(), source };
