@@ -116,6 +116,7 @@ fn every_command_has_help_with_an_example() {
         &["convert"],
         &["run", "--no-such-flag"],
         &["plugin", "inspect"],
+        &["plugin", "inspect", "nosuch"],
         &["--log-level", "loud", "config", "schema"],
     ] {
         let (code, out, errors) = run(folder.path(), wrong);

@@ -89,7 +89,7 @@ fn a_wrong_configuration_is_said_with_its_place() {
         ("workers = [".into(), &["dropforge.toml:1:12: "]),
         (
             "workers = 2\n".into(),
-            &["dropforge.toml: routes: there is no route; add a [[routes]] table to dropforge.toml, or give --inbox DIR and --outbox DIR"],
+            &["dropforge.toml: routes: there is no route; add a [[routes]] table, or give --inbox DIR and --outbox DIR"],
         ),
         (
             route.replace("'folder', path = '{dir}/out'", "'http', url = 'https://me:secret@server'"),

@@ -52,7 +52,10 @@ fn page(findings: &[Finding]) -> String {
             page.push_str(&format!("         → {}\n", printable(&finding.remedy)));
         }
     }
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-    page.push_str(&format!("{} problems, {} warnings\n", count(Severity::Problem), count(Severity::Warning)));
+    let count = |severity, what: &str| {
+        let count = findings.iter().filter(|finding| finding.severity == severity).count();
+        format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    };
+    page.push_str(&format!("{}, {}\n", count(Severity::Problem, "problem"), count(Severity::Warning, "warning")));
     page
 }

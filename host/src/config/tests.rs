@@ -294,7 +294,7 @@ fn what_cannot_be_read_is_said() {
     );
     assert_eq!(
         errors_of("health_port = 1"),
-        ["dropforge.toml: routes: there is no route; add a [[routes]] table to dropforge.toml, or give --inbox DIR and --outbox DIR"]
+        ["dropforge.toml: routes: there is no route; add a [[routes]] table, or give --inbox DIR and --outbox DIR"]
     );
 }
 

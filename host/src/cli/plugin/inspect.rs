@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 
@@ -10,6 +11,7 @@ use crate::config::Config;
 use crate::plugins::{LoadLimits, LoadSettings, OptionInfo, Plugin, Report, bundled, load_bundled, load_file};
 use crate::sandbox::{Capability, Descriptor, Sandbox};
 
+use super::super::Usage;
 use super::super::print;
 use super::super::table::{align, printable, thousands};
 use super::CompiledDir;
@@ -67,6 +69,15 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let config = config.unwrap_or_default();
     let settings = LoadSettings { limits: LoadLimits::of(&config), ..LoadSettings::from(&compiled.path) };
     let named = bundled::all().iter().find(|bundled| args.file == std::path::Path::new(bundled.name()) && !args.file.exists());
+    if named.is_none() && !args.file.exists() && args.file.extension().is_none() {
+        let inside: Vec<&str> = bundled::all().iter().map(|bundled| bundled.name()).collect();
+        let inside =
+            if inside.is_empty() { "it was built without converters inside".to_owned() } else { format!("there: {}", inside.join(", ")) };
+        bail!(Usage(format!(
+            "there is no file {0}, nor is a converter `{0}` inside of Dropforge ({inside}); name the plugin's file",
+            args.file.display()
+        )));
+    }
     let plugin = match named {
         Some(bundled) => load_bundled(*bundled, &Sandbox::new()?, settings)?,
         None => load_file(&args.file, &Sandbox::new()?, settings)?,

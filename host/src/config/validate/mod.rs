@@ -6,7 +6,7 @@ mod grants;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::load::{DEFAULT_FILE, Need};
+use super::load::Need;
 use super::patterns::{self, Patterns};
 use super::shape::{Finding, nearest};
 use super::{
@@ -28,8 +28,7 @@ pub(super) fn validate(config: &Config, need: Need) -> Report {
     let mut report = Report::default();
     report.root(config);
     if config.routes.is_empty() && need == Need::Routes {
-        report
-            .error("routes", format!("there is no route; add a [[routes]] table to {DEFAULT_FILE}, or give --inbox DIR and --outbox DIR"));
+        report.error("routes", "there is no route; add a [[routes]] table, or give --inbox DIR and --outbox DIR");
     }
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, route) in config.routes.iter().enumerate() {
