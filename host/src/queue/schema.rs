@@ -35,8 +35,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, QueueError> {
 
 /// Opens a database that is there and has this program's version, beside the daemon that may be using it.
 pub(super) fn open_beside(path: &Path) -> Result<Connection, QueueError> {
-    if !path.exists() {
-        return Err(QueueError::Absent { path: path.to_path_buf() });
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Err(QueueError::Absent { path: path.to_path_buf() }),
+        Err(source) => return Err(QueueError::OutOfReach { path: path.to_path_buf(), source }),
     }
     let connection = connect(path)?;
     match version(&connection, path)? {

@@ -1,5 +1,6 @@
 //! The embedded store: a SQLite file, which one thread writes to and all may read.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +41,14 @@ pub enum QueueError {
     Absent {
         /// Where it would be.
         path: PathBuf,
+    },
+    /// Whether there is one cannot be seen.
+    #[error("cannot look for the queue {path}: {source}; run this as the daemon's user, or check `state_dir` or --state")]
+    OutOfReach {
+        /// Where it would be.
+        path: PathBuf,
+        /// What the file system says.
+        source: io::Error,
     },
     /// An earlier version of Dropforge wrote it, and only the daemon migrates it.
     #[error("the queue {path} has version {found}, this program works with {known}; start the daemon once, which migrates it")]

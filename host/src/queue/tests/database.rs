@@ -82,4 +82,6 @@ fn a_copy_is_of_one_moment_and_opens() {
     assert_eq!(Store::open(&copy).unwrap().store.sizes().unwrap().due, 1);
     assert!(store.copy_to(&copy, |_| Ok(())).is_err(), "what is there is not replaced");
     assert!(matches!(Store::beside(&folder.path().join("none.db")), Err(QueueError::Absent { .. })));
+    #[cfg(unix)]
+    assert!(matches!(Store::beside(&copy.join("none.db")), Err(QueueError::OutOfReach { .. })));
 }
