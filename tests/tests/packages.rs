@@ -123,8 +123,14 @@ dpkg --install /package.deb
 tail -1 /etc/dropforge/dropforge.toml
 dpkg --remove dropforge
 test ! -e /usr/bin/dropforge && test -e /etc/dropforge/dropforge.toml && test -d /var/lib/dropforge/state
+dpkg --install /package.deb
+systemctl is-enabled dropforge.service
+dpkg --remove dropforge
+install -D -o dropforge /sample.csv /var/lib/dropforge/state/uploads/posted/sample.csv
 dpkg --purge dropforge
-test ! -e /etc/dropforge && test ! -e /var/lib/dropforge/state && ls /var/lib/dropforge/out
+test ! -e /etc/dropforge && test ! -e /var/lib/dropforge/state/queue.db && test ! -e /var/lib/dropforge/state/spool
+cmp /sample.csv /var/lib/dropforge/state/uploads/posted/sample.csv
+ls /var/lib/dropforge/out
 "#;
 
 #[test]
