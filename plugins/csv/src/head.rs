@@ -69,8 +69,9 @@ pub fn look(input: &mut Input, options: &Options) -> Result<Result<Head, &'stati
 }
 
 fn line_end(text: &[u8]) -> &'static str {
-    let pairs = text.windows(2).filter(|pair| pair == b"\r\n").count();
-    let [feeds, returns] = [b'\n', b'\r'].map(|end| text.iter().filter(|byte| **byte == end).count() - pairs);
+    // Most files have none.
+    let pairs = if text.contains(&b'\r') { text.windows(2).filter(|pair| pair == b"\r\n").count() } else { 0 };
+    let [feeds, returns] = [b'\n', b'\r'].map(|end| count(text, end) - pairs);
     match (feeds, pairs, returns) {
         (0, 0, 0) => "none",
         (_, 0, 0) => "lf",
@@ -78,6 +79,10 @@ fn line_end(text: &[u8]) -> &'static str {
         (0, 0, _) => "cr",
         _ => "mixed",
     }
+}
+
+fn count(text: &[u8], wanted: u8) -> usize {
+    text.iter().filter(|byte| **byte == wanted).count()
 }
 
 /// What the first bytes of files are that people take for tables.
@@ -105,12 +110,14 @@ fn not_text(bytes: &[u8], encoding: Option<Encoding>) -> Option<&'static str> {
     let bytes = bytes.get(..length).unwrap_or_default();
     let is_control = |byte: &&u8| **byte < 0x20 && !matches!(**byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1a..=0x1f);
     // Cells are padded with zeros now and then; other control characters are rare in text, and one in twelve of random bytes.
-    let zeros = bytes.iter().filter(|byte| **byte == 0).count();
+    if !bytes.iter().any(|byte| is_control(&byte)) {
+        return None;
+    }
+    let zeros = count(bytes, 0);
     let mut others = bytes.iter().filter(is_control).count() - zeros;
     // One of them, again and again, separates cells.
     if let Some(first) = bytes.iter().find(|byte| is_control(byte) && **byte != 0) {
-        let same = bytes.iter().filter(|byte| *byte == first).count();
-        others = if same == others { 0 } else { others };
+        others = if count(bytes, *first) == others { 0 } else { others };
     }
     (zeros > 3 && zeros * 10 > length || others > 3 && others * 50 > length).then_some("binary data")
 }

@@ -1,7 +1,8 @@
 //! Says how a file is written and why: in the log, and, where the options ask for nothing else, in a document.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use dropforge_sdk::{Input, Output, Result, debug};
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ use crate::reader::{Record, Sink};
 use crate::text::Text;
 
 /// What was found, by the names of the options that would give it, and why.
-fn found(head: &Head) -> Vec<(&'static str, Value, String)> {
+fn found(head: &Head) -> Vec<(&'static str, Value, Cow<'static, str>)> {
     let (table, layout) = (&head.table, &head.layout);
     let dialect = layout.dialect;
     let (encoding, by) = head.encoding.map_or(("utf-8".into(), "all is ASCII so far"), |(encoding, why)| (encoding.to_string(), why));
@@ -33,7 +34,7 @@ fn found(head: &Head) -> Vec<(&'static str, Value, String)> {
     let numbers = |sign: Option<&str>| if sign.is_some() { "the numbers show it" } else { "no number shows it" };
     vec![
         ("encoding", encoding.into(), by.into()),
-        ("delimiter", dialect.delimiter.without_spaces().to_string().into(), shape),
+        ("delimiter", dialect.delimiter.without_spaces().to_string().into(), shape.into()),
         ("skip_initial_space", spaced.into(), if spaced { "spaces follow the delimiter" } else { "spaces belong to the cells" }.into()),
         ("quote", Choice::word(dialect.quote).into(), quotes.into()),
         ("escape", Choice::word(dialect.escape).into(), escapes.into()),
@@ -54,8 +55,12 @@ fn found(head: &Head) -> Vec<(&'static str, Value, String)> {
 
 /// Says it in the log.
 pub fn explain(head: &Head) {
-    let parts: Vec<String> = found(head).into_iter().map(|(name, value, reason)| format!("{name} {value} ({reason})")).collect();
-    debug!("read with {}", parts.join(", "));
+    let mut text = String::with_capacity(1024);
+    for (name, value, reason) in found(head) {
+        let comma = if text.is_empty() { "" } else { ", " };
+        _ = write!(text, "{comma}{name} {value} ({reason})");
+    }
+    debug!("read with {text}");
 }
 
 /// Makes a document of it, in place of those of the tables. For these all of the file is read: how many there are, and what stands below the

@@ -180,7 +180,7 @@ pub fn quotes(text: &[u8], choice: Choice) -> Vec<Option<u8>> {
                 found.push(Some(b'\''));
             }
             // An opening backquote is rare, and a closing one is the same character.
-            if text.windows(2).any(|pair| matches!(pair, [b'`', b',' | b';' | b'|' | b'\t' | b'\n' | b'\r'])) {
+            if text.contains(&b'`') && text.windows(2).any(|pair| matches!(pair, [b'`', b',' | b';' | b'|' | b'\t' | b'\n' | b'\r'])) {
                 found.push(Some(b'`'));
             }
             if text.contains(&b'"') {
@@ -197,8 +197,10 @@ pub fn escapes(text: &[u8], choice: Choice) -> Vec<Option<u8>> {
         Choice::Is(byte) => vec![Some(byte)],
         Choice::None => vec![None],
         // A backslash alone is part of a path; before a quote it most likely is an escape.
-        Choice::Auto if text.windows(2).any(|pair| matches!(pair, b"\\\"" | b"\\'")) => vec![None, Some(b'\\')],
-        Choice::Auto => vec![None],
+        Choice::Auto => {
+            let quoted = text.contains(&b'\\') && text.windows(2).any(|pair| matches!(pair, b"\\\"" | b"\\'"));
+            if quoted { vec![None, Some(b'\\')] } else { vec![None] }
+        }
     }
 }
 

@@ -15,6 +15,11 @@ pub fn of(cell: &[u8], kind: Kind, quote: Option<u8>) -> f64 {
 }
 
 fn text(cell: &[u8], quote: Option<u8>) -> f64 {
+    // Most texts are words, and nothing below says anything about these.
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || matches!(byte, b' ' | b'_' | b'-' | b'.' | b':' | b'/');
+    if cell.first().is_some_and(u8::is_ascii_alphanumeric) && cell.iter().all(is_word) {
+        return 0.9;
+    }
     let begins_with = |quote: u8| cell.first() == Some(&quote) && cell.iter().skip(1).any(|byte| *byte == quote);
     let commas = cell.iter().filter(|byte| **byte == b',').count();
     let in_prose = cell.windows(2).filter(|pair| pair == b", ").count();
