@@ -180,6 +180,9 @@ fn binary(workspace: &Workspace, profile: &str, bundle: &Path, target: &str, is_
     let kept = workspace.target.join("dist").join("bin").join(target).join(name);
     fs::create_dir_all(kept.parent().unwrap_or(&kept))?;
     fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
+    if profile == "release" && is_host && cfg!(target_os = "linux") {
+        without_symbols(&kept)?;
+    }
     if profile != "release" && is_host {
         // What only a debugger reads; a release has none of it.
         let _ = quietly(Command::new("strip").arg("--strip-debug").arg(&kept));
@@ -187,6 +190,16 @@ fn binary(workspace: &Workspace, profile: &str, bundle: &Path, target: &str, is_
         term::command("binary without them", &mut workspace.cargo(&["build", "-p", "dropforge"]))?;
     }
     Ok(kept)
+}
+
+/// Names of functions that the optimiser has copied into other modules get a number at their end that depends on the folder of the build; and the linker's
+/// note is a sum of them too. All else is the same wherever it is built.
+fn without_symbols(binary: &Path) -> Result<()> {
+    let stripped = quietly(Command::new("strip").args(["--strip-all", "--remove-section=.note.gnu.build-id"]).arg(binary))?;
+    if !stripped.status.success() {
+        bail!("strip {}: {}", binary.display(), String::from_utf8_lossy(&stripped.stderr).trim());
+    }
+    Ok(())
 }
 
 /// Where it was built is nobody's business, and must not make a difference.
