@@ -16,7 +16,9 @@ mod pauses;
 mod picks;
 mod pressure;
 mod reload;
+mod routes;
 mod running;
+mod signals;
 mod status;
 mod supervisor;
 mod upkeep;
@@ -25,9 +27,9 @@ mod uploads;
 use std::fs;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -37,10 +39,9 @@ use crate::delivery::{Deliverer, SPOOL_FOLDER, Spool};
 use crate::events::Event;
 use crate::files;
 use crate::intake::{self, Intake};
-use crate::logging;
-use crate::metrics::{Instance, Metrics, QueueName};
+use crate::metrics::{Instance, Metrics};
 use crate::plugins::{LoadSettings, OptionsVerdict, PluginFolder, Registry, check_options};
-use crate::queue::{Lane, MEMBERS_FOLDER, Pausable, QUEUE_FILE, Store};
+use crate::queue::{Lane, MEMBERS_FOLDER, QUEUE_FILE, Store};
 use crate::sandbox::{Lookup, Sandbox};
 use crate::server::{Bounds, Certificate, STREAM_TIME, Server, ServerConfig, Service, TOKEN_VARIABLE, Token};
 use crate::spans::{Exporter, Tracer};
@@ -51,6 +52,8 @@ use crate::worker::{Context, Workers};
 pub use lock::{LockError, StateLock};
 pub use reload::Reread;
 pub use running::{running_at, url};
+#[cfg(windows)]
+pub use signals::stop_soon;
 
 use arrivals::QueueArrivals;
 use caches::DaemonCaches;
@@ -61,7 +64,9 @@ use pauses::DaemonPauses;
 use picks::Picks;
 use pressure::Pressure;
 use reload::Reload;
+use routes::{report_queue_at_scrape, report_routes};
 use running::Running;
+use signals::{Request, note_stops, signals};
 use status::DaemonStatus;
 #[cfg(not(windows))]
 use supervisor::Moment;
@@ -379,52 +384,6 @@ fn say_wrong_options(config: &Config, registry: &Registry) {
     }
 }
 
-/// What is known of the routes before their intakes have started.
-fn report_routes(config: &Config, metrics: &Metrics, store: &Store) -> anyhow::Result<()> {
-    for route in &config.routes {
-        if let Some(seconds) = route.expected_interval_seconds {
-            metrics.route_expected_interval(&route.name, seconds);
-        }
-        // A station that was silent before a restart is silent after it.
-        let last = store.last_arrival_ms(&route.name).context("cannot read from the queue when files arrived last")?;
-        metrics.intake_last_file(&route.name, last.unwrap_or_default() as f64 / 1e3);
-    }
-    Ok(())
-}
-
-/// How old the depth of the queues may be that a scrape is told: the jobs are counted for it, and whoever asks all the time must not keep the
-/// daemon counting.
-const DEPTH_AGE: Duration = Duration::from_secs(1);
-
-/// The depth of the queues is asked for when it is scraped.
-fn report_queue_at_scrape(config: &Arc<Config>, metrics: &Metrics, store: &Arc<Store>) {
-    let (config, store) = (Arc::clone(config), Arc::clone(store));
-    let counted = Mutex::new(None::<Instant>);
-    let is_due = move || {
-        let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = counted.is_none_or(|counted| counted.elapsed() >= DEPTH_AGE);
-        if due {
-            *counted = Some(Instant::now());
-        }
-        due
-    };
-    metrics.on_scrape(Box::new(move |metrics| match is_due().then(|| store.sizes_while_down(&metrics.destinations_down())).transpose() {
-        Ok(None) => {}
-        Ok(Some(sizes)) => {
-            metrics.queue_sizes(QueueName::Converter, sizes.due, &sizes.waiting, Duration::from_millis(sizes.oldest_ms));
-            let waiting = [("retry", sizes.backing_off), ("destination", sizes.held_up), ("refused", sizes.refused)];
-            metrics.queue_sizes(QueueName::Delivery, sizes.deliverable, &waiting, Duration::from_millis(sizes.oldest_undelivered_ms));
-            metrics.spool_bytes(sizes.spool_bytes);
-            let pauses = store.pauses();
-            for route in &config.routes {
-                metrics.route_paused(&route.name, pauses.of(Pausable::Route, &route.name).is_some());
-                metrics.dead_letters(&route.name, sizes.dead_letters.get(&route.name).copied().unwrap_or(0));
-            }
-        }
-        Err(error) => tracing::error!(%error, "cannot read the queue for its metrics; they keep their last values"),
-    }));
-}
-
 /// One lane per route, with the bounds that the configuration sets.
 fn lanes(config: &Config) -> Arc<[Lane]> {
     let lane = |route: &Route| {
@@ -444,100 +403,4 @@ fn lanes(config: &Config) -> Arc<[Lane]> {
 
 fn worker_count(config: &Config) -> usize {
     config.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
-}
-
-/// What a signal asks for.
-enum Request {
-    Stop,
-    #[cfg_attr(not(unix), allow(dead_code, reason = "only Unix has a signal for it"))]
-    Reload,
-}
-
-/// The signals that the daemon listens to.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    hang_up: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-fn signals() -> anyhow::Result<Signals> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let failed = "cannot listen for signals";
-    Ok(Signals {
-        terminate: signal(SignalKind::terminate()).context(failed)?,
-        interrupt: signal(SignalKind::interrupt()).context(failed)?,
-        hang_up: signal(SignalKind::hangup()).context(failed)?,
-    })
-}
-
-#[cfg(not(unix))]
-fn signals() -> anyhow::Result<Signals> {
-    Ok(Signals {})
-}
-
-/// Signals that follow the first within this time are the same request: `timeout` and some supervisors signal a process and its group.
-const SAME_REQUEST: Duration = Duration::from_millis(500);
-
-/// Leaves a task behind that notes a signal to stop, and ends the process at the one after. One may have been `noted` already.
-fn note_stops(noted: bool) -> Arc<AtomicBool> {
-    let stops = Arc::new(AtomicBool::new(noted));
-    let note = Arc::clone(&stops);
-    // A new listener has not heard those before it.
-    let listener = (!noted).then(signals);
-    tokio::spawn(async move {
-        let mut listener = match listener {
-            Some(listener) => listener,
-            None => {
-                tokio::time::sleep(SAME_REQUEST).await;
-                signals()
-            }
-        };
-        while let Ok(signals) = &mut listener {
-            if matches!(signals.any().await, Request::Stop) && note.swap(true, Ordering::Relaxed) {
-                tracing::warn!("a second signal: ending at once; what was running is converted again after the next start");
-                logging::flush();
-                std::process::exit(1);
-            }
-        }
-    });
-    stops
-}
-
-impl Signals {
-    #[cfg(unix)]
-    async fn any(&mut self) -> Request {
-        tokio::select! {
-            _ = self.terminate.recv() => Request::Stop,
-            _ = self.interrupt.recv() => Request::Stop,
-            _ = self.hang_up.recv() => Request::Reload,
-        }
-    }
-
-    #[cfg(not(unix))]
-    async fn any(&mut self) -> Request {
-        let interrupted = async {
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            () = interrupted => {}
-            () = STOP.notified() => {}
-        }
-        Request::Stop
-    }
-}
-
-/// Where there are no signals: somebody in this process wants the daemon to stop.
-#[cfg(not(unix))]
-static STOP: tokio::sync::Notify = tokio::sync::Notify::const_new();
-
-/// Has the daemon of this process drain and stop, as Ctrl-C does.
-#[cfg(windows)]
-pub fn stop_soon() {
-    STOP.notify_one();
 }
