@@ -23,6 +23,7 @@ pub mod plugins;
 pub mod queue;
 pub mod sandbox;
 pub mod server;
+mod shown;
 pub mod spans;
 pub mod tls;
 pub mod toolchain;

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::intake::Room;
 use crate::metrics::{Metrics, disk_free_bytes};
 use crate::queue::{Pausable, Store};
+use crate::shown::bytes;
 
 /// At this part of a bound intake slows.
 const SLOW_FROM: f64 = 0.8;
@@ -150,17 +151,17 @@ impl Pressure {
         }
         if state.spool > Level::Free {
             reasons.push(format!(
-                "the spool holds {} bytes of `max_spool_bytes` = {}, so that {} taken in; a destination is down or slow",
-                state.spool_bytes,
-                config.max_spool_bytes,
+                "the spool holds {} of `max_spool_bytes`, {}, so that {} taken in; a destination is down or slow",
+                bytes(state.spool_bytes),
+                bytes(config.max_spool_bytes),
                 taken(state.spool)
             ));
         }
         if state.disk > Level::Free {
             reasons.push(format!(
-                "the disk of state_dir has {} bytes free and needs `min_free_bytes` = {}, so that {} taken in; free some",
-                state.free_bytes.unwrap_or_default(),
-                config.min_free_bytes,
+                "the disk of state_dir has {} free and needs `min_free_bytes`, {}, so that {} taken in; free some",
+                bytes(state.free_bytes.unwrap_or_default()),
+                bytes(config.min_free_bytes),
                 taken(state.disk)
             ));
         }

@@ -11,6 +11,7 @@ use crate::files;
 use crate::intake::is_remote;
 use crate::metrics::disk_free_bytes;
 use crate::queue::{QUEUE_FILE, QueueError, Store};
+use crate::shown::bytes;
 
 /// The entries of an inbox that are read to see whether it can be read.
 const SOME_ENTRIES: usize = 1000;
@@ -83,8 +84,8 @@ fn log(config: &Config, findings: &mut Findings) {
 }
 
 fn disk(config: &Config, free: u64, findings: &mut Findings) {
-    let (floor, gib) = (config.min_free_bytes, |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)));
-    let text = format!("{} free; intake stops below `min_free_bytes` = {}", gib(free), gib(floor));
+    let floor = config.min_free_bytes;
+    let text = format!("{} free; intake stops below `min_free_bytes`, {}", bytes(free), bytes(floor));
     if free < floor {
         findings.problem("disk", text, "free some, or set `min_free_bytes` lower");
     } else if free < floor.saturating_mul(2) {
