@@ -117,6 +117,8 @@ until grep -q 'is ready: drop files' /var/log/dropforge-test.log; do kill -0 $da
 install -o dropforge -m 640 /sample.csv /var/lib/dropforge/in/sample.csv
 until ls /var/lib/dropforge/out/*.jsonl >/dev/null 2>&1; do kill -0 $daemon; sleep 0.1; done
 wc -l </var/lib/dropforge/out/sample-*.jsonl
+# The job has ended, not only its document arrived.
+until [ -z "$(find /var/lib/dropforge/state/spool -type f ! -name 'manifest-*')" ]; do kill -0 $daemon; sleep 0.1; done
 kill $daemon; wait $daemon
 echo '# mine' >>/etc/dropforge/dropforge.toml
 dpkg --install /package.deb
@@ -124,7 +126,7 @@ tail -1 /etc/dropforge/dropforge.toml
 dpkg --remove dropforge
 test ! -e /usr/bin/dropforge && test -e /etc/dropforge/dropforge.toml && test -d /var/lib/dropforge/state
 dpkg --install /package.deb
-systemctl is-enabled dropforge.service
+if command -v systemctl >/dev/null; then systemctl is-enabled dropforge.service; fi
 dpkg --remove dropforge
 install -D -o dropforge /sample.csv /var/lib/dropforge/state/uploads/posted/sample.csv
 dpkg --purge dropforge

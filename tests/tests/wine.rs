@@ -162,14 +162,15 @@ fn a_daemon_takes_a_plugin_while_it_runs_delivers_through_kills_and_sets_aside_w
     wait_for("the daemon to be ready", || (daemon.get("/health/ready").0 == 200).then_some(()));
 
     let content = |number: usize| format!("serial,volts\nS{number},{number}.5\n");
-    for number in 0..FILES {
-        daemon.drop_file(&format!("{number}.csv"), content(number));
-    }
-    // Killed in the middle, and once more while it starts.
+    let drop_files = |daemon: &Daemon, numbers: std::ops::Range<usize>| {
+        numbers.for_each(|number| daemon.drop_file(&format!("{number}.csv"), content(number)));
+    };
+    drop_files(&daemon, 0..FILES / 2);
+    // Killed while it works, with more to come; and once more while it starts.
     let mut daemon = daemon;
     daemon.wait_for_documents(5);
+    drop_files(&daemon, FILES / 2..FILES);
     daemon.kill();
-    assert!(daemon.documents().len() < FILES, "it was killed too late");
     let daemon = daemon.restart(|setup| setup);
     daemon.wait_for_log("Health server started");
     let daemon = daemon.restart(|setup| setup);

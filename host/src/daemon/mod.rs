@@ -75,6 +75,9 @@ pub use supervisor::{Moment, listen};
 use upkeep::Upkeep;
 use uploads::Uploads;
 
+/// How long an end waits for threads that read files for somebody who has gone.
+const HANGING: Duration = Duration::from_secs(5);
+
 /// Runs the daemon until it is told to stop by SIGTERM or Ctrl-C, then drains it: nothing new is taken, running jobs end (at most
 /// `drain_seconds`), and the queue stays. A second signal ends it at once.
 ///
@@ -125,6 +128,8 @@ pub fn run(config: Config, reread: Reread) -> anyhow::Result<Ended> {
     });
     supervisor::tell(if ended == Ended::Stopped { Moment::Stopping } else { Moment::Reloading });
     daemon.stop(&runtime);
+    // What still reads from a share that hangs keeps nobody from an end.
+    runtime.shutdown_timeout(HANGING);
     drop(lock);
     // Whoever told it to stop while it drained to start anew means that it is not to start.
     Ok(if stops.load(Ordering::Relaxed) { Ended::Stopped } else { ended })

@@ -190,6 +190,7 @@ impl Rolling {
         }
         if self.current()?.bytes + first.len() as u64 > max_bytes {
             self.roll()?;
+            self.torn = false;
         }
         let torn = std::mem::take(&mut self.torn);
         let open = self.current()?;

@@ -2,7 +2,7 @@
 //! and said.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -77,6 +77,7 @@ impl Exporter {
             url,
             endpoint,
             headers: Arc::new(Headers::of(tracing)),
+            reading: Arc::default(),
             timeout: Duration::try_from_secs_f64(tracing.timeout_seconds).unwrap_or(AT_THE_END),
             resource: resource(config, tracing),
             failing: false,
@@ -130,6 +131,8 @@ struct Sender {
     url: Url,
     endpoint: String,
     headers: Arc<Headers>,
+    /// They are being read.
+    reading: Arc<AtomicBool>,
     timeout: Duration,
     resource: Resource,
     /// The last spans did not get there.
@@ -204,9 +207,16 @@ impl Sender {
     /// Posts spans. Gives how many the collector did not take, and why.
     async fn post(&self, body: Bytes, at_most: Duration) -> Result<(u64, String), String> {
         let until = Instant::now() + at_most;
-        let headers = Arc::clone(&self.headers);
-        // A file on a share may hang; the threads that answer requests must not.
-        let read = tokio::task::spawn_blocking(move || headers.read());
+        // A file on a share may hang; the threads that answer requests must not, nor do more and more threads wait for it.
+        if self.reading.swap(true, Ordering::AcqRel) {
+            return Err("the headers are still being read".into());
+        }
+        let (headers, reading) = (Arc::clone(&self.headers), Arc::clone(&self.reading));
+        let read = tokio::task::spawn_blocking(move || {
+            let read = headers.read();
+            reading.store(false, Ordering::Release);
+            read
+        });
         let mut headers =
             timeout_at(until, read).await.map_err(|_| "the headers could not be read in time")?.map_err(|error| error.to_string())??;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));

@@ -54,7 +54,7 @@ impl Converters {
 /// Another user's state folder, such as that of the service, has no room for what this one compiles.
 fn temporary_if_needed(compiled: &mut PathBuf) -> anyhow::Result<Option<Folder>> {
     // One of ours in a folder of theirs would keep their daemon from starting.
-    let is_others = |state: &Path| state.exists() && !is_own_folder(state);
+    let is_others = |state: &Path| state.canonicalize().is_ok_and(|state| !is_own_folder(&state));
     let is_writable = |folder: &Path| tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder).is_ok();
     if !compiled.parent().is_some_and(is_others) && open_private_folder(compiled).is_ok() && is_writable(compiled) {
         return Ok(None);

@@ -31,8 +31,9 @@ const ACCOUNT: &str = "NT SERVICE\\dropforge";
 /// How long the service manager waits before it takes the daemon for one that hangs: plugins compile at the first start, and running
 /// conversions end before a stop.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// What the service manager says while another service is being started, and of one that is not there.
+/// What the service manager says while another service is being started, of one that runs, and of one that is not there.
 const DATABASE_LOCKED: i32 = 1055;
+const RUNS_ALREADY: i32 = 1056;
 const DOES_NOT_EXIST: i32 = 1060;
 /// Says why the last start failed, in the folder of the service: it has no standard error, and without a configuration no log either.
 const START_ERROR: &str = "start-error.txt";
@@ -54,7 +55,13 @@ pub(super) fn install(args: &InstallArgs) -> anyhow::Result<ExitCode> {
         ))?;
         return Ok(ExitCode::SUCCESS);
     }
-    folder::make(&folder, args.take_over || open(ServiceAccess::QUERY_STATUS).is_ok())?;
+    let is_there = match open(ServiceAccess::STOP | ServiceAccess::QUERY_STATUS) {
+        // It must not lose its rights while it runs.
+        Ok(service) => stop(&service).map(|()| true)?,
+        Err(error) if error.is::<NotInstalled>() => false,
+        Err(error) => return Err(error),
+    };
+    folder::make(&folder, args.take_over || is_there)?;
     if !config.exists() {
         files::write_whole(&config, sample(&folder).as_bytes()).with_context(|| format!("cannot write {}", config.display()))?;
     }
@@ -172,6 +179,8 @@ fn start(service: &Service) -> windows_service::Result<()> {
             Err(windows_service::Error::Winapi(error)) if error.raw_os_error() == Some(DATABASE_LOCKED) && Instant::now() < end => {
                 std::thread::sleep(Duration::from_millis(200));
             }
+            // It was to be started again after a failure just now.
+            Err(windows_service::Error::Winapi(error)) if error.raw_os_error() == Some(RUNS_ALREADY) => return Ok(()),
             started => return started,
         }
     }
@@ -179,6 +188,8 @@ fn start(service: &Service) -> windows_service::Result<()> {
 
 /// Stops it, if it runs, and waits until running conversions have ended.
 fn stop(service: &Service) -> anyhow::Result<()> {
+    // While it starts or stops it cannot be told to.
+    wait_until(service, |state| !matches!(state, ServiceState::StartPending | ServiceState::StopPending))?;
     if state(service)? == ServiceState::Stopped {
         return Ok(());
     }
@@ -240,6 +251,10 @@ fn serve(_arguments: Vec<OsString>) {
     let Some((args, log)) = ORDER.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
     // Its environment may name other folders than an administrator's does.
     let start_error = args.service.as_deref().map(|folder| folder.join(START_ERROR));
+    // What it says is of an earlier start.
+    if let Some(file) = &start_error {
+        let _ = fs::remove_file(file);
+    }
     let on_control = |control| match control {
         ServiceControl::Stop | ServiceControl::Shutdown => {
             daemon::stop_soon();
@@ -250,14 +265,8 @@ fn serve(_arguments: Vec<OsString>) {
     };
     let Ok(handle) = service_control_handler::register(NAME, on_control) else { return };
     say(handle, ServiceState::StartPending, 0);
-    let old_error = start_error.clone();
     daemon::listen(Box::new(move |moment| match moment {
-        daemon::Moment::Ready { .. } => {
-            if let Some(file) = &old_error {
-                let _ = fs::remove_file(file);
-            }
-            say(handle, ServiceState::Running, 0);
-        }
+        daemon::Moment::Ready { .. } => say(handle, ServiceState::Running, 0),
         daemon::Moment::Reloading => {}
         daemon::Moment::Stopping => say(handle, ServiceState::StopPending, 0),
     }));

@@ -152,6 +152,8 @@ async fn a_stream_that_nobody_reads_ends_and_says_where_to_come_back() {
     assert!(!told.contains("data"), "{told}");
     // What happens between two streams is told by the second.
     tell(&metrics);
+    // Of a server that gives it the time to read them.
+    let server = start(config(), service(), metrics.clone()).await;
     let mut back = Client::connect(&server, "/api/v1/events", &format!("Last-Event-ID: {place}\r\n")).await;
     assert_eq!(back.kinds(3).await, ["route_paused", "intake_up", "destination_works"]);
 }

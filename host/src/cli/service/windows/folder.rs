@@ -31,7 +31,13 @@ pub(super) fn path() -> anyhow::Result<PathBuf> {
 /// Where it is not, or holds links; what the file system and icacls say.
 pub(super) fn make(folder: &Path, ours: bool) -> anyhow::Result<()> {
     match fs::create_dir(folder) {
-        Ok(()) => icacls(&[folder.as_os_str(), "/inheritance:r".as_ref()], &[ADMINISTRATORS, SYSTEM], "F")?,
+        Ok(()) => {
+            icacls(&[folder.as_os_str(), "/inheritance:r".as_ref()], &[ADMINISTRATORS, SYSTEM], "F")?;
+            // Until now it had the rights of the folder that it is in.
+            if fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?.next().is_some() {
+                bail!("somebody put something into {} while it was made: look at it, remove it, and run this again", folder.display());
+            }
+        }
         Err(error) if error.kind() == ErrorKind::AlreadyExists && ours => take_over(folder)?,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
             "{} is there already, and every user may have made it and what is in it: the service would run the converters and the configuration that it \
