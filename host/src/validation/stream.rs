@@ -208,8 +208,8 @@ mod tests {
     use super::*;
 
     const SCHEMA: &str = r##"{
-        "type": "object", "required": ["root"],
-        "properties": { "root": { "$ref": "#/$defs/step" } },
+        "type": "object", "required": ["top"],
+        "properties": { "top": { "$ref": "#/$defs/step" } },
         "$defs": { "step": {
             "type": "object", "required": ["name"],
             "properties": {
@@ -231,9 +231,9 @@ mod tests {
     #[test]
     fn what_fits_is_taken() {
         for text in [
-            r#"{"root":{"name":"a"}}"#,
-            r#"{"root":{"name":"seq","steps":[{"name":"b"},{"name":"seq","steps":[]}]},"other":[1,null,true,"x",1.5,-2]}"#,
-            r#"{"root":{"name":"a","steps":null}}"#,
+            r#"{"top":{"name":"a"}}"#,
+            r#"{"top":{"name":"seq","steps":[{"name":"b"},{"name":"seq","steps":[]}]},"other":[1,null,true,"x",1.5,-2]}"#,
+            r#"{"top":{"name":"a","steps":null}}"#,
         ] {
             assert_eq!(check(text), None, "{text}");
         }
@@ -241,23 +241,23 @@ mod tests {
 
     #[test]
     fn the_place_is_told_inside_of_streamed_arrays_and_outside() {
-        let deep = r#"{"root":{"name":"a","steps":[{"name":"b"},{"name":"c","steps":[{"name":"d"},{"name":"too long"}]}]}}"#;
-        assert_eq!(check(deep), at("/root/steps/1/steps/1/name", "value is longer than 5 characters"));
-        let condition = r#"{"root":{"name":"a","steps":[{"name":"seq"}]}}"#;
-        assert_eq!(check(condition), at("/root/steps/0", "\"steps\" is a required property"));
-        assert_eq!(check(r#"{"root":{}}"#), at("/root", "\"name\" is a required property"));
-        assert_eq!(check(r#"{"root":{"name":"a","steps":7}}"#).unwrap().pointer, "/root/steps");
+        let deep = r#"{"top":{"name":"a","steps":[{"name":"b"},{"name":"c","steps":[{"name":"d"},{"name":"too long"}]}]}}"#;
+        assert_eq!(check(deep), at("/top/steps/1/steps/1/name", "value is longer than 5 characters"));
+        let condition = r#"{"top":{"name":"a","steps":[{"name":"seq"}]}}"#;
+        assert_eq!(check(condition), at("/top/steps/0", "\"steps\" is a required property"));
+        assert_eq!(check(r#"{"top":{}}"#), at("/top", "\"name\" is a required property"));
+        assert_eq!(check(r#"{"top":{"name":"a","steps":7}}"#).unwrap().pointer, "/top/steps");
         assert_eq!(check("[]").unwrap().pointer, "");
     }
 
     #[test]
     fn what_is_not_json_is_told_with_its_place() {
-        let broken = check("{\"root\":{\"name\":\"a\",\"steps\":[{\"name\":\"b\"},\n{\"name\" \"c\"}]}}").unwrap();
-        assert_eq!(broken.pointer, "/root/steps/1/name");
+        let broken = check("{\"top\":{\"name\":\"a\",\"steps\":[{\"name\":\"b\"},\n{\"name\" \"c\"}]}}").unwrap();
+        assert_eq!(broken.pointer, "/top/steps/1/name");
         assert!(broken.message.contains("line 2 column 9"), "{}", broken.message);
-        assert!(check("{\"root\":{\"name\":\"a\"}} x").unwrap().message.contains("trailing characters"));
+        assert!(check("{\"top\":{\"name\":\"a\"}} x").unwrap().message.contains("trailing characters"));
         assert!(check("").unwrap().message.contains("EOF"));
-        assert!(check("{\"root\":{\"name\":\"\u{0}\"}}").is_some());
+        assert!(check("{\"top\":{\"name\":\"\u{0}\"}}").is_some());
     }
 
     /// As serde_json and the library see the whole document at once.
@@ -277,7 +277,7 @@ mod tests {
             };
             let tree =
                 [number / 512, number / 64 % 8, number / 8 % 8, number % 8].into_iter().fold(None, |below, digit| Some(step(digit, below)));
-            let document = json!({ "root": tree });
+            let document = json!({ "top": tree });
             let fits = schema.whole.is_valid(&document);
             assert_eq!(schema.check(document.to_string().as_bytes()).unwrap().is_none(), fits, "{document}");
             checked[usize::from(fits)] += 1;
