@@ -67,7 +67,7 @@ impl Deliverer {
         tracer: Tracer,
     ) -> anyhow::Result<Deliverer> {
         store.end_finished()?;
-        spool.clean(&store.committed_ids()?)?;
+        spool.clean(&store.in_spool()?)?;
         let landing = Arc::new(Landing::open(&config.state_dir).context("cannot read what is known of destinations in state_dir")?);
         let couriers = couriers(&config, &spool, &client, &metrics, &landing)?;
         for (label, jobs) in store.awaited_destinations()?.into_iter().filter(|(label, _)| !couriers.contains_key(label)) {

@@ -110,12 +110,12 @@ impl Manifests {
         Ok(files)
     }
 
-    /// Removes the files that say nothing of any of these jobs.
+    /// Removes the files that say nothing of any committed job.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn clean(&self, committed: &HashSet<String>) -> io::Result<()> {
-        self.remove_unless(None, |made| committed.contains(made.job.id.as_str()))
+    pub fn clean(&self, is_committed: impl Fn(&str) -> bool) -> io::Result<()> {
+        self.remove_unless(None, |made| is_committed(made.job.id.as_str()))
     }
 
     /// Gives what is known of jobs, the last that was said of each, to `found`, as long as that asks for it: `wanted` says of which.
@@ -269,7 +269,7 @@ mod tests {
         fs::remove_file(document(&JobId::from_stored("b".into()), 0)).unwrap();
         manifests.add(&job("d"), &made("d"), document).unwrap();
         assert_eq!(numbers(), [1, 3, 4]);
-        manifests.clean(&HashSet::from(["c".to_string()])).unwrap();
+        manifests.clean(|job| job == "c").unwrap();
         assert_eq!(numbers(), [3]);
     }
 }

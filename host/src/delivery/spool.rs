@@ -12,7 +12,7 @@ use super::manifest::{self, Manifests};
 use crate::crash;
 use crate::digest::Hasher;
 use crate::files;
-use crate::queue::{Committed, Ended, Job, JobId, Store};
+use crate::queue::{Committed, InSpool, Job, JobId, Store};
 use crate::sandbox::{DocumentSink, DocumentWriter};
 
 /// The spool's name in the state folder.
@@ -164,7 +164,7 @@ impl Spool {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn link_to(&self, jobs: &[Ended], to: &Path) -> io::Result<()> {
+    pub fn link_to(&self, jobs: &[InSpool], to: &Path) -> io::Result<()> {
         let documents = jobs.iter().flat_map(|job| (0..job.documents).map(|number| self.document(&job.job, number)));
         let manifests = self.shared.manifests.files()?.into_iter().map(|(_, path)| path);
         for path in documents.chain(manifests) {
@@ -183,13 +183,13 @@ impl Spool {
     }
 
     /// Says that jobs are about to end. From the moment in which that is durable, their ids can be those of new jobs.
-    pub fn ending(&self, jobs: &[Ended]) {
+    pub fn ending(&self, jobs: &[InSpool]) {
         lock(&self.shared.ending).extend(jobs.iter().map(|ended| ended.job.clone()));
     }
 
     /// Removes the documents of jobs that have ended, unless they have begun anew.
-    pub fn remove(&self, jobs: &[Ended]) {
-        for Ended { job, documents } in jobs {
+    pub fn remove(&self, jobs: &[InSpool]) {
+        for InSpool { job, documents } in jobs {
             // Held while they are removed, so that a new one begins after that.
             let mut ending = lock(&self.shared.ending);
             if ending.remove(job) {
@@ -198,22 +198,23 @@ impl Spool {
         }
     }
 
-    /// Removes whatever belongs to no committed job: a crash left it.
+    /// Removes whatever is no document of a committed job: a crash left it. What a committed job discarded may be there again after a power cut.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn clean(&self, committed: &HashSet<String>) -> io::Result<()> {
+    pub fn clean(&self, committed: &[InSpool]) -> io::Result<()> {
+        let committed: HashMap<&str, u32> = committed.iter().map(|InSpool { job, documents }| (job.as_str(), *documents)).collect();
         for entry in fs::read_dir(&self.shared.folder)? {
             let path = entry?.path();
-            let needed = match job_of(&path) {
-                Some(job) => committed.contains(job),
+            let needed = match document_of(&path) {
+                Some((job, number)) => committed.get(job).is_some_and(|documents| number < *documents),
                 None => manifest::number_of(&path).is_some(),
             };
             if !needed {
                 fs::remove_file(path)?;
             }
         }
-        self.shared.manifests.clean(committed)
+        self.shared.manifests.clean(|job| committed.contains_key(job))
     }
 
     /// Removes everything of a job that nobody will commit, whose documents have numbers below one.
@@ -337,10 +338,11 @@ mod tests {
         assert_eq!(fs::read(spool.document(&job, 0)).unwrap(), b"first");
         assert!(!spool.document(&job, 1).exists());
         write(&spool, &other, b"not committed");
-        spool.clean(&HashSet::from(["a".to_string()])).unwrap();
+        fs::write(spool.document(&job, 1), "removed before a power cut, and there again").unwrap();
+        spool.clean(&[InSpool { job: job.clone(), documents: 1 }]).unwrap();
         assert!(spool.document(&job, 0).exists());
         assert_eq!(fs::read_dir(folder.path().join("spool")).unwrap().count(), 1);
-        spool.clean(&HashSet::new()).unwrap();
+        spool.clean(&[]).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("spool")).unwrap().count(), 0);
         fs::remove_dir(folder.path().join("spool")).unwrap();
         write(&spool, &job, b"again");
@@ -354,7 +356,7 @@ mod tests {
         let (ended, again) = (JobId::from_stored("a".into()), JobId::from_stored("b".into()));
         write(&spool, &ended, b"first");
         write(&spool, &again, b"first");
-        let both = [&ended, &again].map(|job| Ended { job: job.clone(), documents: 1 });
+        let both = [&ended, &again].map(|job| InSpool { job: job.clone(), documents: 1 });
         spool.ending(&both);
         write(&spool, &again, b"second");
         spool.remove(&both);

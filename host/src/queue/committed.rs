@@ -1,6 +1,5 @@
 //! What is left to do for committed jobs: deliver their documents, settle their sources.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -56,9 +55,9 @@ pub struct Delivery {
     pub alone: bool,
 }
 
-/// A job that has ended.
+/// What a job has in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct InSpool {
     /// The job.
     pub job: JobId,
     /// All its documents have lower numbers.
@@ -208,7 +207,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the queue cannot write: nothing is recorded.
-    pub fn record(&self, steps: Vec<Progress>, ending: impl FnOnce(&[Ended]) + Send + 'static) -> Result<Vec<Ended>, QueueError> {
+    pub fn record(&self, steps: Vec<Progress>, ending: impl FnOnce(&[InSpool]) + Send + 'static) -> Result<Vec<InSpool>, QueueError> {
         let (ended, again) = self.run(move |connection| {
             let now = now_ms();
             let mut jobs = Vec::new();
@@ -219,7 +218,7 @@ impl Store {
             for job in jobs {
                 if let Some((documents, is_queued)) = end(connection, job.as_str(), now)? {
                     again |= is_queued;
-                    ended.push(Ended { job, documents });
+                    ended.push(InSpool { job, documents });
                 }
             }
             ending(&ended);
@@ -235,7 +234,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the queue cannot write.
-    pub fn end_given_up(&self, ending: impl FnOnce(&[Ended]) + Send + 'static) -> Result<Vec<Ended>, QueueError> {
+    pub fn end_given_up(&self, ending: impl FnOnce(&[InSpool]) + Send + 'static) -> Result<Vec<InSpool>, QueueError> {
         self.end_all(
             "SELECT DISTINCT id FROM deliveries JOIN jobs ON jobs.seq = job WHERE deliveries.state = 'purged' AND jobs.state = 'committed'",
             ending,
@@ -250,14 +249,14 @@ impl Store {
         self.end_all("SELECT id FROM jobs WHERE state = 'committed' AND source_settled <> 0", |_| {}).map(drop)
     }
 
-    fn end_all(&self, jobs: &'static str, ending: impl FnOnce(&[Ended]) + Send + 'static) -> Result<Vec<Ended>, QueueError> {
+    fn end_all(&self, jobs: &'static str, ending: impl FnOnce(&[InSpool]) + Send + 'static) -> Result<Vec<InSpool>, QueueError> {
         let (ended, again) = self.run(move |connection| {
             let ids: Vec<String> = connection.prepare_cached(jobs)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
             let (mut ended, mut again) = (Vec::new(), false);
             for id in ids {
                 if let Some((documents, is_queued)) = end(connection, &id, now_ms())? {
                     again |= is_queued;
-                    ended.push(Ended { job: JobId::from_stored(id), documents });
+                    ended.push(InSpool { job: JobId::from_stored(id), documents });
                 }
             }
             ending(&ended);
@@ -282,15 +281,21 @@ impl Store {
         })
     }
 
-    /// The ids of the jobs whose documents are in the spool.
+    /// What belongs into the spool: the documents of committed jobs, in the order of their ids.
     ///
     /// # Errors
     /// Where the queue cannot read.
-    pub fn committed_ids(&self) -> Result<HashSet<String>, QueueError> {
-        self.run(|connection| {
-            connection.prepare_cached("SELECT id FROM jobs WHERE state = 'committed'")?.query_map([], |row| row.get(0))?.collect()
-        })
+    pub fn in_spool(&self) -> Result<Vec<InSpool>, QueueError> {
+        self.run(in_spool)
     }
+}
+
+/// What belongs into the spool, in the order of the jobs' ids.
+pub(super) fn in_spool(connection: &Connection) -> rusqlite::Result<Vec<InSpool>> {
+    connection
+        .prepare("SELECT id, (SELECT coalesce(max(number) + 1, 0) FROM documents WHERE job = jobs.seq) FROM jobs WHERE state = 'committed' ORDER BY id")?
+        .query_map([], |row| Ok(InSpool { job: JobId::from_stored(row.get(0)?), documents: row.get(1)? }))?
+        .collect()
 }
 
 /// Records one step, and gives its job where that may have been the last.

@@ -27,7 +27,7 @@ mod writer;
 
 pub use arriving::Fill;
 pub use claim::Lane;
-pub use committed::{CommittedJob, Delivery, Ended, Progress};
+pub use committed::{CommittedJob, Delivery, InSpool, Progress};
 pub use history::{DeliveryRecord, DocumentRecord, Filter, JobRecord, JobSummary};
 pub use ids::{DocumentId, JobId};
 pub use job::{COMING, Committed, Enqueued, Job, MEMBERS_FOLDER, Member, NewJob, Origin, Outcome, POSTED_FILE, UPLOADS_FOLDER, Waiting};

@@ -352,7 +352,7 @@ impl Pair {
         let in_spool = |job: &&Modelled| matches!(job.state, State::Committed { .. });
         let spooled: u64 = model.jobs.values().filter(in_spool).map(|job| u64::from(job.documents) * 7).sum();
         assert_eq!(sizes.spool_bytes, spooled);
-        assert_eq!(self.store().committed_ids().unwrap().len() as u64, count(&|state| matches!(state, State::Committed { .. })));
+        assert_eq!(self.store().in_spool().unwrap().len() as u64, count(&|state| matches!(state, State::Committed { .. })));
         let running = self.store().jobs(&Filter { state: Some("running".into()), ..Filter::default() }, 100).unwrap().len() as u64;
         assert_eq!(running, count(&|state| state == State::Running));
         let settled = self.store().jobs(&Filter { state: Some("settled".into()), ..Filter::default() }, 100).unwrap();

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 use utoipa::ToSchema;
 
+use super::committed::in_spool;
 use super::history::DEAD;
 use super::transitions::{JOB_COLUMNS, commit, insert, job, now_ms, queue_again};
-use super::{Committed, Ended, Filter, Job, JobId, QueueError, Store};
+use super::{Committed, Filter, InSpool, Job, JobId, QueueError, Store};
 use crate::files::path_to_bytes;
 use crate::identity::FileIdentity;
 
@@ -278,14 +279,10 @@ impl Store {
     ///
     /// # Errors
     /// Where the queue cannot be read, the copy not be written, or `meanwhile` fails. A copy that is there is not replaced.
-    pub fn copy_to(&self, path: &Path, meanwhile: impl FnOnce(&[Ended]) -> io::Result<()>) -> Result<(), QueueError> {
+    pub fn copy_to(&self, path: &Path, meanwhile: impl FnOnce(&[InSpool]) -> io::Result<()>) -> Result<(), QueueError> {
         let mut lock = super::schema::open_beside(&self.path)?;
         let lock = lock.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let undelivered: Vec<Ended> = lock
-            .prepare("SELECT id, (SELECT coalesce(max(number) + 1, 0) FROM documents WHERE job = jobs.seq) FROM jobs WHERE state = 'committed' ORDER BY id")?
-            .query_map([], |row| Ok(Ended { job: JobId::from_stored(row.get(0)?), documents: row.get(1)? }))?
-            .collect::<rusqlite::Result<_>>()?;
-        meanwhile(&undelivered).map_err(QueueError::Copy)?;
+        meanwhile(&in_spool(&lock)?).map_err(QueueError::Copy)?;
         super::schema::open_beside(&self.path)?.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
         lock.finish()?;
         Ok(())

@@ -42,7 +42,7 @@ fn a_job_ends_when_every_destination_has_it_or_somebody_gave_that_up() {
     let third = commit("third");
     record(&store, [source_settled(&third, None, false), delivered(&third, "a"), dead(&third)]);
     store.give_up_deliveries(&Filter::default()).unwrap();
-    assert_eq!(store.end_given_up(|_| {}).unwrap(), [Ended { job: third, documents: 3 }]);
+    assert_eq!(store.end_given_up(|_| {}).unwrap(), [InSpool { job: third, documents: 3 }]);
 }
 
 #[test]
