@@ -290,7 +290,8 @@ impl Daemon {
             folder = %config.plugins_dir.display(),
             "loading the plugins; those that are new to this state folder are compiled first, which takes a while"
         );
-        let plugins = PluginFolder::start(config.plugins_dir.clone(), sandbox, LoadSettings::of(&config), Arc::clone(&metrics), on_change)?;
+        let plugins =
+            PluginFolder::start(config.plugins_dir.clone(), sandbox, LoadSettings::of_daemon(&config), Arc::clone(&metrics), on_change)?;
         plugins.registry().suspensions().set_policy((&config.suspension).into());
         let _ = picks.set(Picks::new(Arc::clone(&config), Arc::clone(&store), plugins.registry()));
         status.plugins_are_loaded(plugins.registry());

@@ -1,6 +1,8 @@
 //! What loading plugins depends on besides the plugins.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use crate::config::{Config, Grants, SignaturePolicy};
 
@@ -26,10 +28,18 @@ pub struct LoadSettings {
     pub grants: Grants,
     /// What loading one may use.
     pub limits: LoadLimits,
+    /// How many files are loaded at a time.
+    pub parallel: usize,
 }
 
+/// Files loaded at a time where the machine has other work.
+const BESIDE_WORK: usize = 2;
+
+/// The most where somebody waits for it.
+const MOST: usize = 8;
+
 impl LoadSettings {
-    /// What a configuration says.
+    /// What a configuration says, for somebody who waits.
     pub fn of(config: &Config) -> LoadSettings {
         LoadSettings {
             compiled_dir: config.state_dir.join(COMPILED_FOLDER),
@@ -39,7 +49,13 @@ impl LoadSettings {
             trusted_keys: config.signatures.trusted_keys.clone(),
             grants: config.grants(),
             limits: LoadLimits::of(config),
+            parallel: thread::available_parallelism().map_or(BESIDE_WORK, NonZeroUsize::get).min(MOST),
         }
+    }
+
+    /// The same for a daemon, which works meanwhile.
+    pub fn of_daemon(config: &Config) -> LoadSettings {
+        LoadSettings { parallel: BESIDE_WORK, ..LoadSettings::of(config) }
     }
 }
 
@@ -54,6 +70,7 @@ impl From<&Path> for LoadSettings {
             trusted_keys: None,
             grants: Grants::default(),
             limits: LoadLimits::default(),
+            parallel: BESIDE_WORK,
         }
     }
 }

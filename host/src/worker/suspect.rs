@@ -193,7 +193,7 @@ fn main() -> anyhow::Result<()> {
         lanes: Arc::from([]),
         cache: None,
         spool: Spool::open(config.state_dir.join(SPOOL_FOLDER))?,
-        registry: load_folder(&config.plugins_dir, sandbox, LoadSettings::of(&config))?,
+        registry: load_folder(&config.plugins_dir, sandbox, LoadSettings::of_daemon(&config))?,
         lookups: Lookups::alone(&config, Arc::clone(&metrics))?.map(|lookups| Arc::new(lookups) as _),
         metrics,
         tracer: Tracer::off(),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,12 +18,6 @@ use crate::plugins::versions::Rollback;
 
 /// How long until a file is tried again that failed through no fault of its own: it could not be read, say.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
-
-/// Files loaded at the same time: at start there may be many, and the machine has other work.
-const PARALLEL: usize = 2;
-
-/// The same where somebody at a terminal waits for it.
-const PARALLEL_ONCE: usize = 8;
 
 /// How loading one file ended.
 pub(super) enum Attempt {
@@ -63,13 +56,9 @@ impl Folder {
     pub(super) fn attempt_all(&self, due: &[(OsString, Seen)]) -> Vec<(Attempt, Duration)> {
         let next = Mutex::new(due.iter().enumerate());
         let results = Mutex::new(BTreeMap::new());
-        let parallel = match &self.once {
-            None => PARALLEL,
-            Some(told) => {
-                told(0, due.len());
-                thread::available_parallelism().map_or(PARALLEL, NonZeroUsize::get).min(PARALLEL_ONCE)
-            }
-        };
+        if let Some(told) = &self.once {
+            told(0, due.len());
+        }
         let work = || {
             // Taken in a statement of its own, so that the lock is free while the file loads.
             while let Some((index, (name, _))) = { next.lock().unwrap_or_else(PoisonError::into_inner).next() } {
@@ -84,7 +73,7 @@ impl Folder {
         };
         thread::scope(|scope| {
             // This thread is one of them.
-            for _ in 1..due.len().min(parallel) {
+            for _ in 1..due.len().min(self.settings.parallel) {
                 scope.spawn(work);
             }
             work();
