@@ -29,6 +29,25 @@ impl Needles {
     }
 }
 
+/// Whether all bytes are ASCII: in WebAssembly the standard library looks at 4 at a time.
+pub fn is_ascii(text: &[u8]) -> bool {
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    blocks.iter().all(lanes::is_ascii) && rest.is_ascii()
+}
+
+/// How often each of two bytes is in a text.
+pub fn count(text: &[u8], needles: [u8; 2]) -> [usize; 2] {
+    let mut counts = [0; 2];
+    // Each lane counts in a byte.
+    for chunk in text.chunks(16 * 255) {
+        let (blocks, rest) = chunk.as_chunks::<16>();
+        for ((count, some), needle) in counts.iter_mut().zip(lanes::count(blocks, needles)).zip(needles) {
+            *count += some + rest.iter().filter(|byte| **byte == needle).count();
+        }
+    }
+    counts
+}
+
 /// Which bytes cannot stand as they are in a JSON string: control characters, `"` and `\`.
 #[inline(always)]
 pub fn needs_escape(bytes: &[u8; 16]) -> u32 {
@@ -55,12 +74,36 @@ pub fn in_numbers(bytes: &[u8; 16]) -> u32 {
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod lanes {
-    use std::arch::wasm32::{i8x16_bitmask, i8x16_eq, u8x16_lt, u8x16_splat, u8x16_sub, u64x2, v128, v128_or};
+    use std::arch::wasm32::{
+        i8x16_bitmask, i8x16_eq, u8x16_lt, u8x16_splat, u8x16_sub, u16x8_extadd_pairwise_u8x16, u32x4_extadd_pairwise_u16x8,
+        u32x4_extract_lane, u64x2, v128, v128_or,
+    };
 
     #[inline(always)]
     fn vector(bytes: &[u8; 16]) -> v128 {
         let whole = u128::from_le_bytes(*bytes);
         u64x2(whole as u64, (whole >> 64) as u64)
+    }
+
+    #[inline(always)]
+    pub(super) fn is_ascii(block: &[u8; super::BLOCK]) -> bool {
+        let all = block.as_chunks::<16>().0.iter().map(vector).reduce(|a, b| v128_or(a, b));
+        all.is_none_or(|all| i8x16_bitmask(all) == 0)
+    }
+
+    /// Of at most 255 blocks.
+    #[inline(always)]
+    pub(super) fn count(blocks: &[[u8; 16]], needles: [u8; 2]) -> [usize; 2] {
+        let (mut sums, needles) = ([u8x16_splat(0); 2], needles.map(|needle| u8x16_splat(needle)));
+        for block in blocks {
+            let block = vector(block);
+            sums = [0, 1].map(|which| u8x16_sub(sums[which], i8x16_eq(block, needles[which])));
+        }
+        sums.map(|sum| {
+            let sum = u32x4_extadd_pairwise_u16x8(u16x8_extadd_pairwise_u8x16(sum));
+            (u32x4_extract_lane::<0>(sum) + u32x4_extract_lane::<1>(sum) + u32x4_extract_lane::<2>(sum) + u32x4_extract_lane::<3>(sum))
+                as usize
+        })
     }
 
     #[inline(always)]
@@ -108,6 +151,18 @@ mod lanes {
     }
 
     #[inline(always)]
+    pub(super) fn is_ascii(block: &[u8; super::BLOCK]) -> bool {
+        block.is_ascii()
+    }
+
+    #[inline(always)]
+    pub(super) fn count(blocks: &[[u8; 16]], needles: [u8; 2]) -> [usize; 2] {
+        // Few enough for a sum in a byte, of which the compiler makes vectors.
+        let count = |some: &[[u8; 16]], needle| some.as_flattened().iter().map(|byte| u8::from(*byte == needle)).sum::<u8>();
+        needles.map(|needle| blocks.chunks(15).map(|some| usize::from(count(some, needle))).sum())
+    }
+
+    #[inline(always)]
     pub(super) fn any_of(bytes: &[u8; 16], needles: &[u8; 5]) -> u16 {
         gather(bytes, |half| needles.iter().fold(0, |found, needle| found | equal(half, *needle)))
     }
@@ -146,6 +201,7 @@ mod tests {
                 block[at] = byte;
                 let found = matches!(byte, b',' | b'"' | b'\n' | b'\r' | b'\\');
                 assert_eq!(Needles(*b",\"\n\r\\").find(&block), u64::from(found) << at, "{byte} at {at}");
+                assert_eq!(is_ascii(&block), byte < 0x80, "{byte} at {at}");
             }
         }
     }

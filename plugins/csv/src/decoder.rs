@@ -1,5 +1,6 @@
 //! From bytes to UTF-8, chunk by chunk: the four usual encodings by hand, all others by `encoding_rs`.
 
+use crate::block::is_ascii;
 use crate::encoding::{Encoding, by_sequences};
 
 /// What could not be decoded, and stands as U+FFFD.
@@ -62,7 +63,7 @@ impl Decoder {
             };
         }
         if self.encoding.is_none() {
-            if bytes.is_ascii() {
+            if is_ascii(bytes) {
                 return out.extend_from_slice(bytes);
             }
             self.encoding = by_sequences(bytes).map(|(encoding, _)| encoding);

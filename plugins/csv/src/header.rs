@@ -14,7 +14,7 @@ use crate::output::quoted;
 /// its left has gets `_2`, `_3`… until it is unique. Names that stand in the file are never changed in favour of made-up ones.
 ///
 /// A table may have a million columns, so no name is kept by itself: they stand in the header row and in the prefixes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Keys {
     /// The header row.
     row: Rc<Cells>,
@@ -24,8 +24,8 @@ pub struct Keys {
     made: BTreeMap<u32, u64>,
     /// `{"first":`, then `,"second":`…, with padding behind for copies in steps.
     prefixes: Vec<u8>,
-    /// Where each prefix ends.
-    ends: Vec<usize>,
+    /// Where each prefix begins, and the next one would.
+    starts: Vec<usize>,
 }
 
 impl Keys {
@@ -41,9 +41,9 @@ impl Keys {
                 *first = true;
             }
         }
-        let mut keys = Keys { row: Rc::clone(&row), given, ..Keys::default() };
+        let mut keys = Keys { given, ..Keys::none(Rc::clone(&row)) };
         keys.prefixes.reserve_exact(row.bytes() + 4 * columns + BLOCK);
-        keys.ends.reserve_exact(columns);
+        keys.starts.reserve_exact(columns);
         for (column, is_first) in is_first.into_iter().enumerate() {
             match row.text(column) {
                 name if is_first => keys.add(&name),
@@ -59,11 +59,15 @@ impl Keys {
 
     /// `column_1` to `column_N`.
     pub fn numbered(columns: usize) -> Self {
-        let mut keys = Keys::default();
+        let mut keys = Keys::none(Rc::default());
         keys.prefixes.reserve_exact(columns * (column_name(columns).len() + 4) + BLOCK);
-        keys.ends.reserve_exact(columns);
+        keys.starts.reserve_exact(columns);
         (0..columns).for_each(|_| keys.add_unnamed());
         keys
+    }
+
+    fn none(row: Rc<Cells>) -> Self {
+        Keys { row, given: Vec::new(), made: BTreeMap::new(), prefixes: Vec::new(), starts: vec![0] }
     }
 
     /// Adds a column that has no name.
@@ -74,7 +78,7 @@ impl Keys {
 
     /// How many columns there are.
     pub fn count(&self) -> usize {
-        self.ends.len()
+        self.starts.len() - 1
     }
 
     /// How many bytes all prefixes have.
@@ -84,24 +88,26 @@ impl Keys {
 
     /// The name of a column; empty where there is no such column.
     pub fn name(&self, column: usize) -> Cow<'_, str> {
-        let (prefixes, from, to) = self.prefix(column);
+        let (prefixes, from, to) = self.prefix(column).unwrap_or_default();
         let prefix = prefixes.get(from..to).unwrap_or_default();
         let name = prefix.iter().position(|byte| *byte == b'"').and_then(|quote| prefix.get(quote..prefix.len() - 1));
         name.and_then(|name| serde_json::from_slice::<String>(name).ok()).unwrap_or_default().into()
     }
 
-    /// What stands before a column's value, as a range of padded bytes.
+    /// What stands before a column's value, as a range of padded bytes; none where there is no such column.
     #[inline(always)]
-    pub fn prefix(&self, column: usize) -> (&[u8], usize, usize) {
-        let start = if column == 0 { 0 } else { self.ends.get(column - 1).copied().unwrap_or_default() };
-        (&self.prefixes, start, self.ends.get(column).copied().unwrap_or(start))
+    pub fn prefix(&self, column: usize) -> Option<(&[u8], usize, usize)> {
+        match self.starts.get(column..)? {
+            [start, end, ..] => Some((&self.prefixes, *start, *end)),
+            _ => None,
+        }
     }
 
     /// Has rows begin with another text than `{`.
     pub fn begin_with(&mut self, opening: &[u8]) {
         if self.count() > 0 {
             self.prefixes.splice(..1, opening.iter().copied());
-            self.ends.iter_mut().for_each(|end| *end += opening.len() - 1);
+            self.starts.iter_mut().skip(1).for_each(|start| *start += opening.len() - 1);
         }
     }
 
@@ -138,11 +144,11 @@ impl Keys {
     }
 
     fn add(&mut self, name: &str) {
-        self.prefixes.truncate(self.ends.last().copied().unwrap_or_default());
-        self.prefixes.push(if self.ends.is_empty() { b'{' } else { b',' });
+        self.prefixes.truncate(self.starts.last().copied().unwrap_or_default());
+        self.prefixes.push(if self.count() == 0 { b'{' } else { b',' });
         self.prefixes.extend_from_slice(&quoted(name));
         self.prefixes.push(b':');
-        self.ends.push(self.prefixes.len());
+        self.starts.push(self.prefixes.len());
         self.prefixes.resize(self.prefixes.len() + BLOCK, 0);
     }
 }
@@ -206,7 +212,7 @@ mod tests {
         let mut keys = Keys::named(row(&["column_2"]));
         keys.add_unnamed();
         assert_eq!(keys.name(1), "column_2_2");
-        let (bytes, from, to) = keys.prefix(1);
+        let (bytes, from, to) = keys.prefix(1).unwrap();
         assert_eq!(&bytes[from..to], br#","column_2_2":"#);
     }
 }

@@ -17,26 +17,38 @@ const SAFE_DIGITS: usize = 15;
 /// software writes `1e+5` or `1.2E4`, and people write identifiers like that.
 #[inline(always)]
 pub fn is_exact_number(text: &[u8], from: usize, to: usize) -> bool {
-    let Some(first) = text.get(from) else { return false };
-    let start = if *first == b'-' { from + 1 } else { from };
-    if !text.get(start).is_some_and(u8::is_ascii_digit) || start >= to {
-        return false;
+    is_usual_number(&load(text, from), to - from).unwrap_or_else(|| is_other_number(text, from, to))
+}
+
+/// The same for a text of this length that begins with these bytes: whether it is a number of up to [`SAFE_DIGITS`] digits, with or without a
+/// sign and a point. None where it may be another, which is for [`is_other_number`].
+#[inline(always)]
+pub fn is_usual_number(bytes: &[u8; 16], length: usize) -> Option<bool> {
+    let sign = usize::from(bytes[0] == b'-');
+    let (digits, leading_zero) = (digits(bytes) >> sign, bytes.get(sign) == Some(&b'0'));
+    if digits & 1 == 0 || length <= sign {
+        return Some(false);
     }
-    let length = to - start;
-    if length <= SAFE_DIGITS {
-        let bytes = load(text, start);
-        let others = !digits(&bytes) & ((1 << length) - 1);
-        let leading_zero = bytes[0] == b'0';
-        if others == 0 {
-            return !leading_zero || length == 1;
-        }
-        let point = others.trailing_zeros() as usize;
-        if others & (others - 1) == 0 && text.get(start + point) == Some(&b'.') {
-            return point + 1 < length && (!leading_zero || point == 1);
-        }
+    let length = length - sign;
+    if length > SAFE_DIGITS {
+        return None;
     }
-    // A date, say: most texts that begin with a digit are none of what is looked at closely.
-    let looked_at = (1u32 << length.min(16)) - 1;
+    let others = !digits & ((1 << length) - 1);
+    if others == 0 {
+        return Some(!leading_zero || length == 1);
+    }
+    let point = others.trailing_zeros() as usize;
+    if others & (others - 1) == 0 && bytes.get((sign + point) & 15) == Some(&b'.') {
+        return Some(point + 1 < length && (!leading_zero || point == 1));
+    }
+    None
+}
+
+/// The same for what [`is_usual_number`] leaves open. Most of that is no number: a date, say.
+#[inline(always)]
+pub fn is_other_number(text: &[u8], from: usize, to: usize) -> bool {
+    let start = if text.get(from) == Some(&b'-') { from + 1 } else { from };
+    let looked_at = (1u32 << (to - start).min(16)) - 1;
     in_numbers(&load(text, start)) & looked_at == looked_at && is_exact_number_slow(text.get(start..to).unwrap_or_default())
 }
 

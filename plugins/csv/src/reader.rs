@@ -75,6 +75,8 @@ pub struct Records<'t> {
     /// Whether the dialect has something that only the slow path knows.
     is_rare: bool,
     text: &'t [u8],
+    /// The same without the padding.
+    within: &'t [u8],
     end: usize,
     /// Whether no text follows the buffer.
     last: bool,
@@ -105,6 +107,13 @@ enum Ended {
     Again,
 }
 
+/// Whether a byte is CR or LF. A match on the two would become a table of jumps, which nothing can foretell.
+#[inline(always)]
+fn ends_line(byte: u8) -> bool {
+    const ENDS: u32 = 1 << b'\n' | 1 << b'\r';
+    byte < 32 && ENDS >> byte & 1 != 0
+}
+
 impl<'t> Records<'t> {
     /// Reads `text[..end]`, after which `text` has [`BLOCK`] bytes of padding. `last` says whether that is the end of the whole text.
     pub fn new(dialect: Dialect, text: &'t [u8], end: usize, last: bool) -> Self {
@@ -117,6 +126,7 @@ impl<'t> Records<'t> {
             expected: 0,
             extra: None,
             text,
+            within: text.get(..end).unwrap_or_default(),
             end,
             last,
             at: 0,
@@ -209,29 +219,28 @@ impl<'t> Records<'t> {
     #[inline(always)]
     fn read<S: Sink + ?Sized>(&mut self, sink: &mut S) -> Option<Step> {
         let (start, mut from, mut column) = (self.at, self.at, 0);
-        // What changes with every mark is kept out of `self` as far as possible: there it would be stored each time.
-        let mut marks = self.marks;
+        let mut given = self.marks.given();
         loop {
-            let mut mark = marks.next();
-            if mark >= self.end {
-                if !self.last {
-                    self.marks = marks;
-                    return Some(self.give_back(sink));
+            let mut mark = self.marks.after(&mut given);
+            let mut byte = match self.within.get(mark) {
+                Some(byte) => *byte,
+                None if !self.last => return Some(self.give_back(sink)),
+                None => {
+                    mark = self.end;
+                    b'\n'
                 }
-                mark = self.end;
-            }
-            let mut byte = self.byte_or_line_end(mark);
+            };
             let (mut begin, mut to, mut quoted) = (from, mark, false);
             let mut is_given = mark == start && byte != self.delimiter;
-            if byte != self.delimiter && byte != b'\n' && byte != b'\r' {
+            if byte != self.delimiter && !ends_line(byte) {
                 is_given = false;
-                if let Some(close) = self.closes(&mut marks, from, mark) {
+                if let Some(close) = self.closes(&mut given, from, mark) {
                     (begin, to, quoted) = (from + 1, close, true);
-                    mark = if close + 1 < self.end { marks.next() } else { self.end };
+                    mark = if close + 1 < self.end { self.marks.after(&mut given) } else { self.end };
                 } else {
                     self.marks.seek(from);
                     let ended = self.odd_cell(sink, column, from);
-                    marks = self.marks;
+                    given = self.marks.given();
                     match ended {
                         Ended::At(end) => (mark, is_given) = (end, true),
                         Ended::Again => return None,
@@ -255,16 +264,15 @@ impl<'t> Records<'t> {
             let mut next = mark + 1;
             if byte == b'\r' {
                 if next >= self.end && !self.last {
-                    self.marks = marks;
                     return Some(self.give_back(sink));
                 }
                 if next < self.end && self.byte(next) == b'\n' {
-                    marks.next();
+                    self.marks.after(&mut given);
                     next += 1;
                 }
             }
             self.at = next;
-            self.marks = marks;
+            self.marks.set_given(given);
             if mark == start && column == 0 {
                 return Some(Step::Blank);
             }
@@ -286,14 +294,13 @@ impl<'t> Records<'t> {
     /// The end of the text ends a line, whether the last line says so or not.
     #[inline(always)]
     fn byte_or_line_end(&self, at: usize) -> u8 {
-        if at < self.end { self.byte(at) } else { b'\n' }
+        self.within.get(at).copied().unwrap_or(b'\n')
     }
 
     /// Whether a cell ends at `at`, as far as the buffer can tell.
     #[inline(always)]
     fn ends_cell(&self, at: usize) -> bool {
-        let byte = self.byte_or_line_end(at);
-        (at < self.end || self.last) && (byte == self.delimiter || byte == b'\n' || byte == b'\r')
+        self.within.get(at).map_or(self.last, |byte| *byte == self.delimiter || ends_line(*byte))
     }
 
     #[cold]
@@ -310,20 +317,21 @@ impl<'t> Records<'t> {
     /// Where the quote closes that opens the cell at `from`, whose first mark is `first`: for the usual cell with quotes around it, none
     /// inside, and a cell's end right after.
     #[inline(always)]
-    fn closes(&self, marks: &mut Marks, from: usize, first: usize) -> Option<usize> {
+    fn closes(&mut self, given: &mut usize, from: usize, first: usize) -> Option<usize> {
         if first != from || !self.opens(from) {
             return None;
         }
-        loop {
-            let mark = marks.next();
-            let byte = self.byte(mark);
-            if mark >= self.end || Some(byte) == self.dialect.escape {
+        let mut mark = self.marks.after(given);
+        let mut byte = *self.within.get(mark)?;
+        // Seldom: a delimiter or a line's end inside of the quotes.
+        while Some(byte) != self.dialect.quote {
+            if Some(byte) == self.dialect.escape {
                 return None;
             }
-            if Some(byte) == self.dialect.quote {
-                return self.ends_cell(mark + 1).then_some(mark);
-            }
+            mark = self.marks.after(given);
+            byte = *self.within.get(mark)?;
         }
+        self.ends_cell(mark + 1).then_some(mark)
     }
 
     /// Reads any cell: what is text goes to `scratch`, what is not is left out.

@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use dropforge_sdk::{Input, Result};
 
-use crate::block::BLOCK;
+use crate::block::{BLOCK, count};
 use crate::decoder::{Decoder, Replaced};
 use crate::encoding::Encoding;
 
@@ -133,24 +133,9 @@ impl<'a, 'i> Text<'a, 'i> {
 
 /// How many lines end in `text`: at LF, CR LF or CR.
 pub fn line_ends(text: &[u8]) -> u64 {
-    let (feeds, returns) = count(text);
+    let [feeds, returns] = count(text, [b'\n', b'\r']);
     let pairs = if returns == 0 { 0 } else { text.windows(2).filter(|pair| pair == b"\r\n").count() };
     (feeds + returns - pairs) as u64
-}
-
-/// How many LF and CR are in `text`, summed in bytes, of which the compiler makes vectors.
-fn count(text: &[u8]) -> (usize, usize) {
-    let (mut feeds, mut returns) = (0, 0);
-    for chunk in text.chunks(240) {
-        let (mut some_feeds, mut some_returns) = (0u8, 0u8);
-        for byte in chunk {
-            some_feeds += u8::from(*byte == b'\n');
-            some_returns += u8::from(*byte == b'\r');
-        }
-        feeds += usize::from(some_feeds);
-        returns += usize::from(some_returns);
-    }
-    (feeds, returns)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use dropforge_sdk::{Document, Result};
 
 use crate::block::{load, needs_escape};
 use crate::header::Keys;
-use crate::infer::is_exact_number;
+use crate::infer::{is_exact_number, is_other_number, is_usual_number};
 use crate::output::bytes::Out;
 use crate::output::{Table, Written};
 use crate::reader::{Record, Sink};
@@ -124,11 +124,11 @@ impl Json {
     #[inline(always)]
     fn short_cell(&mut self, column: usize, text: &[u8], from: usize, to: usize, quoted: bool) -> bool {
         let length = to - from;
-        let (keys, key_from, key_to) = self.keys.prefix(column);
+        let Some((keys, key_from, key_to)) = self.keys.prefix(column) else { return false };
         let key_length = key_to - key_from;
         let (Some(key), Some(value)) = (chunk::<SHORT>(keys, key_from), chunk::<SHORT>(text, from)) else { return false };
         let Some(out) = self.out.bytes.get_mut(self.out.length..).and_then(|rest| rest.first_chunk_mut::<128>()) else { return false };
-        if key_length > SHORT || length > SHORT || key_length == 0 {
+        if key_length > SHORT || length > SHORT {
             return false;
         }
         let infers = if quoted { self.inference.quoted && length > 0 } else { self.inference.plain };
@@ -136,17 +136,17 @@ impl Json {
         let at = key_length & 63;
         if infers {
             let first = value[0];
-            let is_bare = match first {
-                _ if length == 0 => {
-                    put::<SHORT>(out, 0, key);
-                    put::<4>(out, at, b"null");
-                    self.out.length += at + 4;
-                    return true;
-                }
-                b'0'..=b'9' | b'-' => is_exact_number(text, from, to),
-                b't' => length == 4 && value.starts_with(b"true"),
-                b'f' => length == 5 && value.starts_with(b"false"),
-                _ => false,
+            if length == 0 {
+                put::<SHORT>(out, 0, key);
+                put::<4>(out, at, b"null");
+                self.out.length += at + 4;
+                return true;
+            }
+            let is_bare = if first.wrapping_sub(b'0') < 10 || first == b'-' {
+                let low = value.first_chunk::<16>().unwrap_or(&[0; 16]);
+                is_usual_number(low, length).unwrap_or_else(|| is_other_number(text, from, to))
+            } else {
+                (length == 4 && value.starts_with(b"true")) || (length == 5 && value.starts_with(b"false"))
             };
             if is_bare {
                 put::<SHORT>(out, 0, key);
@@ -177,7 +177,7 @@ impl Json {
         if column >= self.columns {
             self.add_extra(column);
         }
-        let (key, key_from, key_to) = self.keys.prefix(column);
+        let (key, key_from, key_to) = self.keys.prefix(column).unwrap_or_default();
         // Every path below writes at most the key, the text and two quotes, and `string` reserves for what it escapes.
         self.out.reserve(key_to - key_from + to - from + 4);
         self.out.short(key, key_from, key_to);
