@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 /// How many pieces may wait to be written: a converter that is faster than the disk waits then.
 const WAITING: usize = 16;
 /// What is smaller than this is collected first: for each piece the threads have to meet.
-const PIECE_BYTES: usize = 64 * 1024;
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// A file that is written behind the back of its writer. A write that fails is told by the next one, or by [`Behind::finish`].
 pub(super) struct Behind {
