@@ -198,7 +198,8 @@ impl Spool {
         }
     }
 
-    /// Removes whatever is no document of a committed job: a crash left it. What a committed job discarded may be there again after a power cut.
+    /// Removes what belongs to no committed job, or has a number above those of its documents: a crash left it, or a power cut brought back what
+    /// was discarded. Lower numbers go with the job.
     ///
     /// # Errors
     /// What the file system says.

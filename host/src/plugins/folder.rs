@@ -44,7 +44,7 @@ const MAX_FILES: usize = 256;
 /// A plugins folder, and the plugins inside this program, which stand in for what is not there.
 pub(super) struct Folder {
     folder: PathBuf,
-    /// It is looked at once, for somebody who waits, and may be missing where there are others.
+    /// It is looked at once, for somebody who is told how far it is, and may be missing where there are others.
     once: Option<Told>,
     sandbox: Arc<Sandbox>,
     settings: LoadSettings,
@@ -398,7 +398,7 @@ impl Folder {
     }
 }
 
-/// Loads a folder once, without watching it: for commands that run without a daemon. `grants` is what the configuration lets converters
+/// Loads a folder once, without watching it. `grants` is what the configuration lets converters
 /// reach. What is refused is in the registry's status.
 ///
 /// # Errors

@@ -35,8 +35,8 @@ pub struct LoadSettings {
 /// Files loaded at a time where the machine has other work.
 const BESIDE_WORK: usize = 2;
 
-/// The most where somebody waits for it.
-const MOST: usize = 8;
+/// The most at a time where somebody waits for it.
+const MOST_AT_ONCE: usize = 8;
 
 impl LoadSettings {
     /// What a configuration says, for somebody who waits.
@@ -49,7 +49,7 @@ impl LoadSettings {
             trusted_keys: config.signatures.trusted_keys.clone(),
             grants: config.grants(),
             limits: LoadLimits::of(config),
-            parallel: thread::available_parallelism().map_or(BESIDE_WORK, NonZeroUsize::get).min(MOST),
+            parallel: thread::available_parallelism().map_or(BESIDE_WORK, NonZeroUsize::get).min(MOST_AT_ONCE),
         }
     }
 
@@ -59,7 +59,8 @@ impl LoadSettings {
     }
 }
 
-/// A place for compiled code, and nothing else: no earlier versions, nothing bundled, no signatures, and nothing granted.
+/// A place for compiled code, and nothing else: no earlier versions, nothing bundled, no signatures, and nothing granted; as many at a time as
+/// in a daemon.
 impl From<&Path> for LoadSettings {
     fn from(compiled_dir: &Path) -> LoadSettings {
         LoadSettings {

@@ -1,7 +1,7 @@
-//! Looks at 16 or 64 bytes at once and answers with a bit per byte, the first byte in the lowest bit: the primitive under the reader, the
-//! JSON writer and the inference of numbers. In WebAssembly it is SIMD, elsewhere arithmetic on 8 bytes at a time; both are safe code.
+//! Looks at 16 or 64 bytes at once, and mostly answers with a bit per byte, the first byte in the lowest bit: the primitive under the decoder,
+//! the reader, the JSON writer and the inference of numbers. In WebAssembly it is SIMD, elsewhere arithmetic on 8 bytes at a time; both are safe code.
 
-/// How many bytes the reader looks at in one step. A text is followed by as many bytes of padding, so that every step can be a whole one.
+/// How many bytes the reader looks at in one step, several in a row. A text is followed by as many bytes of padding, so that every step can be a whole one.
 pub const BLOCK: usize = 64;
 
 /// 16 bytes of `text` from `at`; zeros where the text and its padding end, which no caller reaches.
@@ -185,6 +185,25 @@ mod lanes {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_of_every_length() {
+        for length in (0..=33).chain(239..=257).chain(4079..=4097).chain([8161]) {
+            for text in [vec![b'\n'; length], vec![b'\r'; length], (0..length).map(|at| b"\nx\r\r.."[at * at % 6]).collect()] {
+                let naive = |needle: u8| text.iter().filter(|byte| **byte == needle).count();
+                assert_eq!(count(&text, [b'\n', b'\r']), [naive(b'\n'), naive(b'\r')], "{length}");
+            }
+        }
+        for length in 0..=130 {
+            let mut text = vec![b'x'; length];
+            assert!(is_ascii(&text));
+            for at in 0..length {
+                text[at] = 0x80;
+                assert!(!is_ascii(&text), "{at} of {length}");
+                text[at] = 0x7f;
+            }
+        }
+    }
 
     #[test]
     fn every_byte_in_every_lane() {

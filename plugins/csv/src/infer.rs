@@ -20,8 +20,8 @@ pub fn is_exact_number(text: &[u8], from: usize, to: usize) -> bool {
     is_usual_number(&load(text, from), to - from).unwrap_or_else(|| is_other_number(text, from, to))
 }
 
-/// The same for a text of this length that begins with these bytes: whether it is a number of up to [`SAFE_DIGITS`] digits, with or without a
-/// sign and a point. None where it may be another, which is for [`is_other_number`].
+/// The same for a text of this length that begins with these bytes: whether it is a number of up to [`SAFE_DIGITS`] characters
+/// after its sign, digits and a point. None where it may be another, which is for [`is_other_number`].
 #[inline(always)]
 pub fn is_usual_number(bytes: &[u8; 16], length: usize) -> Option<bool> {
     let sign = usize::from(bytes[0] == b'-');
@@ -44,7 +44,7 @@ pub fn is_usual_number(bytes: &[u8; 16], length: usize) -> Option<bool> {
     None
 }
 
-/// The same for what [`is_usual_number`] leaves open. Most of that is no number: a date, say.
+/// The same for what [`is_usual_number`] leaves open, which begins with a digit after its sign. Most of that is no number: a date, say.
 #[inline(always)]
 pub fn is_other_number(text: &[u8], from: usize, to: usize) -> bool {
     let start = if text.get(from) == Some(&b'-') { from + 1 } else { from };

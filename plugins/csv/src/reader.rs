@@ -117,7 +117,7 @@ fn ends_line(byte: u8) -> bool {
 impl<'t> Records<'t> {
     /// Reads `text[..end]`, after which `text` has [`BLOCK`] bytes of padding. `last` says whether that is the end of the whole text.
     pub fn new(dialect: Dialect, text: &'t [u8], end: usize, last: bool) -> Self {
-        let marks = Marks::new(text, dialect.needles());
+        let marks = Marks::new(text.get(..end + BLOCK).unwrap_or(text), dialect.needles());
         let (delimiter, is_rare) = (dialect.delimiter.byte().unwrap_or(b'\n'), dialect.delimiter.byte().is_none());
         Records {
             dialect,

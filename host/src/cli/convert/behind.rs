@@ -7,7 +7,9 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 /// How many pieces may wait to be written: a converter that is faster than the disk waits then.
-const WAITING: usize = 16;
+const WAITING: usize = 4;
+/// A document that is smaller than this needs no thread.
+const SMALL_BYTES: usize = 64 * 1024;
 /// What is smaller than this is collected first: for each piece the threads have to meet.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -38,7 +40,8 @@ impl Behind {
     /// What an earlier write failed with.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.piece.extend_from_slice(bytes);
-        if self.piece.len() < PIECE_BYTES { Ok(()) } else { self.pass_on() }
+        let enough = if self.file.is_some() { SMALL_BYTES } else { PIECE_BYTES };
+        if self.piece.len() < enough { Ok(()) } else { self.pass_on() }
     }
 
     /// Writes what is left, and waits until all of it is written.
@@ -47,7 +50,6 @@ impl Behind {
     /// What a write failed with.
     pub(super) fn finish(mut self) -> io::Result<()> {
         match self.file.as_mut() {
-            // Small documents need no thread.
             Some(file) => file.write_all(&self.piece),
             None => self.pass_on().and_then(|()| self.join()),
         }

@@ -64,14 +64,15 @@ impl<'t> Marks<'t> {
         self.given = given;
     }
 
-    /// As [`Marks::next`], for a loop that keeps the number of those that were given to itself: here it would be stored each time.
+    /// As [`Marks::next`], for a loop that keeps the number of those that were given to itself: here it would be stored each time. Before anything
+    /// but [`Marks::seek`] is called, [`Marks::set_given`] has to be.
     #[inline(always)]
     pub(super) fn after(&mut self, given: &mut usize) -> usize {
         if *given >= self.count {
+            *given = 0;
             if !self.look() {
                 return self.text.len();
             }
-            *given = 0;
         }
         *given += 1;
         self.place(*given - 1)
@@ -130,8 +131,16 @@ mod tests {
         let mut marks = Marks::new(&text, Needles([b','; 5]));
         for at in (0..3000).chain((0..3000).rev()).chain((0..3000).map(|at| at * 997 % 3000)) {
             marks.seek(at);
-            for place in places.iter().filter(|place| **place >= at).take(at % 50) {
-                assert_eq!(marks.next(), *place, "from {at}");
+            let wanted = places.iter().filter(|place| **place >= at);
+            let mut given = marks.given();
+            for place in wanted.clone().take(at % 50) {
+                assert_eq!(marks.after(&mut given), *place, "from {at}");
+            }
+            if at % 3 == 0 {
+                marks.set_given(given);
+                for place in wanted.skip(at % 50).take(at % 7) {
+                    assert_eq!(marks.next(), *place, "from {at}");
+                }
             }
         }
         marks.seek(2990);

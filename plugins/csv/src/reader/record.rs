@@ -19,7 +19,7 @@ pub enum Step {
     Blank,
     /// A line that is a comment.
     Comment,
-    /// The rest of the buffer, from [`Records::at`](super::Records::at), is not a whole record.
+    /// The rest of the buffer, from [`Records::at`](super::Records::at), is not a whole record; nothing more is to be read of it.
     More,
     /// The text is at its end.
     End,
