@@ -144,14 +144,14 @@ fn the_package_installs_runs_upgrades_and_goes() {
     }
     let package = one(&released, ".deb");
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let prepare = "mount -t tmpfs none /mnt; mkdir /mnt/upper /mnt/work /mnt/root; mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work \
-                   /mnt/root; mount --bind /proc /mnt/root/proc; mount --bind /dev /mnt/root/dev; cp \"$1\" /mnt/root/package.deb; cp \"$2\" /mnt/root/sample.csv";
+    let prepare = "mount -t tmpfs none /mnt; mkdir /mnt/upper /mnt/work /mnt/system; mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work \
+                   /mnt/system; mount --bind /proc /mnt/system/proc; mount --bind /dev /mnt/system/dev; cp \"$1\" /mnt/system/package.deb; cp \"$2\" /mnt/system/sample.csv";
     let Some(line) = with_mounts(prepare, &[package, &data("csv/smallpop.csv")]) else { return };
     // dpkg wants root; and an overlay over this system may be refused in a container that may mount otherwise.
     let mut probe = Command::new(&line[0]);
     probe.args(&line[1..]).args([
         "chroot",
-        "/mnt/root",
+        "/mnt/system",
         "sh",
         "-c",
         "test \"$(id -u)\" = 0 && touch /var/lib/dpkg/lock && touch /etc/probe",
@@ -161,7 +161,7 @@ fn the_package_installs_runs_upgrades_and_goes() {
         return;
     }
     let mut install = Command::new(&line[0]);
-    install.args(&line[1..]).args(["chroot", "/mnt/root", "bash", "-c", INSTALL]).env("PORT", port.to_string()).env("LC_ALL", "C");
+    install.args(&line[1..]).args(["chroot", "/mnt/system", "bash", "-c", INSTALL]).env("PORT", port.to_string()).env("LC_ALL", "C");
     let output = install.output().unwrap();
     let said = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
     assert!(output.status.success(), "{}\n{}", said[0], said[1]);

@@ -398,8 +398,7 @@ impl Folder {
     }
 }
 
-/// Loads a folder once, without watching it. `grants` is what the configuration lets converters
-/// reach. What is refused is in the registry's status.
+/// Loads a folder once, without watching it. What is refused is in the registry's status.
 ///
 /// # Errors
 /// Where the folder cannot be read, or there is no place for compiled code.

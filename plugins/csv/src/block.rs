@@ -1,7 +1,9 @@
 //! Looks at 16 or 64 bytes at once, and mostly answers with a bit per byte, the first byte in the lowest bit: the primitive under the decoder,
-//! the reader, the JSON writer and the inference of numbers. In WebAssembly it is SIMD, elsewhere arithmetic on 8 bytes at a time; both are safe code.
+//! the reader, the JSON writer and the inference of numbers. In WebAssembly it is SIMD, elsewhere arithmetic on 8 bytes at a time; both are
+//! safe code.
 
-/// How many bytes the reader looks at in one step, several in a row. A text is followed by as many bytes of padding, so that every step can be a whole one.
+/// How many bytes the reader looks at in one step, several in a row. A text is followed by as many bytes of padding, so that every step can
+/// be a whole one.
 pub const BLOCK: usize = 64;
 
 /// 16 bytes of `text` from `at`; zeros where the text and its padding end, which no caller reaches.

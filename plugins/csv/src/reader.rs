@@ -77,6 +77,7 @@ pub struct Records<'t> {
     text: &'t [u8],
     /// The same without the padding.
     within: &'t [u8],
+    /// The length of that, in a field of its own: taken from the slice, it costs short cells a twentieth of their speed.
     end: usize,
     /// Whether no text follows the buffer.
     last: bool,
