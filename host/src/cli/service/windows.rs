@@ -106,12 +106,13 @@ fn put(program: &Path, folder: &Path, config: &Path) -> anyhow::Result<Service> 
         }
         Err(_) => manager.create_service(&info, access).context("cannot make the service")?,
     };
-    let again = || ServiceAction { action_type: ServiceActionType::Restart, delay: Duration::from_secs(5) };
+    // The last one stands for all later ones: a configuration that is wrong stays so until somebody mends it.
+    let again = |seconds| ServiceAction { action_type: ServiceActionType::Restart, delay: Duration::from_secs(seconds) };
     let actions = ServiceFailureActions {
         reset_period: ServiceFailureResetPeriod::After(Duration::from_secs(86_400)),
         reboot_msg: None,
         command: None,
-        actions: Some(vec![again(), again(), again()]),
+        actions: Some([5, 30, 60].map(again).into()),
     };
     let described = service.set_description("Turns files into documents with sandboxed converters.");
     // An end with an error is a failure too, not only a crash.
