@@ -20,12 +20,13 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     guests(workspace)
 }
 
-/// Builds the host as the tests run it. The same command builds for the demo, so that one cold build serves both.
+/// Builds the host as the tests run it. The same command builds for the demo and for what is released, so that one cold build serves all: with
+/// `-p dropforge` cargo would choose other features of the dependencies, and build many of them a second time.
 ///
 /// # Errors
 /// Where cargo fails.
 pub(crate) fn host(workspace: &Workspace) -> Result<()> {
-    term::command("host", &mut workspace.cargo(&["build", "--workspace"]))
+    term::command("host", &mut workspace.cargo(&["build", "--workspace", "--bin", "dropforge"]))
 }
 
 /// Builds every crate in `plugins/`, with the binary of a profile.

@@ -126,7 +126,7 @@ fn host_target() -> Result<String> {
 
 /// Builds the plugins that are to be in the binary, and puts them into a folder of their own.
 fn bundle(workspace: &Workspace) -> Result<PathBuf> {
-    term::command("host, which builds plugins", &mut workspace.cargo(&["build", "-p", "dropforge"]))?;
+    build::host(workspace)?;
     let folder = workspace.target.join("dist").join("bundle");
     fs::create_dir_all(&folder)?;
     let mut names = Vec::new();
@@ -160,8 +160,10 @@ fn copy_if_other(from: &Path, to: &Path) -> Result<()> {
 
 /// Builds the binary with the plugins inside.
 fn binary(workspace: &Workspace, profile: &str, bundle: &Path, target: &str, is_host: bool) -> Result<PathBuf> {
-    let mut cargo = workspace.cargo(&["build", "--locked", "-p", "dropforge", "--features", "bundled"]);
-    cargo.env("DROPFORGE_BUNDLE", bundle);
+    // For tests, from the dependencies that are there already; see `build::host`.
+    let package: &[&str] = if profile == "release" || !is_host { &["-p", "dropforge"] } else { &["--workspace", "--bin", "dropforge"] };
+    let mut cargo = workspace.cargo(&["build", "--locked", "--features", "dropforge/bundled"]);
+    cargo.args(package).env("DROPFORGE_BUNDLE", bundle);
     let mut folder = workspace.target.clone();
     if profile == "release" {
         // In a folder of its own: other flags make everything be built again.
@@ -180,22 +182,28 @@ fn binary(workspace: &Workspace, profile: &str, bundle: &Path, target: &str, is_
     let kept = workspace.target.join("dist").join("bin").join(target).join(name);
     fs::create_dir_all(kept.parent().unwrap_or(&kept))?;
     fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
-    if profile == "release" && is_host && cfg!(target_os = "linux") {
-        without_symbols(&kept)?;
+    if profile == "release" {
+        without_symbols(&kept, target, is_host)?;
     }
     if profile != "release" && is_host {
         // What only a debugger reads; a release has none of it.
         let _ = quietly(Command::new("strip").arg("--strip-debug").arg(&kept));
         // Everybody else wants the one without converters inside in its place.
-        term::command("binary without them", &mut workspace.cargo(&["build", "-p", "dropforge"]))?;
+        build::host(workspace)?;
     }
     Ok(kept)
 }
 
 /// Names of functions that the optimiser has copied into other modules get a number at their end that depends on the folder of the build; and the linker's
 /// note is a sum of them too. All else is the same wherever it is built.
-fn without_symbols(binary: &Path) -> Result<()> {
-    let stripped = quietly(Command::new("strip").args(["--strip-all", "--remove-section=.note.gnu.build-id"]).arg(binary))?;
+fn without_symbols(binary: &Path, target: &str, is_host: bool) -> Result<()> {
+    let mut strip = match target {
+        "x86_64-pc-windows-gnu" => Command::new("x86_64-w64-mingw32-strip"),
+        linux if linux.contains("linux") && is_host => Command::new("strip"),
+        // For others there is no such program here.
+        _ => return Ok(()),
+    };
+    let stripped = quietly(strip.args(["--strip-all", "--remove-section=.note.gnu.build-id"]).arg(binary))?;
     if !stripped.status.success() {
         bail!("strip {}: {}", binary.display(), String::from_utf8_lossy(&stripped.stderr).trim());
     }
