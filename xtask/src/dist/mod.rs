@@ -183,7 +183,7 @@ fn binary(workspace: &Workspace, profile: &str, bundle: &Path, target: &str, is_
     fs::create_dir_all(kept.parent().unwrap_or(&kept))?;
     fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
     if profile == "release" {
-        without_symbols(&kept, target, is_host)?;
+        without_symbols(workspace, &kept, target, is_host)?;
     }
     if profile != "release" && is_host {
         // What only a debugger reads; a release has none of it.
@@ -195,15 +195,16 @@ fn binary(workspace: &Workspace, profile: &str, bundle: &Path, target: &str, is_
 }
 
 /// Names of functions that the optimiser has copied into other modules get a number at their end that depends on the folder of the build; and the linker's
-/// note is a sum of them too. All else is the same wherever it is built.
-fn without_symbols(binary: &Path, target: &str, is_host: bool) -> Result<()> {
+/// note is a sum of them too, or for Windows the time. All else is the same wherever it is built.
+fn without_symbols(workspace: &Workspace, binary: &Path, target: &str, is_host: bool) -> Result<()> {
     let mut strip = match target {
         "x86_64-pc-windows-gnu" => Command::new("x86_64-w64-mingw32-strip"),
         linux if linux.contains("linux") && is_host => Command::new("strip"),
         // For others there is no such program here.
         _ => return Ok(()),
     };
-    let stripped = quietly(strip.args(["--strip-all", "--remove-section=.note.gnu.build-id"]).arg(binary))?;
+    strip.args(["--strip-all", "--remove-section=.note.gnu.build-id"]).arg(binary);
+    let stripped = quietly(strip.env("SOURCE_DATE_EPOCH", epoch(workspace)?))?;
     if !stripped.status.success() {
         bail!("strip {}: {}", binary.display(), String::from_utf8_lossy(&stripped.stderr).trim());
     }
