@@ -51,8 +51,9 @@ impl Holdings {
 
 fn config(attacks: &[Attack]) -> String {
     // What `probe`s may use is set for all; what a job may use, for its route.
+    // What takes minutes to compile is stopped; a machine with other things to do may need seconds for the others.
     let mut text =
-        "workers = 2\nresult_cache = { enabled = false }\nlimits = { probe_seconds = 0.5, probe_memory_bytes = 50331648 }\nloading = { compile_seconds = 2.5 }\n".to_owned();
+        "workers = 2\nresult_cache = { enabled = false }\nlimits = { probe_seconds = 0.5, probe_memory_bytes = 50331648 }\nloading = { compile_seconds = 10.0 }\n".to_owned();
     let destinations = "destinations = [{ type = 'folder', path = '{dir}/out' }]";
     for Attack { name, limits, .. } in attacks.iter().filter(|attack| matches!(attack.stage, Stage::Job | Stage::Converted)) {
         text += &format!(
