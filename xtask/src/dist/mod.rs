@@ -5,6 +5,7 @@
 mod archive;
 mod contents;
 mod deb;
+mod linker;
 mod sbom;
 
 use std::fs;
@@ -21,6 +22,8 @@ use crate::{build, setup};
 
 /// Plugins that are no part of the binary: they need something that has to be granted first.
 const NOT_BUNDLED: [&str; 1] = ["opcheck"];
+/// Windows, by mingw's linker and tools, which have other names where they do not run on Windows.
+const MINGW: &str = "x86_64-pc-windows-gnu";
 /// The version of everything here.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -170,6 +173,9 @@ fn binary(workspace: &Workspace, profile: &str, bundle: &Path, target: &str, is_
         folder = folder.join("dist").join("build");
         cargo.arg("--release").env("CARGO_TARGET_DIR", &folder);
         without_paths(&mut cargo, workspace, &folder);
+        if target == MINGW && !is_host {
+            linker::relative(&mut cargo, &folder, &workspace.target.join("dist").join("link"))?;
+        }
     }
     if !is_host {
         cargo.args(["--target", target]);
@@ -199,7 +205,7 @@ fn binary(workspace: &Workspace, profile: &str, bundle: &Path, target: &str, is_
 /// Windows (`docs/install.md`).
 fn without_symbols(workspace: &Workspace, binary: &Path, target: &str, is_host: bool) -> Result<()> {
     let mut strip = match target {
-        "x86_64-pc-windows-gnu" if !is_host => Command::new("x86_64-w64-mingw32-strip"),
+        MINGW if !is_host => Command::new("x86_64-w64-mingw32-strip"),
         linux if linux.contains("linux") && is_host => Command::new("strip"),
         // For others there is no such program here.
         _ => return Ok(()),
