@@ -201,8 +201,7 @@ fn binary(workspace: &Workspace, profile: &str, bundle: &Path, target: &str, is_
 }
 
 /// Names of functions that the optimiser has copied into other modules get a number at their end that depends on the folder of the build; and the linker's
-/// note is a sum of them too, or for Windows the time. All else is the same wherever it is built, but for the order of libraries in a program for
-/// Windows (`docs/install.md`).
+/// note is a sum of them too, or for Windows the time. All else is the same wherever it is built.
 fn without_symbols(workspace: &Workspace, binary: &Path, target: &str, is_host: bool) -> Result<()> {
     let mut strip = match target {
         MINGW if !is_host => Command::new("x86_64-w64-mingw32-strip"),
